@@ -1,0 +1,53 @@
+"""Classic CNN and RNN projects on PyTorch Lightning and Hydra.
+
+From Python:
+    config = sightseq.compose("experiment=digits", "trainer.max_epochs=5")
+    results = sightseq.train(config)
+    model = sightseq.load("runs/digits/.../checkpoints/best.ckpt")
+    model.predict(["image.png"])
+
+Importing this package imports nothing heavy; the functions import what they need.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sightseq.predict import Model
+
+__all__ = ["compose", "load", "train"]
+
+
+def compose(*overrides: str) -> dict[str, Any]:
+    """The config that `sightseq train OVERRIDES` would run, as a plain dictionary.
+
+    Raises:
+        ConfigError: an unknown group, option or key.
+    """
+    from sightseq.composition import compose
+
+    return compose(*overrides)
+
+
+def train(config: dict[str, Any]) -> dict[str, Any]:
+    """Trains as `sightseq train` does, in this process, into a new run directory; returns what results.json holds.
+
+    `results["folder"]` is the run directory.
+    """
+    from sightseq.core import rundir
+    from sightseq.run import execute, logged
+
+    folder = rundir.create(config, "sightseq.train(...)")
+    with rundir.locked(folder), logged(folder):
+        return {**execute(config, folder), "folder": str(folder)}
+
+
+def load(path: str | Path, device: str = "auto") -> "Model":
+    """The model in a checkpoint or run directory, ready to `predict`.
+
+    Raises:
+        CheckpointError: the file is no checkpoint of sightseq.
+    """
+    from sightseq.predict import load
+
+    return load(path, device)

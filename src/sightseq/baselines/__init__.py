@@ -1,0 +1,1 @@
+"""What a neural result must beat."""

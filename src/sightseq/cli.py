@@ -1,0 +1,143 @@
+"""The commands: each composes a config with Hydra, checks it, writes it down and hands over to `sightseq.run`.
+
+Imports Hydra and nothing heavier, so that help and mistakes are answered at once.
+"""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from sightseq.core import rundir
+from sightseq.core.errors import ConfigError, SightseqError, nearest
+from sightseq.core.places import conf_folder
+from sightseq.core.rundir import Config
+from sightseq.sweep import Job, run_command, run_job, summarise
+
+COMMANDS = {
+    "train": "trains an experiment, or goes on with one",
+    "test": "scores a checkpoint on its test data",
+    "predict": "says what a trained model sees in your files",
+    "data": "downloads and verifies the data of an experiment",
+    "list": "lists the experiments, whether their data is here, and their recorded results",
+    "show": "draws a training batch as the network sees it, and counts the data",
+}
+
+
+def main() -> None:
+    """The entry point of `sightseq COMMAND [OVERRIDE ...]`."""
+    command, *arguments = sys.argv[1:] or ["--help"]
+    try:
+        if command in ("--help", "-h", "help"):
+            print(usage())
+        elif command == "--version":
+            from importlib.metadata import version
+
+            print(f"sightseq {version('sightseq')}")
+        elif command not in COMMANDS:
+            raise ConfigError(f"there is no command {command!r}; {nearest(command, COMMANDS)}")
+        elif command == "list":
+            from sightseq.catalogue import print_catalogue
+
+            print_catalogue(arguments)
+        else:
+            hydra_app(command, arguments)
+    except SightseqError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def usage() -> str:
+    """What `sightseq --help` prints."""
+    lines = [f"  sightseq {name:<8} {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "sightseq: classic CNN and RNN projects on PyTorch Lightning and Hydra",
+            "",
+            *lines,
+            "",
+            "  sightseq train                                     trains the digits experiment",
+            "  sightseq train experiment=mnist trainer.max_epochs=3",
+            "  sightseq train -m seed=1,2,3 optimizer=adamw,sgd   every combination, one after another",
+            "  sightseq COMMAND --help                            the options of a command",
+        ]
+    )
+
+
+def hydra_app(command: str, arguments: list[str]) -> None:
+    """Runs one command as a Hydra application over conf/COMMAND.yaml."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+    from omegaconf import DictConfig
+    from omegaconf.errors import OmegaConfBaseException
+
+    from sightseq.composition import explain, plain, quote_path, register_extensions, swept_keys
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors and leave
+    register_extensions()
+    typed = shlex.join(["sightseq", command, *arguments])
+    arguments = [quote_path(argument) for argument in arguments]
+    sys.argv = ["sightseq", *arguments]
+    single: list[tuple[DictConfig, str | None]] = []
+    sweep: list[Job] = []
+
+    def job(composed: DictConfig) -> float | None:
+        experiment = HydraConfig.get().runtime.choices.get("experiment")
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            return run_job(command, plain(composed, experiment), swept_keys(arguments), sweep)
+        single.append((composed, experiment))
+        return None
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=command)(job)()
+        if single:  # not within `job`, where Hydra would add a line of its own to every error
+            hand_over(command, plain(*single[0]), arguments, typed)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, command, arguments)) from error
+    if sweep:
+        sys.exit(summarise(sweep))
+
+
+def hand_over(command: str, config: Config, arguments: list[str], typed: str) -> None:
+    """Goes on as the process that does the work."""
+    if config.get("run_test") == "auto":
+        config["run_test"] = True
+    if command in ("train", "test"):
+        os.execv(sys.executable, run_command(run_folder(config, arguments, typed)))
+    elif command == "predict":
+        from sightseq.predict import predict_files
+
+        sys.exit(predict_files(config))
+    else:
+        from sightseq.show import prepare, show
+
+        (show if command == "show" else prepare)(config)
+
+
+def run_folder(config: Config, arguments: list[str], typed: str) -> Path:
+    """A new run directory, or the one that is to be gone on with."""
+    resume = config.get("resume")
+    if resume is None:
+        return rundir.create(config, typed)
+    if resume == "auto":
+        folder = rundir.find_resumable(config)
+        if folder is None:
+            print("resume=auto: no unfinished run of this config is here, so a new one starts")
+            return rundir.create(config, typed)
+        rundir.prolong(folder, config, rundir.LENGTH)
+        return folder
+    folder = Path(resume).resolve()
+    if not rundir.resumable(folder):
+        raise ConfigError(
+            f"resume={resume}: is no run that was interrupted after its first checkpoint, or one still at work"
+        )
+    keys = {argument.partition("=")[0].lstrip("+") for argument in arguments} - {"resume"}
+    if keys - rundir.LENGTH:
+        raise ConfigError(
+            f"resume={resume}: goes on with the config it has; only {' and '.join(sorted(rundir.LENGTH))} may change, "
+            f"not {', '.join(sorted(keys - rundir.LENGTH))} (for a new run from its weights: init_from=)"
+        )
+    rundir.prolong(folder, config, keys)
+    return folder

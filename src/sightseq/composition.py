@@ -1,0 +1,124 @@
+"""Composing a config with Hydra, and saying what is wrong with one. Imports Hydra and nothing heavier."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from sightseq.core.errors import ConfigError, nearest
+from sightseq.core.places import conf_folder, extension_folders, group_options, groups
+from sightseq.core.rundir import Config
+
+PATHS = ("ckpt", "input", "init_from", "resume", "output", "data.path", "paths.data", "paths.cache", "paths.runs")
+"""The keys whose values are files or folders."""
+
+
+def register_extensions() -> None:
+    """Lets Hydra look for options in the config folders of installed extensions too.
+
+    A `hydra_plugins` package would do the same, but to every Hydra application in the user's environment.
+    """
+
+    class Extensions(SearchPathPlugin):
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            for folder in extension_folders():
+                search_path.append("sightseq-extension", f"file://{folder}")
+
+    Plugins.instance().register(Extensions)
+
+
+def plain(composed: DictConfig, experiment: str | None) -> Config:
+    """The composed config as a plain dictionary: resolved, its paths absolute, with the experiment's name.
+
+    Raises:
+        MissingMandatoryValue: a value marked ??? was not given.
+    """
+    for key in ("data", "cache", "runs"):
+        composed.paths[key] = str(Path(composed.paths[key]).expanduser().absolute())
+    config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    assert isinstance(config, dict)
+    if experiment is not None:
+        config = {"experiment": experiment, **config}
+    return config  # type: ignore[return-value]
+
+
+def compose(*overrides: str, command: str = "train") -> Config:
+    """The config of `sightseq train OVERRIDES...` as a plain dictionary, for use from Python.
+
+    Raises:
+        ConfigError: an unknown group, option or key.
+    """
+    arguments = [quote_path(override) for override in overrides]
+    register_extensions()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="sightseq"):
+            composed = hydra_compose(command, arguments, return_hydra_config=True)
+            experiment = composed.hydra.runtime.choices.get("experiment")
+            OmegaConf.set_struct(composed, False)
+            del composed["hydra"]
+            return plain(composed, experiment)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, command, arguments)) from error
+
+
+def quote_path(argument: str) -> str:
+    """Quotes the value of a key that holds a path: Hydra's grammar would trip over its spaces and signs."""
+    key, equals, value = argument.partition("=")
+    if not equals or key not in PATHS or not value or value[0] in "'\"" or value in ("null", "auto"):
+        return argument
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
+
+
+def swept_keys(arguments: Sequence[str]) -> set[str]:
+    """The keys that a sweep gives several values."""
+    overrides = OverridesParser.create().parse_overrides([a for a in arguments if "=" in a and not a.startswith("-")])
+    return {str(override.key_or_group) for override in overrides if override.is_sweep_override()}
+
+
+def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
+    """What is wrong with a command, in one line, with the nearest names."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override!r}: write key=value, and quote a value that holds signs or spaces"
+    if isinstance(error, MissingMandatoryValue):
+        key = getattr(error, "full_key", None) or text.rpartition(" ")[2]
+        return f"{key}= is needed: sightseq {command} {key}=..."
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        options = [option for option in error.options or [] if option != "base"]
+        for argument in arguments:  # an option may itself hold a slash: model/net=image/convnet
+            key, _, value = argument.partition("=")
+            if f"{key}/{value}" == error.missing_cfg_file:
+                group, option, options = key, value, list(group_options(key))
+        return f"{group}={option}: there is no such option; {nearest(option, options)}"
+    if found := re.search(r"Could not \w+ (?:to config: )?'?([^'\s]+)'", text):
+        key = found[1]
+        return f"there is no key or group {key!r}; {nearest(key, known_keys(command))}"
+    return text
+
+
+def known_keys(command: str) -> set[str]:
+    """All groups, and all keys of a command before further choices."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="sightseq"):
+        return {*groups(), *_dotted(OmegaConf.to_container(hydra_compose(command)))}
+
+
+def _dotted(value: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield f"{prefix}{key}"
+            yield from _dotted(inner, f"{prefix}{key}.")

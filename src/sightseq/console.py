@@ -1,0 +1,95 @@
+"""What a run says on the terminal: a few lines before training, a table and the next commands after it."""
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console as RichConsole
+from rich.table import Table
+
+
+if TYPE_CHECKING:
+    from sightseq.core.datamodule import DataModule
+
+
+def console() -> RichConsole:
+    """Silent in the children of a distributed run."""
+    width = None if sys.stdout.isatty() else 160  # into a file or a pipe, tables keep their lines whole
+    return RichConsole(quiet=os.environ.get("LOCAL_RANK", "0") != "0", highlight=False, soft_wrap=True, width=width)
+
+
+def new_table(*left: str, right: Sequence[str] = ()) -> Table:
+    """An empty table without frames: columns of text, then columns of numbers."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    for title in left:
+        table.add_column(title)
+    for title in right:
+        table.add_column(title, justify="right")
+    return table
+
+
+def say(label: str, text: str) -> None:
+    """One line: a short label, then text."""
+    console().print(f"[bold]{label:<10}[/bold]", end="")
+    console().print(text, markup=False)
+
+
+def command(line: str) -> str:
+    """A command that can be pasted where this one was typed: with `uv run` if that started it."""
+    return f"uv run {line}" if "UV" in os.environ else line
+
+
+def short(path: Path) -> str:
+    """The path from the working directory, if it lies below it; quoted for the shell."""
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+
+
+def describe(data: "DataModule") -> str:
+    """One line: the name, the sizes of the splits, the classes, and whether it is generated."""
+    words = {"train": "to train", "val": "to validate", "test": "to test"}
+    sizes = ", ".join(f"{len(data.dataset(split)):,} {word}" for split, word in words.items())
+    classes = getattr(data.spec, "classes", None)
+    kind = f"; {len(classes)} classes" if classes else ""
+    return f"{data.name}{' (synthetic)' if data.synthetic else ''}: {sizes}{kind}"
+
+
+def percent(name: str, value: float) -> str:
+    """How a metric is written: losses and errors of calibration as numbers, shares in percent."""
+    if name == "loss":
+        return f"{value:.4f}"
+    return f"{100 * value:.2f} %"
+
+
+def results_table(results: Mapping[str, Any], columns: Sequence[str]) -> Table:
+    """The model above its baselines; for each metric of `columns` one column for validation and one for test."""
+    stages = [stage for stage in ("val", "test") if results.get(stage)]
+    words = {"val": "validation", "test": "test"}
+    table = new_table("", right=[f"{words[stage]} {name}" for stage in stages for name in columns])
+    rows = {results["network"]: {stage: results[stage] for stage in stages}, **results["baselines"]}
+    for row, scores in rows.items():
+        cells = [(name, (scores.get(stage) or {}).get(name)) for stage in stages for name in columns]
+        table.add_row(row, *("" if value is None else percent(name, value) for name, value in cells))
+    return table
+
+
+def ending(results: Mapping[str, Any], folder: Path, report: Path) -> None:
+    """The results beside the baselines, the report, and after a training two commands to try next."""
+    out = console()
+    out.print()
+    headline = results["headline"]
+    out.print(results_table(results, list(dict.fromkeys([headline, "f1", "loss"]))))
+    out.print()
+    seconds = results["seconds"]
+    say(
+        "time", f"{seconds['total']:.0f} s" + (f", {seconds['fit']:.0f} s of them training" if "fit" in seconds else "")
+    )
+    say("report", short(report))
+    if "fit" not in seconds:
+        return
+    experiment = results["experiment"]
+    say("model", short(folder / "checkpoints" / "best.ckpt"))
+    say("next", command(f"sightseq show experiment={experiment}"))
+    say("", command(f"sightseq train -m experiment={experiment} seed=1,2,3 optimizer=adamw,sgd"))

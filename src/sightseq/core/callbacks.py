@@ -1,0 +1,145 @@
+"""What happens around training, whatever the task: reproducible random numbers, EMA, metrics.csv, checkpoints."""
+
+import csv
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from sightseq.core.errors import SightseqError
+from sightseq.core.order import Batch
+
+NOW_AND_THEN = 50  # steps between looks at what would cost time at every step
+
+
+class Reseed(Callback):
+    """Seeds torch before every training batch from (seed, epoch, batch, rank).
+
+    So dropout and augmentation do not depend on where a training was interrupted.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        place = f"{self.seed} {trainer.current_epoch} {batch_idx} {trainer.global_rank}"
+        torch.manual_seed(int.from_bytes(hashlib.sha256(place.encode()).digest()[:7]))
+
+
+class StopOnNaN(Callback):
+    """Ends a run whose loss is no longer a number, and says where."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        # On a GPU looking at the loss waits for it, so only now and then.
+        if batch_idx % NOW_AND_THEN and pl_module.device.type != "cpu":
+            return
+        if not torch.isfinite(outputs["loss"]):
+            raise SightseqError(
+                f"the loss became {outputs['loss'].item()} in epoch {trainer.current_epoch + 1} at step "
+                f"{trainer.global_step} (samples {batch['index'][:5].tolist()}, ...); lower model.optimizer.lr, or "
+                f"try trainer.gradient_clip_val=1 or precision=32"
+            )
+
+
+class EMA(WeightAveraging):
+    """Validates, tests and saves an exponential moving average of the weights (Polyak and Juditsky, 1992).
+
+    Lightning's own `EMAWeightAveraging` averages one tensor after another; this one all at once.
+
+    Args:
+        decay: weight of the past in each step; 0.999 looks back over about 1,000 steps.
+    """
+
+    def __init__(self, decay: float = 0.999) -> None:
+        if not 0 < decay < 1:
+            raise ValueError(f"decay={decay} does not lie between 0 and 1")
+        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+
+
+class History(Checkpoint):
+    """Writes metrics.csv: a row for each epoch, the training and validation metrics side by side.
+
+    A `Checkpoint` because Lightning calls those last, when the task has logged the epoch. Lightning's
+    CSVLogger would delete the file on resume; here, rows after the checkpoint are written anew.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= trainer.global_step]
+        before = float(self.rows[-1]["seconds"]) if self.rows else 0.0
+        self._began = time.monotonic() - before
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        row: dict[str, Any] = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "seconds": round(time.monotonic() - self._began, 2),
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        names = sorted(n for n in trainer.callback_metrics if n.startswith(("train/", "val/")))
+        self.rows.append(row | {name: round(trainer.callback_metrics[name].item(), 6) for name in names})
+        if trainer.is_global_zero:
+            header = list(dict.fromkeys(name for row in self.rows for name in row))
+            part = self.path.with_suffix(".part")
+            with part.open("w", newline="") as file:
+                writer = csv.DictWriter(file, header)
+                writer.writeheader()
+                writer.writerows(self.rows)
+            os.replace(part, self.path)
+
+
+class Last(Checkpoint):
+    """Keeps checkpoints/last.ckpt, which a killed run goes on from: at the end of every epoch and within it.
+
+    Args:
+        dirpath: the folder of last.ckpt.
+        minutes: save within an epoch when the last checkpoint is so old.
+        steps: save within an epoch every so many steps.
+    """
+
+    def __init__(self, dirpath: str, minutes: float | None = 5, steps: int | None = None) -> None:
+        self.path, self.minutes, self.steps = Path(dirpath) / "last.ckpt", minutes, steps
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            return  # the epoch's end is near, and with it the validation that belongs to it
+        due = bool(self.steps) and (batch_idx + 1) % (self.steps or 1) == 0
+        if self.minutes and (batch_idx + 1) % NOW_AND_THEN == 0:
+            old = time.monotonic() - self._saved > 60 * self.minutes
+            due |= bool(trainer.strategy.broadcast(old))  # all processes save, or none
+        if due:
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self._saved = time.monotonic()
+
+
+class Sign(Callback):
+    """Writes into every checkpoint what it takes to use it: the task's class, the config and the versions."""
+
+    def __init__(self, signature: dict[str, Any]) -> None:
+        self.signature = signature
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        cls = type(pl_module)
+        checkpoint["sightseq"] = {"task": f"{cls.__module__}.{cls.__qualname__}", **self.signature}

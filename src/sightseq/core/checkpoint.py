@@ -1,0 +1,72 @@
+"""Reading checkpoints, a stranger's too: nothing in the file is run."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sightseq.core.build import build
+from sightseq.core.errors import CheckpointError, ConfigError
+from sightseq.core.task import Task
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The plain content of a checkpoint: tensors, numbers, texts, lists and dictionaries.
+
+    Raises:
+        CheckpointError: there is no such file, it is damaged, it holds objects, or it is not ours.
+    """
+    if path.is_dir() and (path / "checkpoints" / "best.ckpt").exists():
+        path = path / "checkpoints" / "best.ckpt"  # a run directory
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such checkpoint; a run keeps its own in checkpoints/best.ckpt")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: is no checkpoint of sightseq, or holds objects that could run code; it was not opened"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: is damaged, or no checkpoint at all ({' '.join(str(error).split())[:100]})"
+        ) from error
+    if not isinstance(content, dict) or not {"sightseq", "state_dict", "hyper_parameters"} <= set(content):
+        raise CheckpointError(f"{path}: was not written by sightseq train")
+    return content
+
+
+def load_task(path: Path) -> Task:
+    """The trained task, rebuilt from the file alone, on the CPU, ready to predict.
+
+    Raises:
+        CheckpointError: see `read_checkpoint`; or it asks for a class that is not trusted, or its weights do not fit.
+    """
+    content = read_checkpoint(path)
+    try:
+        config = {"_target_": content["sightseq"]["task"], **content["hyper_parameters"]}
+        task = build(config, Task, "checkpoint")
+        task.load_state_dict(content["state_dict"])
+    except (ConfigError, RuntimeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: {' '.join(str(error).split())[:400]}") from error
+    return task.eval()
+
+
+def warm_start(task: Task, content: dict[str, Any], path: str) -> list[str]:
+    """Copies the network's weights whose name and shape agree; returns the names of those that stay as they were.
+
+    Args:
+        task: the task that is about to be trained.
+        content: of a checkpoint, as `read_checkpoint` gives it.
+        path: of that checkpoint, for messages.
+
+    Raises:
+        CheckpointError: no weight agrees.
+    """
+    own = {name: value for name, value in task.state_dict().items() if name.startswith("net.")}
+    given = content["state_dict"]
+    fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
+    if not fitting:
+        raise CheckpointError(f"{path}: none of its {len(given)} weights fits this network; is it of another kind?")
+    task.load_state_dict(fitting, strict=False)
+    return [name for name in own if name not in fitting]

@@ -1,0 +1,264 @@
+"""The base of all data modules: finds the files, caches them processed, says the spec, batches them.
+
+A dataset says in its YAML where its files may lie and in its class how to read them; all that datasets
+have in common is here. It knows no task and no network.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import filelock
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sightseq.core.errors import DataError
+from sightseq.core.order import Batch, Loader, Order
+from sightseq.core.spec import Spec
+
+IN_MEMORY = 2**30  # bytes; larger arrays stay on disk, memory-mapped
+
+
+class ArrayDataset(Dataset[Batch]):
+    """Some rows of equally long arrays, read a whole batch at a time.
+
+    Args:
+        arrays: by name ("input", "target", ...), each [N, ...].
+        rows: which of the N rows belong to this split, in ascending order.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]) -> None:
+        self.rows = rows
+        small = sum(array.nbytes for array in arrays.values()) <= IN_MEMORY
+        self.arrays = {name: np.ascontiguousarray(array) if small else array for name, array in arrays.items()}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        """The batch of these samples: every array's rows [B, ...] and `index` [B], -1 where an index was -1."""
+        rows = self.rows[indices.clamp(min=0).numpy()]
+        batch = {name: torch.from_numpy(array[rows]) for name, array in self.arrays.items()}
+        batch["index"] = torch.where(indices < 0, indices, torch.from_numpy(rows))
+        return batch
+
+    def numpy(self) -> dict[str, NDArray[Any]]:
+        """The rows of this split as they are: what a baseline fits on."""
+        return {name: array[self.rows] for name, array in self.arrays.items()}
+
+
+class DataModule(LightningDataModule):
+    """One dataset: its files, its splits, its spec, its batches.
+
+    A batch is a dictionary of tensors: `input`, `target`, and `index`, the sample's number in its
+    publisher's split (-1 marks filler, which counts nowhere).
+
+    A subclass says what is its own:
+        `locate()`: the publisher's files, or `DataError`.
+        `process(folder)`: reads them and saves each of the publisher's splits with `save_split`.
+        `split_rows(targets)`: which rows of those are "train", "val" and "test".
+        `make_spec(train)`: the spec, from the training rows alone.
+        `write_synthetic(folder)`: a tiny generated dataset in the publisher's format.
+
+    Args:
+        name: of the dataset; names its folder in the cache.
+        root: the folder under which datasets lie.
+        cache: where processed data is kept; `root` is only read (and downloaded to).
+        folders: the folder names it may have under `root`.
+        batch_size: samples of a batch, for each process.
+        eval_batch_size: the same in validation and test.
+        workers: processes that read ahead; 0 reads in the main process, which is best for small data.
+        shuffle: the order of training samples changes with each epoch.
+        seed: of that order.
+        synthetic: use the generated dataset instead of the real one.
+        url, files, licence: where it can be had; `files` maps file names to {sha256}. See `core.download`.
+    """
+
+    name: str
+    example_spec: ClassVar[Spec]
+    """A spec of the kind this data will have, to try a model on before any data is touched."""
+
+    def __init__(
+        self,
+        name: str,
+        root: str = "data",
+        cache: str = ".cache",
+        folders: list[str] | None = None,
+        batch_size: int = 128,
+        eval_batch_size: int = 512,
+        workers: int = 0,
+        shuffle: bool = True,
+        seed: int = 0,
+        synthetic: bool = False,
+        url: str | None = None,
+        files: dict[str, str] | None = None,
+        licence: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.name, self.root, self.cache = name, Path(root), Path(cache)
+        self.folders = folders or [name]
+        self.batch_size, self.eval_batch_size, self.workers = batch_size, eval_batch_size, workers
+        self.shuffle, self.seed, self.synthetic = shuffle, seed, synthetic
+        self.url, self.files, self.licence = url, files or {}, licence
+        self.given_spec: Spec | None = None  # a checkpoint's: then data is encoded with that one
+        if synthetic:
+            self.root = self.cache / "synthetic"
+        self.source = self.root  # where the files are, known after `prepare_data`
+        self._spec: Spec | None = None
+        self._datasets: dict[str, ArrayDataset] = {}
+
+    # What a dataset says of itself.
+
+    @abstractmethod
+    def locate(self) -> list[Path]:
+        """The publisher's files, downloaded if they can be and are not there.
+
+        Raises:
+            DataError: they are not there; says where they were looked for and what to do.
+        """
+
+    @abstractmethod
+    def process(self, sources: list[Path], folder: Path) -> None:
+        """Reads the files and saves each of the publisher's splits into `folder` with `save_split`."""
+
+    @abstractmethod
+    def split_rows(self, targets: Mapping[str, NDArray[Any]]) -> dict[str, tuple[str, NDArray[np.int64]]]:
+        """For "train", "val" and "test": the publisher's split it is part of, and which rows of it."""
+
+    @abstractmethod
+    def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> Spec:
+        """The spec, from the training rows; `about` is what `process` wrote with `save_about`."""
+
+    @abstractmethod
+    def write_synthetic(self, folder: Path) -> None:
+        """Writes a tiny learnable dataset into `folder`, in the publisher's format."""
+
+    def cache_key(self) -> dict[str, Any]:
+        """The options that change what `process` writes."""
+        return {}
+
+    # What all datasets have in common.
+
+    @property
+    def spec(self) -> Spec:
+        """Known after `prepare_data`; a checkpoint's spec, when one was given."""
+        if self.given_spec is not None:
+            return self.given_spec
+        if self._spec is None:
+            raise RuntimeError("the spec is known after prepare_data()")
+        return self._spec
+
+    def prepare_data(self) -> None:
+        """Finds or downloads, processes into the cache, and computes the spec; cheap the second time."""
+        if self._spec is not None:
+            return
+        if self.synthetic:
+            self._prepare_synthetic()
+        sources = self.locate()
+        self.source = Path(os.path.commonpath(sources))
+        stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
+        key = hashlib.sha256(json.dumps([type(self).__qualname__, self.cache_key(), stats]).encode()).hexdigest()[:16]
+        folder = self.cache / self.name / key
+        with atomic_folder(folder) as building:
+            if building is not None:
+                self.process(sources, building)
+        self._load(folder)
+
+    def _prepare_synthetic(self) -> None:
+        with atomic_folder(self.root / self.folders[0]) as building:
+            if building is not None:
+                self.write_synthetic(building)
+
+    def _load(self, folder: Path) -> None:
+        splits = {
+            path.name: {file.stem: np.load(file, mmap_mode="r") for file in sorted(path.glob("*.npy"))}
+            for path in sorted(folder.iterdir())
+            if path.is_dir()
+        }
+        rows = self.split_rows({name: arrays["target"] for name, arrays in splits.items()})
+        self._datasets = {name: ArrayDataset(splits[source], chosen) for name, (source, chosen) in rows.items()}
+        for name, dataset in self._datasets.items():
+            if not len(dataset):
+                raise DataError(f"{self.name}: the {name} split is empty; it needs more samples")
+        about = json.loads((folder / "about.json").read_text()) if (folder / "about.json").exists() else {}
+        self._spec = self.make_spec(self._datasets["train"], about)
+
+    def dataset(self, split: str) -> ArrayDataset:
+        """The samples of "train", "val" or "test"; known after `prepare_data`."""
+        return self._datasets[split]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Lightning calls this in every process."""
+        self.prepare_data()
+
+    def loader(self, split: str) -> Loader:
+        """The batches of a split, for this process of a distributed run."""
+        train = split == "train"
+        trainer = self.trainer
+        order = Order(
+            len(self.dataset(split)),
+            self.batch_size if train else self.eval_batch_size,
+            shuffle=train and self.shuffle,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world=trainer.world_size if trainer else 1,
+        )
+        return Loader(self.dataset(split), order, self.workers, pin_memory=torch.cuda.is_available())
+
+    def train_dataloader(self) -> Loader:
+        """Shuffled batches of the training split."""
+        return self.loader("train")
+
+    def val_dataloader(self) -> Loader:
+        """The validation split in order."""
+        return self.loader("val")
+
+    def test_dataloader(self) -> Loader:
+        """The test split in order."""
+        return self.loader("test")
+
+
+def save_split(folder: Path, split: str, **arrays: NDArray[Any]) -> None:
+    """Saves equally long arrays [N, ...] as one of the publisher's splits."""
+    (folder / split).mkdir(parents=True, exist_ok=True)
+    for name, array in arrays.items():
+        np.save(folder / split / f"{name}.npy", array)
+
+
+def save_about(folder: Path, about: dict[str, Any]) -> None:
+    """Saves what the files say of themselves besides the arrays, for `make_spec`."""
+    (folder / "about.json").write_text(json.dumps(about))
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path | None]:
+    """Yields an empty folder that becomes `folder` when the block ends well, or None if it is there.
+
+    Processes that come here together wait for the first. What a killed process left behind is not believed.
+    """
+    if folder.exists():
+        yield None
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder.with_name(folder.name + ".lock")):
+        if folder.exists():
+            yield None
+            return
+        building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
+        building.chmod(0o755)
+        try:
+            yield building
+            os.replace(building, folder)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)

@@ -1,0 +1,300 @@
+"""The figures of a report, in one style: plain data in, a matplotlib `Figure` out.
+
+All are made with matplotlib's objects and none with pyplot, so nothing is kept open and no window, backend or
+user's style matters. Figures are at most 8 inches wide: at 800 pixels a point of type is 1.4 pixels.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
+from numpy.typing import NDArray
+from torch import Tensor
+
+# The palette of Okabe and Ito, which the colour-blind can tell apart.
+BLUE, VERMILION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
+GREY, PALE = "#6B7280", "#E5E7EB"
+
+STYLE: dict[Any, Any] = {
+    "figure.constrained_layout.use": True,
+    "font.size": 9.5,
+    "text.parse_math": False,  # a class may be called "$"
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.edgecolor": GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": PALE,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+}
+
+COUNTED = 20  # the most classes whose confusion matrix has room for numbers
+NAMED = 50  # the most classes that can all be named along an axis
+BINS = 15  # of confidence, as in Guo et al., 2017 (arXiv 1706.04599)
+
+_SHARES = {"accuracy", "precision", "recall", "f1", "iou", "dice", "auroc", "wer", "cer", "calibration", "rate"}
+_LOWER = {"loss", "error", "perplexity", "bits", "nll", "mae", "mse", "rmse", "mape", "smape", "mase", "wer", "cer"}
+_UPPER = {"f1", "iou", "auroc", "nll", "mae", "mse", "rmse", "mape", "smape", "mase", "wer", "cer", "bleu", "psnr"}
+_TOP = re.compile(r"top(\d+)")
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Within it (or in a function that it decorates) matplotlib draws in our style, whatever the user's own is."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def is_share(metric: str) -> bool:
+    """Whether its values lie in 0..1 and are read as a percentage."""
+    return any(word in _SHARES or _TOP.fullmatch(word) for word in metric.split("_"))
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a smaller value is the better one."""
+    return not _LOWER.isdisjoint(metric.split("_"))
+
+
+def metric_title(metric: str) -> str:
+    """The name as one reads it: "top3" is "top-3 accuracy", "f1" is "F1"."""
+    if match := _TOP.fullmatch(metric):
+        return f"top-{match[1]} accuracy"
+    return " ".join(word.upper() if word in _UPPER else word for word in metric.split("_"))
+
+
+def metric_text(metric: str, value: float | None) -> str:
+    """The value as one reads it: a percentage, a count, or a number of about four digits; a dash if there is none."""
+    if value is None or math.isnan(value):
+        return "\N{EN DASH}"
+    if is_share(metric):
+        return f"{value:.2%}"  # two decimals: on 10,000 samples the second is one of them
+    if isinstance(value, int):
+        return f"{value:,}"
+    if 0.001 <= abs(value) < 10 or value == 0:
+        return f"{value:.3f}"
+    return f"{value:,.1f}" if 10 <= abs(value) < 1e6 else f"{value:.2e}"
+
+
+@style()
+def curves_figure(history: Sequence[Mapping[str, float]], metrics: Sequence[str]) -> Figure:
+    """Training and validation over the epochs, the best validation epoch marked.
+
+    Args:
+        history: one row for each epoch, in order: "epoch", and "train/x" and "val/x" for each metric x; values may
+            be missing or NaN.
+        metrics: the names x, at least one; each has a panel of its own.
+    """
+    columns = min(len(metrics), 2)
+    rows = math.ceil(len(metrics) / columns)
+    figure = Figure(figsize=((6, 8)[columns - 1], 3.2 * rows))
+    epochs = np.array([row.get("epoch", number) for number, row in enumerate(history, start=1)])
+    for place, metric in enumerate(metrics, start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        axes.set(title=metric_title(metric), xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(axis="y")
+        drawn = []
+        for stage, name, colour, line in (("train", "training", ORANGE, "--"), ("val", "validation", BLUE, "-")):
+            values = np.array([row.get(f"{stage}/{metric}", math.nan) for row in history], dtype=float)
+            shown = np.isfinite(values)
+            if not shown.any():
+                continue
+            drawn.append(values[shown])
+            # A line through one point is invisible, and markers on a long line are a smear.
+            marker = "o" if shown.sum() <= 12 else ""
+            axes.plot(epochs[shown], values[shown], line, color=colour, label=name, marker=marker)
+            if stage == "val":
+                best = np.nanargmin(np.where(shown, values if lower_is_better(metric) else -values, math.nan))
+                axes.plot(epochs[best], values[best], "o", color=BLUE, markersize=9, markerfacecolor="white", zorder=5)
+                found = f"best validation: {metric_text(metric, float(values[best]))}, epoch {epochs[best]:.0f}"
+                axes.set_title(f"{metric_title(metric)}\n{found}")
+        if drawn:
+            axes.legend()
+            _scale(axes, metric, np.concatenate(drawn))
+    return figure
+
+
+def _scale(axes: Axes, metric: str, values: NDArray[np.float64]) -> None:
+    if is_share(metric):
+        decimals = 0 if np.ptp(values) > 0.05 else 1
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=decimals))
+    elif lower_is_better(metric) and values.min() > 0 and values.max() > 30 * values.min():
+        axes.set_yscale("log")  # else the first epoch hides all that follows
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+@style()
+def confusion_matrix_figure(matrix: NDArray[np.int64], names: Sequence[str]) -> Figure:
+    """Which classes are taken for which: right answers in blue, mistakes in red.
+
+    Colours are shares of the row. Mistakes have a scale of their own, on which a tenth is already full, because
+    they are few beside the right answers. Where the classes are too many for numbers, the most frequent
+    mistakes are listed below.
+
+    Args:
+        matrix: counts [C, C]; rows are true classes, columns predictions.
+        names: of the C classes.
+    """
+    size = len(names)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    diagonal = np.eye(size, dtype=bool)
+    mistakes = np.where(diagonal, 0, matrix)
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:10]
+    listed = [divmod(int(i), size) for i in order if mistakes.flat[i] and size > COUNTED]
+
+    side = min(2 + 0.45 * size, 6.4)  # inches
+    heights = [side + 1, 0.27 * len(listed)]
+    figure = Figure(figsize=(min(side + 1.6, 8), sum(heights)))
+    axes, *below = figure.subplots(1 + bool(listed), height_ratios=heights[: 1 + bool(listed)], squeeze=False).flat
+    if listed:
+        _list_mistakes(below[0], mistakes, listed, names)
+    blues, reds = (LinearSegmentedColormap.from_list("", ["white", colour]) for colour in (BLUE, VERMILION))
+    norm = PowerNorm(0.5, vmin=0, vmax=max(0.1, share[~diagonal].max(initial=0)))
+    edges = {"edgecolors": PALE, "linewidth": 0.5} if size <= NAMED else {}
+    axes.pcolormesh(np.ma.masked_array(share, ~diagonal), cmap=blues, vmin=0, vmax=1, **edges)
+    mesh = axes.pcolormesh(np.ma.masked_array(share, diagonal), cmap=reds, norm=norm, **edges)
+    axes.set(xlabel="prediction", ylabel="true class", aspect="equal")
+    axes.invert_yaxis()
+    axes.spines[:].set_visible(False)
+
+    ticks = range(0, size, max(1, math.ceil(size / NAMED)))
+    labels = [_short(names[tick], 18) for tick in ticks]
+    places = [tick + 0.5 for tick in ticks]
+    room = side * 72 / len(ticks)  # points for each label
+    points = min(9.5, 0.75 * room)
+    upright = max(map(len, labels)) * 0.65 * points > 0.9 * room
+    axes.set_yticks(places, labels, fontsize=points)
+    axes.set_xticks(places, labels, fontsize=points, rotation=90 if upright else 0)
+    axes.tick_params(length=0)
+    if size > COUNTED:
+        bar = figure.colorbar(mesh, ax=axes, shrink=0.4, aspect=14, format=PercentFormatter(1, decimals=0))
+        bar.set_label("mistaken, share of the class")
+        bar.outline.set_visible(False)
+        return figure
+    points = min(11, 1.2 * room / len(str(matrix.max())))
+    for row, column in zip(*np.nonzero(matrix), strict=True):
+        dark = share[row, column] > 0.5 if row == column else norm(share[row, column]) > 0.7
+        centred = {"ha": "center", "va": "center", "color": "white" if dark else "black"}
+        axes.text(column + 0.5, row + 0.5, str(matrix[row, column]), size=points, **centred)
+    return figure
+
+
+def _list_mistakes(
+    axes: Axes, mistakes: NDArray[np.int64], pairs: Sequence[tuple[int, int]], names: Sequence[str]
+) -> None:
+    counts = [int(mistakes[pair]) for pair in pairs]
+    bars = axes.barh(range(len(pairs)), counts, height=0.6, color=VERMILION)
+    words = [f"{_short(names[true], 24)} → {_short(names[guess], 24)}" for true, guess in pairs]
+    axes.bar_label(bars, [f"{n}   {word}" for n, word in zip(counts, words, strict=True)], padding=4)
+    axes.set(title="most frequent mistakes: true class → prediction", xticks=[], yticks=[], xlim=(0, 2 * counts[0]))
+    axes.invert_yaxis()
+    axes.spines[:].set_visible(False)
+
+
+@style()
+def reliability_figure(confidence: Tensor, right: Tensor) -> Figure:
+    """How often the model is right at each confidence, and how often it has that confidence.
+
+    Args:
+        confidence: of the prediction, in 0..1; [N].
+        right: whether it was right, 0 or 1; [N].
+    """
+    sure, hit = (values.detach().cpu().double().numpy() for values in (confidence, right))
+    edges = np.linspace(0, 1, BINS + 1)
+    place = np.clip(np.digitize(sure, edges[1:-1]), 0, BINS - 1)
+    count = np.bincount(place, minlength=BINS)
+    n = np.maximum(count, 1)
+    claimed, share = (np.bincount(place, values, BINS) / n for values in (sure, hit))
+    # Wilson's interval at 95 %: a bin of three samples proves little, and is seen to.
+    z = 1.96
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    filled = count > 0
+
+    figure = Figure(figsize=(6, 5.6))
+    top, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    top.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="honest: as often right as claimed")
+    low, high = (middle - half)[filled], (middle + half)[filled]
+    top.vlines(claimed[filled], low, high, color=BLUE, alpha=0.35, linewidth=4)
+    top.plot(claimed[filled], share[filled], "o-", color=BLUE, label="this model (bar: 95% interval)")
+    top.set(ylabel="right", xlim=(-0.01, 1.01), ylim=(0, 1.03))
+    top.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    top.grid()
+    top.legend()
+    below.bar(edges[:-1], count, width=1 / BINS, align="edge", color=BLUE, edgecolor="white")
+    below.set(xlabel="confidence of the prediction", ylabel="samples", ylim=(0, max(1, 1.1 * count.max())))
+    below.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    if count.max(initial=0) > 10:
+        below.set_yscale("log", nonpositive="clip")  # most samples lie in the last bin
+        below.set(ylabel="samples (log scale)", ylim=(0.7, None))
+        below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    return figure
+
+
+@style()
+def examples_figure(inputs: Sequence[NDArray[np.uint8]], labels: Sequence[tuple[str, float, str]]) -> Figure:
+    """Samples with what the model says of them; mistakes have a red frame, a cross and the truth.
+
+    Args:
+        inputs: images, [H, W] grey or [H, W, 3] colour, of any sizes.
+        labels: for each the prediction, its probability in 0..1, and the true class.
+    """
+    figure, cells = _grid(inputs)
+    for axes, (guess, confidence, truth) in zip(cells, labels, strict=True):
+        wrong = guess != truth
+        text = f"{'✗' if wrong else '✓'} {_short(guess, 11)} ({confidence:.0%})"
+        if wrong:
+            text += f"\ntruth: {_short(truth, 14)}"
+            axes.spines[:].set(visible=True, color=VERMILION, linewidth=2.5)
+        axes.set_title(text, fontsize=8.5, color=VERMILION if wrong else "black")
+    return figure
+
+
+@style()
+def batch_figure(inputs: Sequence[NDArray[np.uint8]], labels: Sequence[str]) -> Figure:
+    """Samples with their labels, such as a training batch after augmentation.
+
+    Args:
+        inputs: images, [H, W] grey or [H, W, 3] colour, of any sizes.
+        labels: one for each.
+    """
+    figure, cells = _grid(inputs)
+    for axes, label in zip(cells, labels, strict=True):
+        axes.set_title(_short(label, 18), fontsize=8.5)
+    return figure
+
+
+def _grid(inputs: Sequence[NDArray[np.uint8]]) -> tuple[Figure, list[Axes]]:
+    """One cell for each image, with room for a title of two lines."""
+    tall = max((image.shape[0] / image.shape[1] for image in inputs), default=1.0)
+    columns = max(1, min(len(inputs), 5 if tall > 0.5 else 3))
+    rows = max(1, math.ceil(len(inputs) / columns))
+    width = min(8 / columns, 2.0)  # inches
+    figure = Figure(figsize=(width * columns, (min(width * tall, 4.0) + 0.5) * rows))
+    cells = []
+    for place, image in enumerate(inputs, start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if max(image.shape) < 100 else "auto")
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        cells.append(axes)
+    return figure, cells
+
+
+def _short(name: str, most: int) -> str:
+    name = " ".join(name.split())
+    return name if len(name) <= most else f"{name[: most - 1].rstrip()}…"

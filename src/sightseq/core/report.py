@@ -1,0 +1,245 @@
+"""The page that a run leaves: report.html, which needs nothing but itself, and its figures as files.
+
+It knows no project: metrics are read by their names, and whatever a task has to show comes as sections.
+"""
+
+import base64
+import csv
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+from matplotlib.figure import Figure
+from PIL import Image
+
+from sightseq.core.plots import curves_figure, lower_is_better, metric_text, metric_title, style
+
+SPLITS = {"test": "Test", "val": "Validation"}
+DPI = 200  # of the figures on disk: two pixels of the file for each that the page shows
+LARGEST_PNG = 250_000  # bytes; a larger figure stands in the page as WebP, so that the page stays below 2 MB
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report.
+
+    Attributes:
+        title: its heading; the figure's file is named after it.
+        figure: at most 8 inches wide, or None.
+        caption: what the reader sees, in a sentence or two. Line breaks are kept.
+    """
+
+    title: str
+    figure: Figure | None
+    caption: str = ""
+
+
+def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any], sections: list[Section]) -> Path:
+    """Writes report.html and figures/ into a run directory.
+
+    Args:
+        run_dir: its metrics.csv, if there is one, becomes the curves.
+        config: the resolved config, as plain values.
+        results: what results.json holds; any key may be missing, and is then not spoken of.
+        sections: shown in this order, after the curves.
+
+    Returns:
+        The path of the page.
+    """
+    splits: dict[str, Any] = {split: results[split] for split in SPLITS if results.get(split)}
+    main = next(iter(splits), "")
+    headline = str(results.get("headline") or next(iter(splits.get(main, {})), "loss"))
+    history = read_history(run_dir / "metrics.csv")
+    if curves := _curves(history, headline):
+        caption = "Training is measured while the model learns, validation after each epoch. The ring marks the best."
+        sections = [Section("Learning curves", curves_figure(history, curves), caption), *sections]
+
+    (run_dir / "figures").mkdir(parents=True, exist_ok=True)
+    names: list[str] = []
+    shown = []
+    for section in sections:
+        picture = None
+        if section.figure:
+            slug = re.sub(r"\W+", "-", section.title.lower()).strip("-") or "figure"
+            names.append(slug)
+            number = f"-{names.count(slug)}" if names.count(slug) > 1 else ""
+            picture = _picture(section.figure, run_dir / "figures" / f"{slug}{number}.png")
+        shown.append({"title": section.title, "caption": section.caption, "picture": picture})
+
+    per_class = (results.get("details") or {}).get("per_class")
+    page = {
+        "title": results.get("title") or results.get("experiment") or "A run",
+        "name": results.get("name") or run_dir.name,
+        "headlines": _headlines(results, splits, headline),
+        "summary": _summary(results, splits),
+        "table": _table(results, splits, headline) if splits else None,
+        "sections": shown,
+        "per_class": _per_class(per_class) if per_class else None,
+        "split": SPLITS.get(main, "").lower(),
+        "command": results.get("command"),
+        "facts": _facts(results),
+        "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+    }
+    # Autoescape: class names, titles and config values may hold HTML.
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((files("sightseq.core") / "report.html.j2").read_text("utf-8"))
+    path = run_dir / "report.html"
+    path.write_text(template.render(page), "utf-8")
+    return path
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """The rows of a metrics.csv, empty cells as NaN; no rows if there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: float(cell or "nan") for name, cell in row.items()} for row in csv.DictReader(file)]
+
+
+def _curves(history: Sequence[Mapping[str, float]], headline: str) -> list[str]:
+    """Loss and headline first, then what is measured in training too; four panels are enough."""
+    columns = {name for row in history for name, value in row.items() if math.isfinite(value)}
+    both = sorted(name[6:] for name in columns if name.startswith("train/") and f"val/{name[6:]}" in columns)
+    wanted = dict.fromkeys(["loss", headline, *both])
+    return [name for name in wanted if {f"train/{name}", f"val/{name}"} & columns][:4]
+
+
+def _picture(figure: Figure, path: Path) -> dict[str, Any]:
+    """Saves a figure; its source for the page and its width there in pixels."""
+    with style():
+        figure.savefig(path, dpi=DPI)
+    data, kind = path.read_bytes(), "png"
+    if len(data) > LARGEST_PNG:
+        smaller = io.BytesIO()
+        Image.open(path).convert("RGB").save(smaller, "webp", quality=80)
+        data, kind = smaller.getvalue(), "webp"
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return {"source": source, "width": round(figure.get_figwidth() * 100)}
+
+
+def _best(metric: str, values: Mapping[str, float | None]) -> str | None:
+    """The name of the best value; None if there is none."""
+    finite = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+    return (min if lower_is_better(metric) else max)(finite, key=finite.__getitem__, default=None)
+
+
+def _headlines(results: dict[str, Any], splits: Mapping[str, Any], headline: str) -> list[tuple[str, str]]:
+    """The number of the run, and that of the best baseline on the same split, each with its label."""
+    split = next((split for split in splits if splits[split].get(headline) is not None), None)
+    if split is None:
+        return []
+    shown = [(metric_text(headline, splits[split][headline]), f"{SPLITS[split].lower()} {metric_title(headline)}")]
+    baselines = {name: (found.get(split) or {}).get(headline) for name, found in _baselines(results).items()}
+    if best := _best(headline, baselines):
+        shown.append((metric_text(headline, baselines[best]), f"best baseline: {best}"))
+    return shown
+
+
+def _baselines(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name.replace("_", " "): found for name, found in (results.get("baselines") or {}).items()}
+
+
+def _table(results: dict[str, Any], splits: Mapping[str, Any], headline: str) -> dict[str, Any]:
+    """A column for each metric; for each split a group of rows: the model and the baselines."""
+    models = {"This model": results, **_baselines(results)}
+    measured = {split: {name: found[split] for name, found in models.items() if found.get(split)} for split in splits}
+    metrics = list(dict.fromkeys(metric for rows in measured.values() for values in rows.values() for metric in values))
+    metrics.sort(key=lambda metric: metric != headline)  # stable: the headline first, the others as they come
+    groups = []
+    for split, rows in measured.items():
+        count = (results.get("data") or {}).get(split)
+        columns = [_column(metric, {name: values.get(metric) for name, values in rows.items()}) for metric in metrics]
+        cells = [(name, [column[name] for column in columns]) for name in rows]
+        groups.append((f"{SPLITS[split]}, {count:,} samples" if count else SPLITS[split], cells))
+    return {"metrics": [metric_title(metric) for metric in metrics], "groups": groups}
+
+
+def _column(metric: str, values: Mapping[str, float | None]) -> dict[str, tuple[str, bool]]:
+    """For each model the value as a text, and whether it is the best; two that read the same are both."""
+    texts = {name: metric_text(metric, value) for name, value in values.items()}
+    best = _best(metric, values) if sum(value is not None for value in values.values()) > 1 else None
+    return {name: (text, best is not None and text == texts[best]) for name, text in texts.items()}
+
+
+def _per_class(per_class: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    metrics = list(dict.fromkeys(metric for values in per_class.values() for metric in values))
+    rows = [
+        (name, [metric_text(metric, values.get(metric)) for metric in metrics]) for name, values in per_class.items()
+    ]
+    return {"metrics": [metric_title(metric) for metric in metrics], "rows": rows}
+
+
+def _summary(results: dict[str, Any], splits: Mapping[str, Any]) -> str:
+    """What the numbers are those of, in a sentence or two."""
+    sentences = []
+    if splits and results.get("best_epoch") is not None and results.get("epochs"):
+        epoch = f"epoch {results['best_epoch']} of {results['epochs']}"
+        sentences.append(f"This is the model of {epoch}, the best one on validation.")
+    if "test" in splits:
+        sentences.append("The test data had no part in training it or in choosing the epoch.")
+    elif splits:
+        sentences.append("The test data was not read: these are the numbers of validation.")
+    return " ".join(sentences)
+
+
+def _facts(results: dict[str, Any]) -> list[tuple[str, str]]:
+    """What ran, and where: labels and texts, without those that are not known."""
+    seconds, hardware, data, versions = (results.get(key) or {} for key in ("seconds", "hardware", "data", "versions"))
+    splits = {"train": "training", "val": "validation", "test": "test"}
+    sizes = _join(*(f"{data[split]:,} {name}" for split, name in splits.items() if data.get(split)))
+    counts = [f"{value:,} {key}" for key, value in data.items() if type(value) is int and key not in splits]
+    fits = {name: _duration(found.get("seconds")) for name, found in _baselines(results).items()}
+    found = {
+        "Finished": _date(results.get("finished")),
+        "Commit": results.get("commit") or "not recorded",
+        "Seed": results.get("seed"),
+        "Epochs": results.get("epochs"),
+        "Time": _join(
+            _with(_duration(seconds.get("fit")), "of training"), _with(_duration(seconds.get("total")), "in all")
+        ),
+        "Baselines": _join(*(_with(time, f"for {name}") for name, time in fits.items())),
+        "Parameters": None if results.get("parameters") is None else f"{results['parameters']:,}",
+        "Precision": results.get("precision"),
+        "Hardware": _join(
+            hardware.get("cpu"), _with(hardware.get("memory_gib"), "GiB of memory"), hardware.get("accelerator")
+        ),
+        "Data": _join(data.get("name"), _with(sizes, "samples"), *counts),
+        "Licence": data.get("licence"),
+        "Versions": _join(*(f"{name} {version}" for name, version in versions.items())),
+    }
+    return [(label, str(text)) for label, text in found.items() if text not in (None, "")]
+
+
+def _with(value: object, words: str) -> str:
+    return f"{value} {words}" if value else ""
+
+
+def _join(*parts: str | None) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _duration(seconds: float | None) -> str | None:
+    """In the two largest units that fit: "35 s", "2 min 5 s", "3 h 20 min"."""
+    if seconds is None:
+        return None
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _date(text: str | None) -> str | None:
+    """An ISO 8601 time as one reads it; what is none stays as it is."""
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return text
+    return f"{time.day} {time:%B %Y, %H:%M} {time.tzname() or ''}".strip()

@@ -1,0 +1,68 @@
+"""results.json: the final numbers of a run, with all that is needed to believe and repeat them."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightseq.baselines.classification import Baseline
+from sightseq.core.datamodule import DataModule
+from sightseq.core.rundir import Config
+from sightseq.core.task import Task
+from sightseq.core.tracking import commit, hardware, versions
+
+
+def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[str, Any]:
+    """What ran, on what, when and where."""
+    splits = {split: len(data.dataset(split)) for split in ("train", "val", "test")}
+    classes = getattr(task.spec, "classes", None)
+    return {
+        "experiment": config["experiment"],
+        "title": config["title"],
+        "name": folder.name,
+        "command": config["run"]["command"],
+        "commit": commit(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": config["seed"],
+        "task": type(task).__name__,
+        "network": type(task.net).__name__,
+        "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
+        "headline": task.headline,
+        "data": {
+            "name": data.name,
+            "module": type(data).__name__,
+            "synthetic": data.synthetic,
+            "licence": data.licence,
+            **splits,
+            **({"classes": len(classes)} if classes else {}),
+        },
+        "hardware": hardware(),
+        "versions": versions(),
+    }
+
+
+def score_baselines(baselines: Mapping[str, Baseline], data: DataModule, test: bool) -> dict[str, Any]:
+    """Scores of each baseline: fitted on the training split for validation, on both of them for the test."""
+    scores: dict[str, Any] = {}
+    for name, baseline in baselines.items():
+        began = time.monotonic()
+        train, val = data.dataset("train").numpy(), data.dataset("val").numpy()
+        baseline.fit(train)
+        scores[name] = {"val": baseline.score(val), "test": None}
+        if test:
+            baseline.fit({key: np.concatenate([train[key], val[key]]) for key in train})
+            scores[name]["test"] = baseline.score(data.dataset("test").numpy())
+        scores[name]["seconds"] = round(time.monotonic() - began, 1)
+    return scores
+
+
+def write_results(folder: Path, results: Mapping[str, Any]) -> None:
+    """Writes results.json at once: a run that has it has finished."""
+    part = folder / ".results.json.part"
+    part.write_text(json.dumps(results, indent=2))
+    os.replace(part, folder / "results.json")

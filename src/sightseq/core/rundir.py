@@ -1,0 +1,115 @@
+"""The folder that a run leaves: made by the front, read and filled by `sightseq.run`. Imports nothing heavy.
+
+runs/<experiment>/<date>-<name or random suffix>/
+    config.yaml  log.txt  metrics.csv  results.json  report.html  figures/  checkpoints/best.ckpt, last.ckpt
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import filelock
+import yaml
+
+from sightseq.core.errors import ConfigError
+
+Config = dict[str, Any]
+LENGTH = frozenset({"trainer.max_epochs", "trainer.max_time"})
+"""The only keys that a resumed run may change."""
+NOT_COMPARED = ("run", "resume", "name", "run_test")
+
+
+def create(config: Config, command: str) -> Path:
+    """A new run directory with the config written down; `config["run"]` says where it is and what was typed."""
+    now = datetime.now()
+    suffix = config.get("name") or secrets.token_hex(2)
+    folder = Path(config["paths"]["runs"], config["experiment"]) / f"{now:%Y-%m-%d_%H-%M-%S}-{suffix}"
+    folder.mkdir(parents=True, exist_ok=False)
+    config["run"] = {
+        "dir": str(folder.resolve()),
+        "command": command,
+        "started": f"{now.astimezone():%Y-%m-%dT%H:%M:%S%z}",
+    }
+    write_config(folder, config)
+    return folder
+
+
+def read_config(folder: Path) -> Config:
+    """The config that a run was started with.
+
+    Raises:
+        ConfigError: the folder is no run directory.
+    """
+    try:
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{folder} is no run directory: it has no readable config.yaml") from error
+    assert isinstance(config, dict)
+    return config
+
+
+def write_config(folder: Path, config: Config) -> None:
+    """Replaces config.yaml at once, so that a killed process leaves the old or the new one."""
+    part = folder / ".config.yaml.part"
+    part.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    os.replace(part, folder / "config.yaml")
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Held by the process that fills the folder, and let go however that process ends.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    lock = filelock.FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise ConfigError(f"{folder} is in use by another process; wait for it, or leave out resume=") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def resumable(folder: Path) -> bool:
+    """The run was begun, has a checkpoint, has not finished, and no process is at work on it."""
+    if (folder / "results.json").exists() or not (folder / "checkpoints" / "last.ckpt").exists():
+        return False
+    try:
+        with locked(folder):
+            return True
+    except ConfigError:
+        return False
+
+
+def find_resumable(config: Config) -> Path | None:
+    """The newest unfinished run of the same config, its length apart."""
+    folder = Path(config["paths"]["runs"], config["experiment"])
+    for run in sorted(folder.glob("*/config.yaml"), reverse=True):
+        if resumable(run.parent) and comparable(read_config(run.parent)) == comparable(config):
+            return run.parent
+    return None
+
+
+def comparable(config: Config) -> Config:
+    """The config without what may differ between a run and its resumption."""
+    kept = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
+    for key in NOT_COMPARED:
+        kept.pop(key, None)
+    for group, key in (name.split(".") for name in LENGTH):
+        kept.get(group, {}).pop(key, None)
+    return kept
+
+
+def prolong(folder: Path, config: Config, keys: Collection[str]) -> None:
+    """Writes the new length of the training, as far as `keys` name it, into the config of an unfinished run."""
+    saved = read_config(folder)
+    for group, key in (name.split(".") for name in LENGTH & set(keys)):
+        saved[group][key] = config[group][key]
+    write_config(folder, saved)

@@ -1,0 +1,82 @@
+"""What the data says of itself: the numbers that size a model and turn its output into words.
+
+A spec is computed from the training split when data is prepared, travels into the model as a plain
+dictionary, and is stored in every checkpoint. It knows no config, no file and no network.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightseq.core.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The base of all specs: frozen plain values, with a `kind` that names the class in a dictionary."""
+
+    kind: ClassVar[str] = ""
+    kinds: ClassVar[dict[str, type["Spec"]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Spec.kinds[cls.kind] = cls
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only: what JSON and a checkpoint can hold."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> "Spec":
+        """The spec that `to_dict` gave these values.
+
+        Raises:
+            CheckpointError: the kind is unknown or the values are not its fields.
+        """
+        cls = Spec.kinds.get(str(values.get("kind")))
+        names = {field.name for field in fields(cls)} if cls else set()
+        if cls is None or set(values) - {"kind"} != names:
+            raise CheckpointError(f"no spec of kind {values.get('kind')!r} with the fields {sorted(values)} is known")
+        return cls(**{name: _frozen(value) for name, value in values.items() if name != "kind"})
+
+    def net_arguments(self) -> dict[str, Any]:
+        """What a network that fits this data may ask for by name in its `__init__`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ImageSpec(Spec):
+    """Images with one label each.
+
+    Attributes:
+        channels: 1 for grey, 3 for RGB.
+        height, width: in pixels, as the network sees them.
+        classes: the name of each label, in the order of the logits.
+        mean, std: of each channel over the training split, on pixel values scaled to 0..1.
+    """
+
+    kind: ClassVar[str] = "image"
+    channels: int
+    height: int
+    width: int
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def net_arguments(self) -> dict[str, Any]:
+        """`in_channels`, `num_classes` and `image_size` (height, width)."""
+        return {
+            "in_channels": self.channels,
+            "num_classes": len(self.classes),
+            "image_size": (self.height, self.width),
+        }
+
+    def to_example(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """[C, H, W] to what a plot shows: [H, W] for grey, [H, W, 3] for colour."""
+        return image[0] if self.channels == 1 else image.transpose(1, 2, 0)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

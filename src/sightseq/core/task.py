@@ -1,0 +1,205 @@
+"""The base of all tasks: one LightningModule for each learning problem.
+
+A task owns the network, the loss and the metrics. It is rebuilt from its plain hyper-parameters alone, so it
+takes dictionaries, not objects, and reads neither the config as a whole nor the data module.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric, Metric, MetricCollection
+
+from sightseq.core.build import build
+from sightseq.core.order import Batch
+from sightseq.core.report import Section
+from sightseq.core.spec import Spec
+
+STAGES = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a step found out.
+
+    Attributes:
+        loss_sum: the loss, summed over what it is averaged by (samples, tokens, pixels); scalar.
+        count: how many those are, fillers not counted; scalar.
+        predictions, targets: what the metrics of the stage are updated with.
+    """
+
+    loss_sum: Tensor
+    count: Tensor
+    predictions: Tensor
+    targets: Tensor
+
+
+class Task(LightningModule):
+    """A network, its loss, its metrics and its optimiser.
+
+    Args:
+        spec: of the data, as `Spec.to_dict` gives it.
+        net: `_target_` and arguments of the network; what `Spec.net_arguments` names is added.
+        optimizer: `_target_` and arguments of the optimiser.
+        scheduler: `_target_` and arguments of the schedule, stepped after every batch; None keeps the rate.
+            `total_steps` is added.
+    """
+
+    monitor: ClassVar[str] = "val/loss"
+    """The metric that chooses the best checkpoint."""
+    monitor_mode: ClassVar[str] = "min"
+    headline: ClassVar[str] = "loss"
+    """The metric that a table with room for one shows."""
+
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        net: dict[str, Any],
+        optimizer: dict[str, Any] | None = None,
+        scheduler: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        self.spec = Spec.from_dict(spec)
+        self.net = build(net, nn.Module, "model.net", **self.spec.net_arguments())
+        self.optimizer, self.scheduler = optimizer, scheduler
+        self.total_steps = 1000  # run.py says the true number before training
+        self.metrics = nn.ModuleDict(
+            {
+                f"{stage}_metrics": MetricCollection({"loss": MeanMetric(), **self.make_metrics(stage)})
+                for stage in STAGES
+            }
+        )
+
+    # What a task says of itself.
+
+    @abstractmethod
+    def step(self, batch: Batch, stage: str) -> Output:
+        """The loss of one batch and what the metrics need."""
+
+    def make_metrics(self, stage: str) -> Mapping[str, Metric]:
+        """Metrics by name, each updated with (predictions, targets). Those of "train" should be cheap."""
+        return {}
+
+    def augment(self, batch: Batch) -> Batch:
+        """The training batch as the network is to see it; draws from torch's default generator."""
+        return batch
+
+    @abstractmethod
+    def picture(self, batch: Batch) -> Figure:
+        """A batch as `augment` gives it, with its targets, for people."""
+
+    def observe(self, batch: Batch, output: Output) -> None:
+        """Called with every batch that is scored after training: keeps the few samples that the report shows."""
+
+    def forget(self) -> None:
+        """Called before such a scoring: empties what `observe` has kept."""
+
+    def sections(self, stage: str) -> list[Section]:
+        """What the report says about the stage that has just ended, besides the numbers."""
+        return []
+
+    def details(self, stage: str) -> dict[str, Any]:
+        """Results of that stage that are more than one number each, as plain values."""
+        return {}
+
+    # What all tasks have in common.
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss, such that the gradients' average over processes is that of the mean over all samples."""
+        output = self.step(self.augment(batch), "train")
+        self._update("train", output)
+        count = output.count
+        if self.trainer.world_size > 1:
+            count = self.trainer.strategy.reduce(count.clone().float(), reduce_op="mean")
+        return output.loss_sum / count
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Updates the metrics, and outside training shows the samples to `observe`."""
+        output = self.step(batch, "val")
+        self._update("val", output)
+        if self.trainer.state.fn == TrainerFn.VALIDATING:
+            self.observe(batch, output)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Updates the metrics and shows the samples to `observe`."""
+        output = self.step(batch, "test")
+        self._update("test", output)
+        self.observe(batch, output)
+
+    def _update(self, stage: str, output: Output) -> None:
+        for name, metric in self.stage_metrics(stage).items(keep_base=True, copy_state=False):
+            if name == "loss":
+                metric.update(output.loss_sum.detach() / output.count, output.count)
+            else:
+                metric.update(output.predictions, output.targets)
+
+    def stage_metrics(self, stage: str) -> MetricCollection:
+        """The metrics of "train", "val" or "test"."""
+        found = self.metrics[f"{stage}_metrics"]
+        assert isinstance(found, MetricCollection)
+        return found
+
+    def _log(self, stage: str) -> None:
+        metrics = self.stage_metrics(stage)
+        scalars = {f"{stage}/{name}": value for name, value in metrics.compute().items() if value.ndim == 0}
+        self.log_dict(scalars, prog_bar=False)
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the epoch's training metrics."""
+        self._log("train")
+        self.stage_metrics("train").reset()
+
+    def on_validation_epoch_start(self) -> None:
+        """A sanity check or an interrupted validation leaves nothing behind."""
+        self.stage_metrics("val").reset()
+        self.forget()
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the validation metrics; their states stay until the next validation."""
+        self._log("val")
+
+    def on_test_epoch_start(self) -> None:
+        """A second test begins anew."""
+        self.stage_metrics("test").reset()
+        self.forget()
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the test metrics; their states stay for the report."""
+        self._log("test")
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser, without weight decay on biases and normalisation, and the schedule."""
+        config = self.optimizer or {"_target_": "torch.optim.AdamW"}
+        trained = [p for p in self.parameters() if p.requires_grad]
+        groups: list[Any] = trained
+        if config.get("weight_decay"):
+            groups = [
+                {"params": [p for p in trained if p.ndim >= 2]},
+                {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+            ]
+        optimizer = build(config, Optimizer, "model.optimizer", params=groups)
+        if not self.scheduler:
+            return optimizer
+        scheduler = build(
+            self.scheduler, LRScheduler, "model.scheduler", optimizer=optimizer, total_steps=self.total_steps
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the norm of all gradients with torch's own function: Lightning's refuses fused optimisers."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)

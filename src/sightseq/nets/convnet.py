@@ -1,0 +1,85 @@
+"""A plain convolutional network: stages of convolutions, then a classifier."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+from torch import Tensor, nn
+
+
+class ConvNet(nn.Module):
+    """Stages of `convs_per_stage` convolutions, each stage ended by 2x2 max pooling, then dense layers.
+
+    The defaults are the course network: no normalisation, flattened features, one hidden layer. With
+    `batch_norm=True, pool="average"` it is a small VGG (Simonyan and Zisserman, 2015, arXiv 1409.1556).
+
+    Args:
+        in_channels: channels of the image.
+        num_classes: number of logits.
+        image_size: (height, width) in pixels; sizes the first dense layer where features are flattened.
+        channels: width of each stage; every stage halves height and width.
+        convs_per_stage: convolutions before each pooling.
+        kernel_size: odd, in pixels; the convolutions keep the size.
+        batch_norm: normalise after each convolution.
+        pool: "flatten" keeps the place of a feature, "average" and "max" forget it.
+        hidden: widths of the dense layers before the logits.
+        stage_dropout: probability of dropping a feature map after each pooling.
+        dropout: probability of dropping a unit before each dense layer but the first.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        image_size: tuple[int, int],
+        channels: Sequence[int] = (32, 64),
+        convs_per_stage: int = 1,
+        kernel_size: int = 3,
+        batch_norm: bool = False,
+        pool: Literal["flatten", "average", "max"] = "flatten",
+        hidden: Sequence[int] = (128,),
+        stage_dropout: float = 0.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        height, width = image_size
+        if min(height, width) < 2 ** len(channels):
+            raise ValueError(
+                f"{len(channels)} stages halve the image {len(channels)} times, and {height}x{width} pixels "
+                f"are too few for that: name fewer channels"
+            )
+        layers: list[nn.Module] = []
+        for width_in, width_out in pairwise((in_channels, *channels)):
+            for conv in range(convs_per_stage):
+                layers.append(
+                    nn.Conv2d(
+                        width_out if conv else width_in,
+                        width_out,
+                        kernel_size,
+                        padding=kernel_size // 2,
+                        bias=not batch_norm,
+                    )
+                )
+                if batch_norm:
+                    layers.append(nn.BatchNorm2d(width_out))
+                layers.append(nn.ReLU(inplace=True))
+            layers.append(nn.MaxPool2d(2))
+            if stage_dropout:
+                layers.append(nn.Dropout2d(stage_dropout))
+        features = channels[-1]
+        if pool == "flatten":
+            features *= (height >> len(channels)) * (width >> len(channels))
+        else:
+            layers.append(nn.AdaptiveAvgPool2d(1) if pool == "average" else nn.AdaptiveMaxPool2d(1))
+        layers.append(nn.Flatten())
+        for size_in, size_out in pairwise((features, *hidden)):
+            layers += [nn.Linear(size_in, size_out), nn.ReLU(inplace=True)]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+        layers.append(nn.Linear(hidden[-1] if hidden else features, num_classes))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, in_channels, H, W] normalised pixels to [B, num_classes] logits."""
+        logits: Tensor = self.layers(images)
+        return logits

@@ -1,0 +1,32 @@
+"""The layer that every image model begins with."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Pixels(nn.Module):
+    """Bytes, or floats in 0..1, to normalised floats of zero mean and unit variance.
+
+    Args:
+        mean, std: of each channel, on values in 0..1.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] uint8, or float in 0..1, to [B, C, H, W] float in channels_last memory order."""
+        normalised = (to_unit(images) - self.mean) / self.std
+        return normalised.contiguous(memory_format=torch.channels_last)
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """Bytes to floats in 0..1; floats stay as they are."""
+    return images if images.is_floating_point() else images.float() / 255

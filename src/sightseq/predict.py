@@ -1,0 +1,160 @@
+"""Using a trained model: from files, pictures or arrays to labels."""
+
+import glob
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import Progress
+
+from sightseq.console import console, new_table
+from sightseq.core.build import trust
+from sightseq.core.checkpoint import load_task
+from sightseq.core.errors import CheckpointError, InputError
+from sightseq.core.rundir import Config
+from sightseq.tasks.classification import ClassificationTask
+from sightseq.vision.image import SUFFIXES, crop, read_image, to_pixels
+
+TOP = 5
+Input = str | Path | Image.Image | NDArray[np.uint8]
+Prediction = dict[str, Any]
+
+
+class Model:
+    """A trained classifier of images.
+
+    Args:
+        task: as `load_task` gives it.
+        device: "cpu", "cuda", "mps", or "auto": the fastest that is there.
+    """
+
+    def __init__(self, task: ClassificationTask, device: str = "auto") -> None:
+        if device == "auto":
+            accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+            device = str(accelerator or "cpu")
+        self.task = task.to(device).eval()
+        self.classes = task.spec.classes
+
+    def predict(self, inputs: Sequence[Input], batch_size: int = 64) -> list[Prediction]:
+        """What the model sees in each input.
+
+        Args:
+            inputs: files, PIL images, or arrays uint8 [H, W] or [H, W, 3].
+            batch_size: how many go through the network at once.
+
+        Returns:
+            For each input a dictionary: `label`, its `probability` (0..1), and `top`, the most probable
+            labels with their probabilities.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        found: list[Prediction] = []
+        for start in range(0, len(inputs), batch_size):
+            found += self.predict_pixels([self.pixels(one) for one in inputs[start : start + batch_size]])
+        return found
+
+    def pixels(self, one: Input) -> NDArray[np.uint8]:
+        """An input as the network takes it: uint8 [C, H, W]."""
+        spec = self.task.spec
+        if isinstance(one, str | Path):
+            return read_image(Path(one), spec)
+        image = one if isinstance(one, Image.Image) else Image.fromarray(one)
+        return to_pixels(crop(image, spec.height, spec.width), spec.channels)
+
+    @torch.inference_mode()
+    def predict_pixels(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
+        """See `predict`; the inputs as `pixels` gives them."""
+        batch = torch.from_numpy(np.stack(images)).to(self.task.device)
+        values, places = self.task.predict_step({"input": batch}).cpu().topk(min(TOP, len(self.classes)))
+        tops = [
+            [(self.classes[place], round(value, 6)) for place, value in zip(*row, strict=True)]
+            for row in zip(places.tolist(), values.tolist(), strict=True)
+        ]
+        return [{"label": top[0][0], "probability": top[0][1], "top": [list(pair) for pair in top]} for top in tops]
+
+
+def load(path: str | Path, device: str = "auto") -> Model:
+    """The model in a checkpoint (or in a run directory), ready to predict.
+
+    Raises:
+        CheckpointError: the file is no checkpoint of sightseq, or not one of a classifier of images.
+    """
+    task = load_task(Path(path))
+    if not isinstance(task, ClassificationTask):
+        raise CheckpointError(f"{path}: holds a {type(task).__name__}, which predict does not know")
+    return Model(task, device)
+
+
+def predict_files(config: Config) -> int:
+    """`sightseq predict`: prints what the model sees in each file; the exit status is 2 if any cannot be read."""
+    if config["format"] not in ("table", "jsonl"):
+        raise InputError(f"format={config['format']}: is table or jsonl")
+    trust(config["trust"])
+    files = find_files(config["input"])
+    model = load(config["ckpt"], config["device"])
+    bad: list[InputError] = []
+    table = new_table("file", "label", "probability", f"top {min(TOP, len(model.classes))}")
+    for file, found in _predict_each(model, files, config["batch_size"], bad):
+        if config["format"] == "jsonl":
+            print(json.dumps({"file": str(file), **found}, ensure_ascii=False), flush=True)
+        else:
+            others = "  ".join(f"{label} {100 * p:.1f}" for label, p in found["top"])
+            table.add_row(str(file), found["label"], f"{100 * found['probability']:.1f} %", others)
+    if table.row_count:
+        console().print(table)
+    for error in bad:
+        print(f"InputError: {error}", file=sys.stderr)
+    return 2 if bad else 0
+
+
+def _predict_each(
+    model: Model, files: Sequence[Path], batch_size: int, bad: list[InputError]
+) -> Iterator[tuple[Path, Prediction]]:
+    """Reads the files in threads and predicts batch by batch; what cannot be read is put into `bad`."""
+
+    def read(file: Path) -> NDArray[np.uint8] | InputError:
+        try:
+            return model.pixels(file)
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor() as pool, Progress(console=Console(stderr=True), transient=True) as bar:
+        job = bar.add_task("predict", total=len(files), visible=len(files) > batch_size)
+        for start in range(0, len(files), batch_size):
+            chunk = files[start : start + batch_size]
+            images = list(pool.map(read, chunk))
+            good = [(file, image) for file, image in zip(chunk, images, strict=True) if isinstance(image, np.ndarray)]
+            bad += [image for image in images if isinstance(image, InputError)]
+            if good:
+                yield from zip([f for f, _ in good], model.predict_pixels([i for _, i in good]), strict=True)
+            bar.advance(job, len(chunk))
+
+
+def find_files(given: str) -> list[Path]:
+    """The file, the images in the folder and below it, or the files that match the pattern, in order.
+
+    Raises:
+        InputError: there are none.
+    """
+    path = Path(given).expanduser()
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        if not found:
+            raise InputError(f"{given}: holds no image ({', '.join(sorted(SUFFIXES))})")
+        return found
+    if path.exists():
+        return [path]
+    names = glob.glob(str(path), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    found = sorted(Path(name) for name in names if Path(name).is_file())
+    if not found:
+        raise InputError(f"{given}: there is no such file, folder, or match of the pattern")
+    return found

@@ -1,0 +1,300 @@
+"""The one pipeline behind every command: `python -m sightseq.run RUN_DIR` fills a run directory.
+
+    config -> data -> spec -> task -> trainer -> run directory -> checkpoint -> predict
+
+A training, a resumed one, a child of a distributed one and a job of a sweep are this same command.
+"""
+
+import csv
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightseq import console
+from sightseq.core import rundir
+from sightseq.core.errors import SightseqError
+from sightseq.core.rundir import Config
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+    from sightseq.baselines.classification import Baseline
+    from sightseq.core.datamodule import DataModule
+    from sightseq.core.report import Section
+    from sightseq.core.task import Task
+
+log = logging.getLogger("sightseq")
+
+
+def main() -> None:
+    """Does what the config in a run directory says; our errors are one line and exit status 2."""
+    folder = Path(sys.argv[1]).resolve()
+    child = os.environ.get("LOCAL_RANK", "0") != "0"  # of a distributed run, whose parent holds the lock
+    try:
+        with nullcontext() if child else rundir.locked(folder), logged(folder):
+            execute(rundir.read_config(folder), folder)
+    except SightseqError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"interrupted; to go on: sightseq train resume={console.short(folder)}", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}\nthe traceback is in {folder / 'log.txt'}", file=sys.stderr)
+        sys.exit(1)
+
+
+@contextmanager
+def logged(folder: Path) -> Iterator[None]:
+    """All that is logged goes to log.txt, warnings and tracebacks too, and not to the terminal."""
+    import lightning.pytorch  # noqa: F401
+
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):  # they print, from when they are imported
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    root, handler = logging.getLogger(), logging.FileHandler(folder / "log.txt")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    except BaseException:
+        log.exception("stopped by")
+        raise
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+        root.setLevel(level)
+        handler.close()
+
+
+def execute(config: Config, folder: Path) -> dict[str, Any]:
+    """Trains, or tests a checkpoint where the config names one, and returns what results.json holds."""
+    from sightseq.core.report import write_report
+    from sightseq.core.results import write_results
+    from sightseq.core.tracking import log_results
+
+    began = time.monotonic()
+    results, sections, trainer = test(config, folder) if "ckpt" in config else train(config, folder)
+    if not trainer.is_global_zero:
+        return results
+    results["seconds"] = {**results.get("seconds", {}), "total": round(time.monotonic() - began, 1)}
+    report = write_report(folder, config, results, sections)
+    log_results(trainer, results, sections)
+    write_results(folder, results)
+    console.ending(results, folder, report)
+    return results
+
+
+Outcome = tuple[dict[str, Any], "list[Section]", "Trainer"]
+
+
+def train(config: Config, folder: Path) -> Outcome:
+    """Trains a task on its data, chooses the best epoch by validation, and scores it beside the baselines.
+
+    A folder that has a checkpoints/last.ckpt is gone on with.
+    """
+    from lightning.pytorch import seed_everything
+
+    from sightseq.core import checkpoint
+    from sightseq.core.build import build, trust
+    from sightseq.core.datamodule import DataModule
+    from sightseq.core.results import about, score_baselines
+    from sightseq.core.task import Task
+
+    trust(config["trust"])
+    precision = resolve_precision(config["precision"])
+    # All is built once on a stand-in for the data, so that a wrong value is found before any data is touched.
+    data = build(config["data"], DataModule, "data")
+    trial = build(config["model"], Task, "model", spec=data.example_spec.to_dict())
+    trial.configure_optimizers()
+    baselines = make_baselines(config)
+    warm = checkpoint.read_checkpoint(Path(config["init_from"])) if config["init_from"] else None
+    trainer = make_trainer(config, folder, precision, trial)
+
+    console.say("run", console.short(folder))
+    data.prepare_data()
+    console.say("data", console.describe(data))
+    seed_everything(config["seed"], workers=True, verbose=False)
+    task = build(config["model"], Task, "model", spec=data.spec.to_dict())
+    task.total_steps = count_steps(trainer, data)
+    weights = sum(parameter.numel() for parameter in task.net.parameters())
+    console.say("network", f"{type(task.net).__name__} with {weights:,} parameters, {precision}")
+    last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
+    if last.exists():
+        console.say("resume", f"goes on from {console.short(last)}")
+    elif warm:
+        left = checkpoint.warm_start(task, warm, config["init_from"])
+        console.say(
+            "init_from", f"{config['init_from']}; not in it or of another shape: {', '.join(left) or 'nothing'}"
+        )
+
+    began = time.monotonic()
+    try:
+        trainer.fit(task, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+    except SystemExit as error:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from error
+    fit_seconds = time.monotonic() - began
+
+    best_epoch = None
+    if best.exists():
+        content = checkpoint.read_checkpoint(best)
+        task.load_state_dict(content["state_dict"])
+        best_epoch = content["epoch"] + 1
+    run_test = bool(config["run_test"])
+    results, sections = evaluate(config, task, data, run_test)
+    if trainer.is_global_zero:
+        results |= about(config, task, data, folder) | {
+            "precision": precision,
+            "epochs": trainer.current_epoch,
+            "best_epoch": best_epoch,
+            "seconds": {"fit": round(_trained_before(folder, fit_seconds), 1)},
+            "baselines": score_baselines(baselines, data, run_test),
+        }
+    return results, sections, trainer
+
+
+def test(config: Config, folder: Path) -> Outcome:
+    """Validates and tests a checkpoint, on the data it was trained on unless `data` says otherwise."""
+    from sightseq.core import checkpoint
+    from sightseq.core.build import build, trust
+    from sightseq.core.datamodule import DataModule
+    from sightseq.core.results import about, score_baselines
+
+    trust(config["trust"])
+    saved = checkpoint.read_checkpoint(Path(config["ckpt"]))["sightseq"]["config"]
+    task = checkpoint.load_task(Path(config["ckpt"]))
+    here = {"root": config["paths"]["data"], "cache": config["paths"]["cache"]}
+    given = config["data"] or {}
+    config |= {key: saved[key] for key in ("experiment", "title", "baseline", "seed")}
+    config["data"] = given if "_target_" in given else saved["data"] | here | given
+    data = build(config["data"], DataModule, "data")
+    data.given_spec = task.spec
+    baselines = make_baselines(config)
+    data.prepare_data()
+    console.say("data", console.describe(data))
+    trainer = make_evaluator(config)
+    results, sections = evaluate(config, task, data, test=True)
+    results |= about(config, task, data, folder)
+    results |= {"checkpoint": config["ckpt"], "baselines": score_baselines(baselines, data, test=True)}
+    return results, sections, trainer
+
+
+def evaluate(config: Config, task: "Task", data: "DataModule", test: bool) -> "tuple[dict[str, Any], list[Section]]":
+    """Validation and, if asked for, test scores in 32 bits, with what the report shows of the last of them."""
+    trainer = make_evaluator(config)
+    results: dict[str, Any] = {"test": None}
+    stages = {"val": trainer.validate} | ({"test": trainer.test} if test else {})
+    for stage, score in stages.items():
+        found = score(task, datamodule=data, verbose=False)[0]
+        results[stage] = {name.partition("/")[2]: value for name, value in found.items()}
+        results["details"] = task.details(stage)
+    return results, task.sections("test" if test else "val")
+
+
+def make_trainer(config: Config, folder: Path, precision: str, task: "Task") -> "Trainer":
+    """The Trainer of the config with the callbacks of the config and those that every run has."""
+    from lightning.pytorch import Callback, Trainer
+
+    from sightseq.core.build import build
+    from sightseq.core.callbacks import History, Reseed, Sign, StopOnNaN
+    from sightseq.core.tracking import make_loggers, versions
+
+    checkpoints = {"dirpath": str(folder / "checkpoints"), "monitor": task.monitor, "mode": task.monitor_mode}
+    callbacks = [
+        Reseed(config["seed"]),
+        StopOnNaN(),
+        Sign({"config": config, "versions": versions()}),
+        History(folder / "metrics.csv"),  # before the checkpoints, which then know that it was written
+        *(build(c, Callback, f"callbacks.{name}", **checkpoints) for name, c in config["callbacks"].items() if c),
+    ]
+    return build(
+        config["trainer"],
+        Trainer,
+        "trainer",
+        callbacks=callbacks,
+        logger=make_loggers(config, folder),
+        precision=precision,
+        default_root_dir=str(folder),
+        use_distributed_sampler=False,  # our own order knows of the processes
+        enable_model_summary=False,
+    )
+
+
+def make_evaluator(config: Config) -> "Trainer":
+    """A Trainer for validation and test: 32 bits, no loggers."""
+    from lightning.pytorch import Trainer
+
+    kept = (
+        "accelerator",
+        "devices",
+        "num_nodes",
+        "strategy",
+        "limit_val_batches",
+        "limit_test_batches",
+        "fast_dev_run",
+    )
+    settings = {name: value for name, value in config["trainer"].items() if name in kept}
+    return Trainer(
+        **settings,
+        precision="32-true",
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        use_distributed_sampler=False,
+    )
+
+
+def make_baselines(config: Config) -> "dict[str, Baseline]":
+    """The baselines of the config, by name."""
+    from sightseq.baselines.classification import Baseline
+    from sightseq.core.build import build
+
+    return {name: build(brick, Baseline, f"baseline.{name}") for name, brick in config["baseline"].items() if brick}
+
+
+def count_steps(trainer: "Trainer", data: "DataModule") -> int:
+    """Optimiser steps of the whole training, for schedules.
+
+    Lightning's own `estimated_stepping_batches` would make the loaders early, and resume would lose their state.
+    """
+    batches = math.ceil(len(data.dataset("train")) / (data.batch_size * trainer.world_size))
+    limit = trainer.limit_train_batches
+    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    steps = math.ceil(batches / trainer.accumulate_grad_batches) * (trainer.max_epochs or 1)
+    return max(steps if trainer.max_steps < 0 else min(steps, trainer.max_steps), 1)
+
+
+def resolve_precision(precision: str | int) -> str:
+    """For "auto" bf16 autocast where the hardware has bf16 instructions, else 32 bits."""
+    import torch
+
+    if precision != "auto":
+        return {"32": "32-true", "16": "16-mixed"}.get(str(precision), str(precision))
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return "bf16-mixed" if fast else "32-true"
+
+
+def _trained_before(folder: Path, seconds: float) -> float:
+    """Seconds of training with those before an interruption, from metrics.csv."""
+    if not (folder / "metrics.csv").exists():
+        return seconds
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return max(seconds, float(rows[-1]["seconds"]) if rows else 0.0)
+
+
+if __name__ == "__main__":
+    main()

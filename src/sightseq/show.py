@@ -1,0 +1,48 @@
+"""Looking at data without training: `sightseq data` and `sightseq show`."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sightseq import console
+from sightseq.core.build import build, trust
+from sightseq.core.datamodule import DataModule
+from sightseq.core.rundir import Config
+from sightseq.core.task import Task
+
+
+def prepare(config: Config) -> DataModule:
+    """`sightseq data`: finds or downloads, verifies and prepares the data of an experiment."""
+    trust(config["trust"])
+    data = build(config["data"], DataModule, "data")
+    data.prepare_data()
+    console.say("data", console.describe(data))
+    console.say("from", str(data.source))
+    return data
+
+
+def show(config: Config) -> None:
+    """`sightseq show`: draws a training batch after augmentation, and prints shapes and counts."""
+    data = prepare(config)
+    torch.manual_seed(config["seed"])
+    task = build(config["model"], Task, "model", spec=data.spec.to_dict())
+    raw = next(iter(data.train_dataloader()))
+    batch = task.train().augment(raw)
+    for name, tensor in batch.items():
+        shape = ", ".join(map(str, tensor.shape))
+        say = f"{name} [{shape}] {str(raw[name].dtype).removeprefix('torch.')}"
+        if tensor.dtype != raw[name].dtype:
+            say += f", augmented {str(tensor.dtype).removeprefix('torch.')} in {tensor.min():.2f} .. {tensor.max():.2f}"
+        console.say("batch", say)
+    if classes := getattr(data.spec, "classes", None):
+        splits = ("train", "val", "test")
+        table = console.new_table("class", right=splits)
+        counts = [np.bincount(data.dataset(split).numpy()["target"], minlength=len(classes)) for split in splits]
+        for name, *row in zip(classes, *counts, strict=True):
+            table.add_row(name, *map(str, row))
+        console.console().print(table)
+    path = Path(config["output"] or Path(config["paths"]["runs"]) / config["experiment"] / "batch.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    task.picture(batch).savefig(path, dpi=150)
+    console.say("picture", console.short(path))

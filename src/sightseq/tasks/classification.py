@@ -1,0 +1,210 @@
+"""One label for each sample."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import Metric
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassCalibrationError,
+    MulticlassConfusionMatrix,
+    MulticlassF1Score,
+    MulticlassPrecision,
+    MulticlassRecall,
+)
+from torchmetrics.utilities import dim_zero_cat
+
+from sightseq.core.build import build
+from sightseq.core.errors import ConfigError
+from sightseq.core.order import FILLER, Batch
+from sightseq.core.plots import batch_figure, confusion_matrix_figure, examples_figure, reliability_figure
+from sightseq.core.report import Section
+from sightseq.core.reservoir import Reservoir
+from sightseq.core.spec import ImageSpec
+from sightseq.core.task import Output, Task
+from sightseq.nets.pixels import Pixels, to_unit
+from sightseq.vision.augment import Augmentation
+
+SHOWN = 24  # samples of each kind in the report
+
+
+class ClassificationTask(Task):
+    """Cross-entropy over the classes of the spec.
+
+    The network maps [B, C, H, W] to logits [B, num_classes]; one of a single output [B, 1] is read as the
+    logits [0, z] of two classes.
+
+    Args:
+        spec, net, optimizer, scheduler: see `Task`. The network is given `in_channels`, `num_classes` and
+            `image_size` (height, width), as far as it names them.
+        augment: augmentations by name, each a `_target_` with arguments, applied in this order to training batches.
+        label_smoothing: share of the target that is spread evenly over all classes, in training alone
+            (Szegedy et al., 2016, arXiv 1512.00567).
+        test_time_flips: predict with the mean probabilities of each image and its mirror image.
+        test_time_shifts: predict with the mean of each image and its four neighbours, moved by so many pixels.
+    """
+
+    monitor: ClassVar[str] = "val/accuracy"
+    monitor_mode: ClassVar[str] = "max"
+    headline: ClassVar[str] = "accuracy"
+    spec: ImageSpec
+
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        net: dict[str, Any],
+        optimizer: dict[str, Any] | None = None,
+        scheduler: dict[str, Any] | None = None,
+        augment: dict[str, Any] | None = None,
+        label_smoothing: float = 0.0,
+        test_time_flips: bool = False,
+        test_time_shifts: int = 0,
+    ) -> None:
+        super().__init__(spec, net, optimizer, scheduler)
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(f"model.label_smoothing={label_smoothing}: a share lies in [0, 1)")
+        self.label_smoothing = label_smoothing
+        self.test_time_flips, self.test_time_shifts = test_time_flips, test_time_shifts
+        self.pixels = Pixels(self.spec.mean, self.spec.std)
+        self.augmentations = nn.Sequential(
+            *(build(brick, Augmentation, f"model.augment.{name}") for name, brick in (augment or {}).items() if brick)
+        )
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._worst, self._random = Reservoir(SHOWN), Reservoir(SHOWN)
+
+    def make_metrics(self, stage: str) -> Mapping[str, Metric]:
+        """Accuracy, and for validation and test all the others."""
+        classes = len(self.spec.classes)
+        # The metrics run on the hot path: what they would check is checked where the data is read.
+        common: dict[str, Any] = {"num_classes": classes, "ignore_index": FILLER, "validate_args": False}
+        metrics: dict[str, Metric] = {"accuracy": MulticlassAccuracy(average="micro", **common)}
+        if stage == "train":
+            return metrics
+        for top in (3, 5):
+            if classes > top:
+                metrics[f"top{top}"] = MulticlassAccuracy(average="micro", top_k=top, **common)
+        return metrics | {
+            "precision": MulticlassPrecision(average="macro", **common),
+            "recall": MulticlassRecall(average="macro", **common),
+            "f1": MulticlassF1Score(average="macro", **common),
+            "calibration_error": MulticlassCalibrationError(n_bins=15, **common),
+            "confusion": MulticlassConfusionMatrix(**common),
+        }
+
+    def augment(self, batch: Batch) -> Batch:
+        """The batch with its images augmented, as floats in 0..1."""
+        return {**batch, "input": self.augmentations(to_unit(batch["input"]))}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] bytes, or floats in 0..1, to logits [B, num_classes]."""
+        logits: Tensor = self.net(self.pixels(images)).float()
+        if logits.shape[1] == 1:
+            logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+        return logits
+
+    def log_probabilities(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] to [B, num_classes], averaged over the views of each image that the test uses."""
+        views = [images]
+        if shift := self.test_time_shifts:
+            padded = F.pad(images, (shift,) * 4)
+            h, w = images.shape[2:]
+            views += [
+                padded[:, :, y : y + h, x : x + w]
+                for y, x in ((0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift))
+            ]
+        if self.test_time_flips:
+            views += [view.flip(-1) for view in views]
+        found = torch.stack([self(view).log_softmax(dim=1) for view in views])
+        return found.logsumexp(dim=0) - math.log(len(views))
+
+    def predict_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
+        """Probabilities [B, num_classes]."""
+        return self.log_probabilities(batch["input"]).exp()
+
+    def step(self, batch: Batch, stage: str) -> Output:
+        """In training the network's own logits; in validation and test the average over views."""
+        target = torch.where(batch["index"] < 0, FILLER, batch["target"])
+        training = stage == "train"
+        scores = self(batch["input"]) if training else self.log_probabilities(batch["input"])
+        loss_sum = F.cross_entropy(
+            scores,
+            target,
+            ignore_index=FILLER,
+            reduction="sum",
+            label_smoothing=self.label_smoothing if training else 0.0,
+        )
+        predictions = scores.detach() if training else scores.exp()
+        return Output(loss_sum, (target != FILLER).sum(), predictions, target)
+
+    def picture(self, batch: Batch) -> Figure:
+        """The images with the names of their classes."""
+        images = (batch["input"][:SHOWN].clamp(0, 1) * 255).round().byte().cpu().numpy()
+        names = [self.spec.classes[label] for label in batch["target"][:SHOWN].tolist()]
+        return batch_figure([self.spec.to_example(image) for image in images], names)
+
+    def observe(self, batch: Batch, output: Output) -> None:
+        """Keeps the most confident mistakes and some random samples."""
+        rows = {"index": batch["index"], "input": batch["input"], "target": output.targets}
+        rows |= {"probabilities": output.predictions}
+        confidence, guess = output.predictions.max(dim=1)
+        wrong = (guess != output.targets) & (output.targets != FILLER)
+        self._worst.add(torch.where(wrong, confidence, -1.0), rows)
+        # A multiplicative hash of the index: random, but the same samples in every run.
+        key = (batch["index"] * 2654435761 % 2**32).float()
+        self._random.add(torch.where(output.targets != FILLER, key, -1.0), rows)
+
+    def forget(self) -> None:
+        """Empties what `observe` has kept."""
+        self._worst.clear()
+        self._random.clear()
+
+    def details(self, stage: str) -> dict[str, Any]:
+        """The confusion matrix (rows: true class) and precision, recall, F1 and support of each class."""
+        matrix = self.stage_metrics(stage)["confusion"].compute().cpu().float()
+        hits, guessed, true = matrix.diagonal(), matrix.sum(0), matrix.sum(1)
+        precision, recall = hits / guessed.clamp(min=1), hits / true.clamp(min=1)
+        f1 = 2 * hits / (guessed + true).clamp(min=1)
+        per_class = {
+            name: {"precision": p, "recall": r, "f1": f, "support": int(n)}
+            for name, p, r, f, n in zip(
+                self.spec.classes, precision.tolist(), recall.tolist(), f1.tolist(), true.tolist(), strict=True
+            )
+        }
+        return {"per_class": per_class, "confusion": matrix.long().tolist()}
+
+    def sections(self, stage: str) -> list[Section]:
+        """Confusion matrix, calibration, sample predictions and the most confident mistakes."""
+        names = self.spec.classes
+        metrics = self.stage_metrics(stage)
+        matrix = metrics["confusion"].compute().cpu().numpy()
+        calibration: Any = metrics["calibration_error"]
+        sections = [
+            Section(
+                "Confusion matrix", confusion_matrix_figure(matrix, names), "Rows: true class; columns: prediction."
+            ),
+            Section(
+                "Calibration",
+                reliability_figure(
+                    dim_zero_cat(calibration.confidences).cpu(), dim_zero_cat(calibration.accuracies).cpu()
+                ),
+                "How often the model is right at each confidence it claims; the diagonal is honest.",
+            ),
+        ]
+        for title, reservoir, caption in (
+            ("Sample predictions", self._random, "Random test samples."),
+            ("Most confident mistakes", self._worst, "Where the model was surest and wrong."),
+        ):
+            if rows := reservoir.rows():
+                inputs = [self.spec.to_example(image) for image in rows["input"].numpy()]
+                confidence, guess = rows["probabilities"].max(dim=1)
+                labels = [
+                    (names[g], float(c), names[t])
+                    for g, c, t in zip(guess.tolist(), confidence.tolist(), rows["target"].tolist(), strict=True)
+                ]
+                sections.append(Section(title, examples_figure(inputs, labels), caption))
+        return sections

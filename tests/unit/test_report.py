@@ -1,0 +1,279 @@
+"""The report: complete, escaped, self-contained, and at ease with whatever is missing."""
+
+import base64
+import csv
+import io
+import math
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from sightseq.core import plots
+from sightseq.core.report import Section, read_history, write_report
+
+EVIL = "<script>alert('$')</script>"
+RESULTS: dict[str, Any] = {
+    "experiment": "digits",
+    "title": f"Digits {EVIL}",
+    "name": "2026-11-21_12-00-00-ab12",
+    "finished": "2026-11-21T12:01:10+00:00",
+    "command": "sightseq train experiment=digits 'data.name=<b>'",
+    "commit": None,
+    "seed": 7,
+    "parameters": 123456,
+    "seconds": {"fit": 20.1, "total": 135.2},
+    "epochs": 30,
+    "best_epoch": 28,
+    "headline": "accuracy",
+    "hardware": {"cpu": "A processor, 2 cores", "memory_gib": 24, "accelerator": "cpu"},
+    "versions": {"sightseq": "0.1.0", "torch": "2.13.0"},
+    "precision": "bf16-mixed",
+    "data": {"name": "digits", "licence": "CC BY 4.0", "train": 808, "val": 90, "test": 1899, "classes": 2},
+    "val": {"loss": 0.0534, "accuracy": 0.9889, "calibration_error": 0.01},
+    "test": {"loss": 0.0871, "accuracy": 0.9741, "calibration_error": 0.02},
+    "baselines": {
+        "majority": {"val": {"accuracy": 0.1}, "test": {"accuracy": 0.101}, "seconds": 0.1},
+        "nearest_neighbours": {"val": {"accuracy": 0.99}, "test": {"accuracy": 0.9633}, "seconds": 1.3},
+    },
+    "details": {"per_class": {EVIL: {"precision": 0.5, "support": 1000}, "b": {"precision": 1.0, "support": 899}}},
+}
+
+
+def write_metrics(run_dir: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    with (run_dir / "metrics.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def render(figure: Figure) -> Image.Image:
+    """Draws without a warning: none of a missing glyph, of a layout that collapsed, of a log of zero."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.savefig(data := io.BytesIO(), dpi=50)
+    return Image.open(data)
+
+
+def words(figure: Figure) -> str:
+    """All texts of a figure."""
+    return "\n".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
+
+
+def test_report_says_what_the_results_say(tmp_path: Path) -> None:
+    write_metrics(tmp_path, [{"epoch": 1, "train/loss": 2, "val/loss": 1.5, "val/accuracy": 0.5}])
+    page = write_report(tmp_path, {"seed": 7}, RESULTS, []).read_text("utf-8")
+    for text in (
+        *("97.41%", "test accuracy", "96.33%", "best baseline: nearest neighbours", "0.087", "2.00%"),
+        *("epoch 28 of 30", "Test, 1,899 samples", "Validation, 90 samples", "Each class, on the test data", "1,000"),
+        *("21 November 2026, 12:01 UTC", "20 s of training, 2 min 15 s in all", "123,456", "24 GiB of memory"),
+        *("808 training, 90 validation, 1,899 test samples, 2 classes", "CC BY 4.0", "torch 2.13.0", "seed: 7"),
+        *("Learning curves", "not recorded"),
+    ):
+        assert text in page, text
+
+
+def test_best_of_each_column_is_marked(tmp_path: Path) -> None:
+    page = write_report(tmp_path, {}, RESULTS, []).read_text("utf-8")
+    # The model on test, a baseline on validation; a loss that nothing else has is not called the best.
+    assert re.findall("<strong>(.*?)</strong>", page) == ["97.41%", "99.00%"]
+
+
+def test_lower_is_better_for_errors(tmp_path: Path) -> None:
+    results = {
+        "headline": "mae",
+        "test": {"mae": 3.5},
+        "baselines": {"naive": {"test": {"mae": 3.1}}, "mean": {"test": {"mae": 9.0}}},
+    }
+    page = write_report(tmp_path, {}, results, []).read_text("utf-8")
+    assert "best baseline: naive" in page
+    assert "test MAE" in page
+    assert re.findall("<strong>(.*?)</strong>", page) == ["3.100"]
+
+
+def test_everything_is_escaped(tmp_path: Path) -> None:
+    section = Section(EVIL, plots.batch_figure([np.zeros((8, 8), np.uint8)], [EVIL]), EVIL)
+    page = write_report(tmp_path, {"note": f"</pre>{EVIL}"}, RESULTS, [section]).read_text("utf-8")
+    assert "<script" not in page
+    assert "data.name=<b>" not in page
+    assert page.count("</pre>") == 2
+    assert "&lt;script&gt;" in page
+
+
+def test_page_is_self_contained_and_figures_are_saved(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (24, 96, 96, 3), dtype=np.uint8)
+    sections = [
+        Section("Sample predictions", plots.batch_figure(list(noise), ["x"] * 24), "Large: WebP in the page."),
+        Section(
+            "Sample predictions", plots.batch_figure(list(noise[:1] // 255), ["x"]), "Small, and of the same name."
+        ),
+        Section("A text", None, "Once upon a time\nthere was a net."),
+    ]
+    path = write_report(tmp_path, {}, RESULTS, sections)
+    page = path.read_text("utf-8")
+    assert {file.name for file in (tmp_path / "figures").iterdir()} == {
+        "sample-predictions.png",
+        "sample-predictions-2.png",
+    }
+    for file in (tmp_path / "figures").iterdir():
+        Image.open(file).load()
+    sources = re.findall(r'src="(.*?)"', page)
+    assert [source.split(";")[0] for source in sources] == ["data:image/webp", "data:image/png"]
+    for source in sources:
+        Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))).load()
+    assert not re.search(r"https?://|url\(|@import|<link|<script", page)
+    assert path.stat().st_size < 2_000_000
+    assert "Once upon a time\nthere was a net." in page
+
+
+@pytest.mark.parametrize("missing", [*RESULTS, None])
+def test_missing_parts(tmp_path: Path, missing: str | None) -> None:
+    results = {key: value for key, value in RESULTS.items() if missing and key != missing}
+    page = write_report(tmp_path / "run", {}, results, []).read_text("utf-8")
+    assert "What ran" in page
+    assert "None" not in page
+    assert "nan" not in page
+
+
+@pytest.mark.parametrize("empty", list(RESULTS))
+def test_parts_that_are_none(tmp_path: Path, empty: str) -> None:
+    page = write_report(tmp_path / "run", {}, {**RESULTS, empty: None}, []).read_text("utf-8")
+    assert "None" not in page
+
+
+def test_without_a_test_split_the_page_says_so(tmp_path: Path) -> None:
+    page = write_report(tmp_path, {}, {**RESULTS, "test": None}, []).read_text("utf-8")
+    assert "validation accuracy" in page
+    assert "98.89%" in page
+    assert "test data was not read" in page
+    assert "Each class, on the validation data" in page
+
+
+def test_history_reads_empty_cells_as_nan(tmp_path: Path) -> None:
+    assert read_history(tmp_path / "metrics.csv") == []
+    write_metrics(tmp_path, [{"epoch": 1, "val/loss": ""}, {"epoch": 2, "val/loss": 0.5}])
+    first, second = read_history(tmp_path / "metrics.csv")
+    assert first["epoch"] == 1
+    assert math.isnan(first["val/loss"])
+    assert second["val/loss"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [
+        ("accuracy", 0.98765, "98.77%"),
+        ("top5", 1.0, "100.00%"),
+        ("calibration_error", 0.0113, "1.13%"),
+        ("loss", 0.05341, "0.053"),
+        ("loss", 0.0, "0.000"),
+        ("loss", 0.00012, "1.20e-04"),
+        ("perplexity", 1234.56, "1,234.6"),
+        ("support", 1000, "1,000"),
+        ("loss", math.nan, "\N{EN DASH}"),
+        ("f1", None, "\N{EN DASH}"),
+    ],
+)
+def test_metric_text(metric: str, value: float | None, text: str) -> None:
+    assert plots.metric_text(metric, value) == text
+
+
+def test_metric_names_are_read() -> None:
+    assert plots.metric_title("top3") == "top-3 accuracy"
+    assert plots.metric_title("f1") == "F1"
+    assert plots.lower_is_better("calibration_error")
+    assert plots.lower_is_better("loss")
+    assert not plots.lower_is_better("accuracy")
+    assert not plots.lower_is_better("psnr")
+    assert plots.is_share("top3")
+    assert not plots.is_share("perplexity")
+
+
+@pytest.mark.parametrize("size", [1, 2, 20, 21, 47, 100])
+def test_confusion_matrix_of_any_size(size: int) -> None:
+    matrix = np.random.default_rng(size).integers(0, 3, (size, size)) + 500 * np.eye(size, dtype=np.int64)
+    figure = plots.confusion_matrix_figure(matrix, [f"a rather long name of ${i}$ <b>" for i in range(size)])
+    image = render(figure)
+    assert image.width <= 8 * 50
+    assert ("most frequent mistakes" in words(figure)) == (size > plots.COUNTED)
+    assert (str(matrix[0, 0]) in words(figure).split("\n")) == (size <= plots.COUNTED)
+
+
+def test_confusion_matrix_shows_one_mistake_among_thousands() -> None:
+    image = np.asarray(
+        render(plots.confusion_matrix_figure(np.array([[5000, 1], [0, 5000]]), ["a", "b"])).convert("RGB")
+    )
+    red, _, blue = (image[..., channel].astype(int) for channel in range(3))
+    assert (red - blue > 5).sum() > 500  # pixels: the cell is tinted, all of it
+
+
+@pytest.mark.parametrize("size", [3, 30])
+def test_confusion_matrix_without_samples_or_mistakes(size: int) -> None:
+    names = [str(i) for i in range(size)]
+    render(plots.confusion_matrix_figure(np.zeros((size, size), np.int64), names))
+    render(plots.confusion_matrix_figure(np.eye(size, dtype=np.int64), names))
+
+
+def test_reliability_bins() -> None:
+    confidence = torch.tensor([0.95, 0.97, 1.0, 1.0, 0.52])
+    figure = plots.reliability_figure(confidence, torch.tensor([True, False, True, True, True]))
+    line = figure.axes[0].lines[1]
+    assert np.asarray(line.get_xdata()).tolist() == pytest.approx([0.52, 0.98])
+    assert np.asarray(line.get_ydata()).tolist() == pytest.approx([1.0, 0.75])
+    render(figure)
+    render(plots.reliability_figure(torch.zeros(0), torch.zeros(0)))
+    render(plots.reliability_figure(torch.rand(500), torch.ones(500)))
+
+
+def test_examples_mark_mistakes_by_sign_and_truth() -> None:
+    images = [np.zeros((8, 8), np.uint8), np.zeros((28, 20, 3), np.uint8), np.zeros((300, 200), np.uint8)]
+    labels = [("cat", 0.987, "cat"), ("$dog", 0.5, "a very long\nname of a class"), ("x", 1.0, "x")]
+    figure = plots.examples_figure(images, labels)
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles == ["✓ cat (99%)", "✗ $dog (50%)\ntruth: a very long n…", "✓ x (100%)"]
+    assert [axes.images[0].get_interpolation() for axes in figure.axes] == ["nearest", "nearest", "auto"]
+    render(figure)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 24])
+def test_batch_of_any_size(count: int) -> None:
+    for shape in ((8, 8), (40, 200), (200, 40, 3)):
+        figure = plots.batch_figure([np.zeros(shape, np.uint8)] * count, ["label"] * count)
+        assert len(figure.axes) == count
+        assert render(figure).width <= 8 * 50
+
+
+def test_curves_mark_the_best_epoch_by_the_kind_of_metric() -> None:
+    history = [
+        {"epoch": 1, "train/loss": 2.0, "val/loss": 1.0, "val/accuracy": 0.25},
+        {"epoch": 2, "train/loss": 1.0, "val/loss": 0.5, "val/accuracy": math.nan},
+        {"epoch": 3, "train/loss": math.inf, "val/loss": 0.7, "val/accuracy": 0.75},
+    ]
+    figure = plots.curves_figure(history, ["loss", "accuracy"])
+    assert [axes.get_title("left").split("\n") for axes in figure.axes] == [
+        ["loss", "best validation: 0.500, epoch 2"],
+        ["accuracy", "best validation: 75.00%, epoch 3"],
+    ]
+    render(figure)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 40])
+def test_curves_of_any_length(count: int) -> None:
+    history = [{"epoch": e, "train/loss": 100.0 / e**2, "val/loss": 90.0 / e**2} for e in range(1, count + 1)]
+    figure = plots.curves_figure(history, ["loss", "accuracy", "f1"])
+    render(figure)
+    assert not count or all(line.get_marker() == ("o" if count < 13 else "") for line in figure.axes[0].lines[:2])
+
+
+def test_style_leaves_the_users_own_alone() -> None:
+    with matplotlib.rc_context({"font.size": 31}):
+        figure = plots.curves_figure([{"epoch": 1, "val/loss": 1.0}], ["loss"])
+        assert matplotlib.rcParams["font.size"] == 31
+    assert figure.axes[0].xaxis.label.get_fontsize() == plots.STYLE["font.size"]
