@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console as RichConsole
 from rich.table import Table
 
+from sightseq.core.naming import metric_text, metric_title
 
 if TYPE_CHECKING:
     from sightseq.core.datamodule import DataModule
@@ -56,22 +57,15 @@ def describe(data: "DataModule") -> str:
     return f"{data.name}{' (synthetic)' if data.synthetic else ''}: {sizes}{kind}"
 
 
-def percent(name: str, value: float) -> str:
-    """How a metric is written: losses and errors of calibration as numbers, shares in percent."""
-    if name == "loss":
-        return f"{value:.4f}"
-    return f"{100 * value:.2f} %"
-
-
 def results_table(results: Mapping[str, Any], columns: Sequence[str]) -> Table:
     """The model above its baselines; for each metric of `columns` one column for validation and one for test."""
     stages = [stage for stage in ("val", "test") if results.get(stage)]
     words = {"val": "validation", "test": "test"}
-    table = new_table("", right=[f"{words[stage]} {name}" for stage in stages for name in columns])
+    table = new_table("", right=[f"{words[stage]} {metric_title(name)}" for stage in stages for name in columns])
     rows = {results["network"]: {stage: results[stage] for stage in stages}, **results["baselines"]}
     for row, scores in rows.items():
         cells = [(name, (scores.get(stage) or {}).get(name)) for stage in stages for name in columns]
-        table.add_row(row, *("" if value is None else percent(name, value) for name, value in cells))
+        table.add_row(row, *("" if value is None else metric_text(name, value) for name, value in cells))
     return table
 
 

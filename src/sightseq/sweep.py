@@ -12,6 +12,7 @@ from typing import Any
 
 from sightseq.core import rundir
 from sightseq.core.errors import ConfigError
+from sightseq.core.naming import mean_std_text
 from sightseq.core.rundir import Config
 
 REPEATS = frozenset({"seed", "data.fold"})
@@ -83,7 +84,11 @@ def summarise(sweep: list[Job]) -> int:
         if good:
             row["seconds"] = mean_std([r["seconds"]["total"] for r in good])
         count = str(len(good)) if len(good) == len(group) else f"{len(good)} of {len(group)}"
-        table.add_row(choice, count, *(written(name, *row[name]) for name in (*names, "seconds") if name in row))
+        table.add_row(
+            choice,
+            count,
+            *(mean_std_text(name.partition("/")[2] or name, *row[name]) for name in (*names, "seconds") if name in row),
+        )
     console().print()
     console().print(table)
     failed = [job for job in sweep if job.status]
@@ -95,10 +100,3 @@ def summarise(sweep: list[Job]) -> int:
 def mean_std(values: list[float]) -> tuple[float, float]:
     """Mean and sample standard deviation; the latter is nan for a single value."""
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else float("nan")
-
-
-def written(name: str, mean: float, std: float) -> str:
-    """Shares in percent, other numbers as they are; ± only where there were several runs."""
-    scale, digits, unit = (1, 4, "") if name.endswith("loss") else (1, 0, "") if name == "seconds" else (100, 2, " %")
-    spread = "" if std != std else f" ± {scale * std:.{digits}f}"
-    return f"{scale * mean:.{digits}f}{spread}{unit}"

@@ -76,8 +76,8 @@ def build(config: Mapping[str, Any], kind: type[T], key: str, **extra: Any) -> T
             raise ConfigError(f"{key}.{name}: {cls.__name__} takes no such argument; {nearest(name, known)}")
     arguments = {name: _checked(cls, name, value, f"{key}.{name}") for name, value in arguments.items()}
     arguments = {name: value for name, value in extra.items() if name in known} | arguments
-    for name, parameter in known.items():
-        if parameter.default is parameter.empty and name not in arguments:
+    for name, parameter in inspect.signature(cls).parameters.items():
+        if name in known and parameter.default is parameter.empty and name not in arguments:
             raise ConfigError(f"{key}.{name}: {cls.__name__} needs this argument")
     try:
         return cls(**arguments)

@@ -36,10 +36,11 @@ class ArrayDataset(Dataset[Batch]):
     Args:
         arrays: by name ("input", "target", ...), each [N, ...].
         rows: which of the N rows belong to this split, in ascending order.
+        source: the publisher's split they are part of.
     """
 
-    def __init__(self, arrays: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]) -> None:
-        self.rows = rows
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], rows: NDArray[np.int64], source: str = "train") -> None:
+        self.rows, self.source = rows, source
         small = sum(array.nbytes for array in arrays.values()) <= IN_MEMORY
         self.arrays = {name: np.ascontiguousarray(array) if small else array for name, array in arrays.items()}
 
@@ -187,7 +188,7 @@ class DataModule(LightningDataModule):
             if path.is_dir()
         }
         rows = self.split_rows({name: arrays["target"] for name, arrays in splits.items()})
-        self._datasets = {name: ArrayDataset(splits[source], chosen) for name, (source, chosen) in rows.items()}
+        self._datasets = {name: ArrayDataset(splits[source], chosen, source) for name, (source, chosen) in rows.items()}
         for name, dataset in self._datasets.items():
             if not len(dataset):
                 raise DataError(f"{self.name}: the {name} split is empty; it needs more samples")

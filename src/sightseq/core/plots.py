@@ -5,7 +5,6 @@ user's style matters. Figures are at most 8 inches wide: at 800 pixels a point o
 """
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 from numpy.typing import NDArray
 from torch import Tensor
+
+from sightseq.core.naming import is_share, lower_is_better, metric_text, metric_title
 
 # The palette of Okabe and Ito, which the colour-blind can tell apart.
 BLUE, VERMILION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
@@ -43,11 +44,6 @@ COUNTED = 20  # the most classes whose confusion matrix has room for numbers
 NAMED = 50  # the most classes that can all be named along an axis
 BINS = 15  # of confidence, as in Guo et al., 2017 (arXiv 1706.04599)
 
-_SHARES = {"accuracy", "precision", "recall", "f1", "iou", "dice", "auroc", "wer", "cer", "calibration", "rate"}
-_LOWER = {"loss", "error", "perplexity", "bits", "nll", "mae", "mse", "rmse", "mape", "smape", "mase", "wer", "cer"}
-_UPPER = {"f1", "iou", "auroc", "nll", "mae", "mse", "rmse", "mape", "smape", "mase", "wer", "cer", "bleu", "psnr"}
-_TOP = re.compile(r"top(\d+)")
-
 
 @contextmanager
 def style() -> Iterator[None]:
@@ -56,36 +52,6 @@ def style() -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         yield
-
-
-def is_share(metric: str) -> bool:
-    """Whether its values lie in 0..1 and are read as a percentage."""
-    return any(word in _SHARES or _TOP.fullmatch(word) for word in metric.split("_"))
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether a smaller value is the better one."""
-    return not _LOWER.isdisjoint(metric.split("_"))
-
-
-def metric_title(metric: str) -> str:
-    """The name as one reads it: "top3" is "top-3 accuracy", "f1" is "F1"."""
-    if match := _TOP.fullmatch(metric):
-        return f"top-{match[1]} accuracy"
-    return " ".join(word.upper() if word in _UPPER else word for word in metric.split("_"))
-
-
-def metric_text(metric: str, value: float | None) -> str:
-    """The value as one reads it: a percentage, a count, or a number of about four digits; a dash if there is none."""
-    if value is None or math.isnan(value):
-        return "\N{EN DASH}"
-    if is_share(metric):
-        return f"{value:.2%}"  # two decimals: on 10,000 samples the second is one of them
-    if isinstance(value, int):
-        return f"{value:,}"
-    if 0.001 <= abs(value) < 10 or value == 0:
-        return f"{value:.3f}"
-    return f"{value:,.1f}" if 10 <= abs(value) < 1e6 else f"{value:.2e}"
 
 
 @style()

@@ -20,7 +20,8 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sightseq.core.plots import curves_figure, lower_is_better, metric_text, metric_title, style
+from sightseq.core.naming import lower_is_better, metric_text, metric_title
+from sightseq.core.plots import curves_figure, style
 
 SPLITS = {"test": "Test", "val": "Validation"}
 DPI = 200  # of the figures on disk: two pixels of the file for each that the page shows

@@ -5,7 +5,7 @@ takes dictionaries, not objects, and reads neither the config as a whole nor the
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -116,7 +116,7 @@ class Task(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss, such that the gradients' average over processes is that of the mean over all samples."""
         output = self.step(self.augment(batch), "train")
-        self._update("train", output)
+        self.update_metrics("train", output)
         count = output.count
         if self.trainer.world_size > 1:
             count = self.trainer.strategy.reduce(count.clone().float(), reduce_op="mean")
@@ -125,18 +125,19 @@ class Task(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Updates the metrics, and outside training shows the samples to `observe`."""
         output = self.step(batch, "val")
-        self._update("val", output)
+        self.update_metrics("val", output)
         if self.trainer.state.fn == TrainerFn.VALIDATING:
             self.observe(batch, output)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Updates the metrics and shows the samples to `observe`."""
         output = self.step(batch, "test")
-        self._update("test", output)
+        self.update_metrics("test", output)
         self.observe(batch, output)
 
-    def _update(self, stage: str, output: Output) -> None:
-        for name, metric in self.stage_metrics(stage).items(keep_base=True, copy_state=False):
+    def update_metrics(self, stage: str, output: Output) -> None:
+        """Feeds the metrics of a stage with one step."""
+        for name, metric in self._each(stage):
             if name == "loss":
                 metric.update(output.loss_sum.detach() / output.count, output.count)
             else:
@@ -147,6 +148,9 @@ class Task(LightningModule):
         found = self.metrics[f"{stage}_metrics"]
         assert isinstance(found, MetricCollection)
         return found
+
+    def _each(self, stage: str) -> Iterable[tuple[str, Any]]:
+        return self.stage_metrics(stage).items(keep_base=True, copy_state=False)
 
     def _log(self, stage: str) -> None:
         metrics = self.stage_metrics(stage)
@@ -175,6 +179,16 @@ class Task(LightningModule):
     def on_test_epoch_end(self) -> None:
         """Logs the test metrics; their states stay for the report."""
         self._log("test")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps what the training metrics have seen of an epoch that is interrupted."""
+        checkpoint["train_metrics"] = {name: metric.metric_state for name, metric in self._each("train")}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The inverse of `on_save_checkpoint`."""
+        for name, metric in self._each("train"):
+            for state, value in checkpoint["train_metrics"].get(name, {}).items():
+                setattr(metric, state, value)
 
     def configure_optimizers(self) -> Any:
         """The optimiser, without weight decay on biases and normalisation, and the schedule."""

@@ -30,7 +30,7 @@ from sightseq.core.task import Output, Task
 from sightseq.nets.pixels import Pixels, to_unit
 from sightseq.vision.augment import Augmentation
 
-SHOWN = 24  # samples of each kind in the report
+SHOWN = 25  # samples of each kind in the report
 
 
 class ClassificationTask(Task):
@@ -196,7 +196,7 @@ class ClassificationTask(Task):
             ),
         ]
         for title, reservoir, caption in (
-            ("Sample predictions", self._random, "Random test samples."),
+            ("Sample predictions", self._random, "Samples chosen at random."),
             ("Most confident mistakes", self._worst, "Where the model was surest and wrong."),
         ):
             if rows := reservoir.rows():

@@ -1,0 +1,181 @@
+"""What is true of every network, task and dataset: checks for this package's own and for anyone's.
+
+    from sightseq.testing import check_datamodule, check_network, check_task
+
+    def test_my_network():
+        check_network(MyNet(in_channels=3, num_classes=5), torch.rand(4, 3, 32, 32))
+
+Each check raises AssertionError with a sentence that says what is wrong. They cost seconds.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sightseq.core.build import build
+from sightseq.core.datamodule import DataModule
+from sightseq.core.order import FILLER, Batch, Order
+from sightseq.core.spec import Spec
+from sightseq.core.task import STAGES, Output, Task
+
+__all__ = ["check_datamodule", "check_network", "check_task"]
+
+
+def check_network(net: nn.Module, example: Tensor, compiled: bool = False) -> None:
+    """Checks a network that maps each row of a batch to one row of an output.
+
+    It is deterministic in eval mode; no sample sees another; every parameter is trained; its state loads into
+    itself; an image network computes the same in channels_last order; and, if `compiled`, compiled.
+
+    Args:
+        net: the network.
+        example: at least two rows of random input [B, ...].
+        compiled: also trace it with torch.compile, which takes seconds.
+
+    Raises:
+        AssertionError: one of these does not hold.
+    """
+    name = type(net).__name__
+    net.eval()
+    with torch.no_grad():
+        output = net(example)
+        assert output.shape[0] == len(example), f"{name} makes {output.shape[0]} rows of {len(example)}"
+        assert output.isfinite().all(), f"{name} computes numbers that are not finite"
+        assert torch.equal(net(example), output), f"{name} computes something else the second time, in eval mode"
+    leaf = example.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(net(leaf)[0].square().sum(), leaf)
+    assert gradient[0].abs().sum() > 0, f"{name} does not look at its input"
+    assert gradient[1:].abs().sum() == 0, f"{name} lets one sample of a batch see another, in eval mode"
+    if example.ndim == 4:
+        with torch.no_grad():
+            other = net(example.contiguous(memory_format=torch.channels_last))
+        torch.testing.assert_close(other, output, msg=lambda m: f"{name} differs in channels_last order: {m}")
+    if compiled:
+        with torch.no_grad():
+            other = torch.compile(net, backend="aot_eager")(example)
+        torch.testing.assert_close(other, output, msg=lambda m: f"{name} differs when compiled: {m}")
+    net.train()
+    torch.autograd.backward(net(example).square().sum())
+    idle = [n for n, p in net.named_parameters() if p.requires_grad and p.grad is None]
+    assert not idle, f"{name} has parameters that no gradient reaches: {', '.join(idle)}"
+    net.zero_grad()
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    net.load_state_dict(state)
+
+
+def check_task(task: Task, batch: Batch, steps: int = 60, learn: bool = True) -> None:
+    """Checks a task on one batch of its data.
+
+    Its hyper-parameters are plain and rebuild it; its weights load into the rebuilt one, which then computes the
+    same; a filler row counts nowhere; every weight is optimised; it can learn the batch by heart.
+
+    Args:
+        task: freshly built.
+        batch: of training data, at least four rows.
+        steps: of AdamW, in which the loss of that batch must fall to half.
+        learn: leave this last check out with False.
+
+    Raises:
+        AssertionError: one of these does not hold.
+    """
+    name = type(task).__name__
+    hparams = dict(task.hparams)
+    assert json.loads(json.dumps(hparams)) == _as_lists(hparams), f"{name} keeps hyper-parameters that are not plain"
+    target = f"{type(task).__module__}.{type(task).__qualname__}"
+    twin = build({"_target_": target, **hparams}, Task, "model")
+    twin.load_state_dict(task.state_dict())
+    task.eval()
+    twin.eval()
+    with torch.no_grad():
+        whole, again = task.step(batch, "val"), twin.step(batch, "val")
+        assert torch.equal(whole.loss_sum, again.loss_sum), f"{name} computes otherwise when it is rebuilt"
+        filled = {key: torch.cat([value, value[:1]]) for key, value in batch.items()}
+        filled["index"] = filled["index"].clone()
+        filled["index"][-1] = FILLER
+        for stage in STAGES:
+            _check_filler(name, task, stage, task.step(batch, stage), task.step(filled, stage))
+    found = task.configure_optimizers()
+    optimizer = found["optimizer"] if isinstance(found, Mapping) else found
+    optimised = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    forgotten = [n for n, p in task.named_parameters() if p.requires_grad and id(p) not in optimised]
+    assert not forgotten, f"{name} does not optimise {', '.join(forgotten)}"
+    if learn:
+        _check_learning(name, task, batch, steps)
+
+
+def _check_filler(name: str, task: Task, stage: str, plain: Output, filled: Output) -> None:
+    assert int(plain.count) == int(filled.count), f"{name} counts a filler row in {stage}"
+    torch.testing.assert_close(plain.loss_sum, filled.loss_sum, msg=lambda m: f"{name}: a filler row adds loss: {m}")
+    scores = []
+    for output in (plain, filled):
+        metrics = task.stage_metrics(stage)
+        metrics.reset()
+        task.update_metrics(stage, output)
+        scores.append({key: value.clone() for key, value in metrics.compute().items()})
+        metrics.reset()
+    for key, value in scores[0].items():
+        torch.testing.assert_close(value, scores[1][key], msg=lambda m: f"{name}: filler changes {stage}/{key}: {m}")  # noqa: B023
+
+
+def _check_learning(name: str, task: Task, batch: Batch, steps: int) -> None:
+    task.train()
+    optimizer = torch.optim.AdamW(task.parameters(), lr=3e-3, weight_decay=0)
+    losses = []
+    for _ in range(steps):
+        output = task.step(batch, "train")
+        loss = output.loss_sum / output.count
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        losses.append(loss.item())
+    assert min(losses) < losses[0] / 2, f"{name} cannot learn one batch: its loss goes from {losses[0]} to {losses[-1]}"
+
+
+def check_datamodule(make: Callable[..., DataModule]) -> None:
+    """Checks a dataset, on its synthetic twin or the real files, whichever `make` gives.
+
+    Preparing twice gives the same; its splits are disjoint; its spec survives JSON; every sample is read exactly
+    once an epoch, by one process or by two; batches have `input`, `target` and `index`.
+
+    Args:
+        make: returns a new data module with the keyword arguments it is given.
+
+    Raises:
+        AssertionError: one of these does not hold.
+    """
+    data, again = make(), make()
+    name = type(data).__name__
+    data.prepare_data()
+    again.prepare_data()
+    assert data.spec == again.spec, f"{name}: preparing it twice gives another spec"
+    assert Spec.from_dict(json.loads(json.dumps(data.spec.to_dict()))) == data.spec, f"{name}: its spec is not plain"
+    assert type(data.spec) is type(data.example_spec), f"{name}: example_spec is of another kind than its spec"
+    splits = {split: data.dataset(split) for split in STAGES}
+    for split, dataset in splits.items():
+        for other, another in splits.items():
+            shared = set(dataset.rows) & set(another.rows) if dataset.source == another.source else set()
+            assert split == other or not shared, f"{name}: {len(shared)} samples are in {split} and in {other}"
+        for world in (1, 2):
+            read = [_indices(dataset, Order(len(dataset), 7, rank=rank, world=world)) for rank in range(world)]
+            seen = np.concatenate(read)
+            assert sorted(seen[seen != FILLER]) == sorted(dataset.rows), f"{name}: {split} is not read exactly once"
+            assert len({len(part) for part in read}) == 1, f"{name}: two processes get unequal parts of {split}"
+    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
+        batch = next(iter(loader))
+        assert {"input", "target", "index"} <= set(batch), f"{name}: a batch has only {sorted(batch)}"
+        assert len({len(tensor) for tensor in batch.values()}) == 1, f"{name}: a batch of unequal lengths"
+        assert batch["index"].dtype == torch.int64, f"{name}: index is not int64"
+
+
+def _indices(dataset: Any, order: Order) -> Any:
+    return torch.cat([dataset[indices]["index"] for indices in order]).numpy()
+
+
+def _as_lists(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _as_lists(item) for key, item in value.items()}
+    return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,44 @@
+"""What is true of every dataset that has a config, on its synthetic twin."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sightseq.composition import compose
+from sightseq.core.build import build
+from sightseq.core.datamodule import DataModule
+from sightseq.core.places import group_options
+from sightseq.data.digits import Digits
+from sightseq.testing import check_datamodule
+
+DATASETS = sorted(group_options("data"))
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_dataset(dataset: str) -> None:
+    config = compose(f"data={dataset}", "debug=synthetic")["data"]
+
+    def make(**changes: Any) -> DataModule:
+        return build(config | changes, DataModule, "data")
+
+    check_datamodule(make)
+
+
+def test_real_digits() -> None:
+    config = compose("data=digits")["data"]
+    check_datamodule(lambda **changes: build(config | changes, DataModule, "data"))
+
+
+class Overlapping(Digits):
+    """Trains on what it validates on."""
+
+    def split_rows(self, targets: Any) -> Any:
+        rows = super().split_rows(targets)
+        source, train = rows["train"]
+        return rows | {"train": (source, np.union1d(train, rows["val"][1]))}
+
+
+def test_the_check_finds_what_is_wrong() -> None:
+    with pytest.raises(AssertionError, match="samples are in train and in val"):
+        check_datamodule(lambda: Overlapping(name="digits", cache="cache"))

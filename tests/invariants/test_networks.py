@@ -1,0 +1,77 @@
+"""What is true of every network that has a config."""
+
+import pytest
+import torch
+from torch import nn
+
+from sightseq.composition import compose
+from sightseq.core.build import build
+from sightseq.core.places import group_options
+from sightseq.core.spec import ImageSpec
+from sightseq.testing import check_network
+
+IMAGE_NETS = [option for option in group_options("model/net") if option.startswith("image/")]
+
+
+def make(option: str, spec: ImageSpec) -> nn.Module:
+    config = compose(f"model/net={option}")["model"]["net"]
+    torch.manual_seed(0)
+    return build(config, nn.Module, "model.net", **spec.net_arguments())
+
+
+@pytest.mark.parametrize("option", IMAGE_NETS)
+@pytest.mark.parametrize(("channels", "height", "width", "classes"), [(1, 28, 28, 10), (3, 33, 24, 2)])
+def test_image_network(option: str, channels: int, height: int, width: int, classes: int) -> None:
+    spec = ImageSpec(channels, height, width, tuple(map(str, range(classes))), (0.5,) * channels, (0.2,) * channels)
+    net = make(option, spec)
+    example = torch.randn(4, channels, height, width)
+    check_network(net, example, compiled=channels == 1)
+    assert net(example).shape == (4, classes)
+
+
+class Leaky(nn.Module):
+    """Looks at the whole batch."""
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(in_channels, num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = x.mean((2, 3))
+        return self.layer(features - features.mean(0))
+
+
+class Idle(nn.Module):
+    """Has a layer that it does not use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.idle = nn.Linear(3, 2), nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
+
+
+class Random(nn.Module):
+    """Drops out in eval mode too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(self.layer(x), training=True)
+
+
+@pytest.mark.parametrize(
+    ("net", "example", "complaint"),
+    [
+        (Leaky(3, 2), torch.randn(4, 3, 8, 8), "lets one sample of a batch see another"),
+        (Idle(), torch.randn(4, 3), "no gradient reaches"),
+        (Random(), torch.randn(40, 3), "something else the second time"),
+        (nn.Flatten(0), torch.randn(4, 3), "makes 12 rows of 4"),
+    ],
+)
+def test_the_check_finds_what_is_wrong(net: nn.Module, example: torch.Tensor, complaint: str) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        check_network(net, example)

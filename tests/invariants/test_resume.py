@@ -1,0 +1,62 @@
+"""A training that was killed and resumed ends with the same weights, to the last bit."""
+
+import csv
+from pathlib import Path
+
+import torch
+
+from .conftest import start
+
+# Dropout, augmentation, EMA and worker processes, all at once. 808 images make 13 batches an epoch.
+OVERRIDES = (
+    "train",
+    "experiment=digits",
+    "resume=auto",
+    "callbacks=ema",
+    "augment=affine",
+    "model.net.dropout=0.3",
+    "data.batch_size=64",
+    "data.workers=1",
+    "trainer.max_epochs=3",
+    "baseline=none",
+    "callbacks.last.steps=4",
+    "trust=[killer]",
+)
+
+
+def killer(folder: Path, places: str) -> str:
+    return f"+callbacks.kill={{_target_:killer.Kill,places:[{places}],marks:'{folder}'}}"
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    (run,) = (folder / "runs" / "digits").iterdir()
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    return {**content["state_dict"], **{f"raw.{k}": v for k, v in content["current_model_state"].items()}}
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    (run,) = (folder / "runs" / "digits").iterdir()
+    with (run / "metrics.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for folder in (whole, killed):
+        folder.mkdir()
+    reference = start(whole, *OVERRIDES, killer(whole, ""))
+    # Within epoch 0 after its first checkpoint; then in epoch 1, before that epoch has one: from an epoch's end.
+    arguments = (*OVERRIDES, killer(killed, "'0:10','1:2'"))
+    outputs = []
+    for status in (-9, -9, 0):
+        process = start(killed, *arguments)
+        outputs.append(process.communicate()[0])
+        assert process.returncode == status, outputs[-1]
+    assert "goes on from" in outputs[1]
+    assert "goes on from" in outputs[2]
+    assert reference.wait() == 0, reference.stdout.read()
+    expected, found = weights(whole), weights(killed)
+    assert expected.keys() == found.keys()
+    different = [name for name in expected if not torch.equal(expected[name], found[name])]
+    assert not different
+    assert history(whole) == history(killed)
