@@ -1,0 +1,53 @@
+"""Every experiment runs on its synthetic data, with every other brick of the same kind."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import sightseq
+from sightseq.core.places import group_options
+
+EXPERIMENTS = sorted(group_options("experiment"))
+SHORT = (
+    "debug=synthetic",
+    "trainer.max_epochs=1",
+    "+trainer.max_steps=2",
+    "trainer.limit_val_batches=1",
+    "trainer.limit_test_batches=1",
+    "data.eval_batch_size=50",
+    "baseline=none",
+)
+
+
+def run(*overrides: str) -> Path:
+    return Path(sightseq.train(sightseq.compose(*SHORT, *overrides) | {"run_test": True})["folder"])
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_experiment(experiment: str) -> None:
+    folder = run(f"experiment={experiment}")
+    results = json.loads((folder / "results.json").read_text())
+    assert results["data"]["synthetic"]
+    assert set(results["test"]) >= {"loss", "accuracy"}
+    assert (folder / "report.html").stat().st_size > 10_000
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+BRICKS = [
+    f"{group}={option}"
+    for group in ("model/net", "optimizer", "scheduler", "augment", "callbacks", "data", "baseline")
+    for option in sorted(group_options(group))
+]
+
+
+@pytest.mark.parametrize("brick", BRICKS)
+def test_brick(brick: str) -> None:
+    assert (run("experiment=digits", "augment=none", "model/net=image/convnet", brick) / "results.json").exists()
+
+
+@pytest.mark.parametrize("debug", sorted(group_options("debug")))
+def test_debug(debug: str) -> None:
+    config = sightseq.compose(f"debug={debug}", "data.synthetic=true", "trainer.max_epochs=1", "baseline=none")
+    results = sightseq.train(config | {"run_test": config["run_test"] == "auto"})
+    assert results["epochs"] == 1

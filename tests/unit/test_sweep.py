@@ -1,0 +1,192 @@
+"""Sweeps: which jobs see the test split, what is averaged, and what is said of failures."""
+
+import json
+import math
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from sightseq.core.errors import ConfigError
+from sightseq.core.naming import mean_std_text
+from sightseq.core.places import conf_folder
+from sightseq.sweep import Job, mean_std, run_command, run_job, summarise
+
+
+def job(name: str, choice: str, accuracy: float | None, test: float | None = None, status: int = 0) -> Job:
+    """A job that ended; without an accuracy it left no results."""
+    folder = Path("runs").absolute() / name
+    folder.mkdir(parents=True)
+    if accuracy is not None:
+        results = {
+            "headline": "accuracy",
+            "val": {"accuracy": accuracy, "loss": 1 - accuracy},
+            "test": None if test is None else {"accuracy": test, "loss": 1 - test},
+            "seconds": {"total": 10.0},
+        }
+        (folder / "results.json").write_text(json.dumps(results))
+    return Job(folder, choice, status)
+
+
+def table(sweep: list[Job], capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
+    """The exit status and the lines that are printed, with single spaces."""
+    status = summarise(sweep)
+    return status, [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if line.strip()]
+
+
+def test_mean_std_by_hand() -> None:
+    assert mean_std([1.0, 2.0, 3.0, 4.0]) == pytest.approx((2.5, math.sqrt(5 / 3)))  # n - 1
+    mean, std = mean_std([0.5])
+    assert mean == 0.5
+    assert math.isnan(std)
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std", "text"),
+    [
+        ("accuracy", 0.98804, 0.00123, "98.80 ± 0.12 %"),
+        ("accuracy", 0.5, math.nan, "50.00 %"),
+        ("accuracy", 0.5, 0.0, "50.00 ± 0.00 %"),
+        ("loss", 0.12345, 0.0001, "0.1235 ± 0.0001"),
+        ("loss", 2.0, math.nan, "2.0000"),
+        ("seconds", 61.7, 2.2, "62 ± 2"),
+    ],
+)
+def test_numbers_as_they_are_written(name: str, mean: float, std: float, text: str) -> None:
+    assert mean_std_text(name, mean, std) == text
+
+
+def test_seeds_are_averaged_and_choices_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = [job("1", "optimizer=sgd", 0.8, 0.7), job("2", "optimizer=adamw", 0.9, 0.5)]
+    sweep += [job("3", "optimizer=sgd", 0.9, 0.8), job("4", "optimizer=sgd", 1.0, 0.9)]
+    status, lines = table(sweep, capsys)
+    assert status == 0
+    assert lines[1] == "optimizer=sgd 3 90.00 ± 10.00 % 0.1000 ± 0.1000 80.00 ± 10.00 % 0.2000 ± 0.1000 10 ± 0"
+    assert lines[2] == "optimizer=adamw 1 90.00 % 0.1000 50.00 % 0.5000 10"
+    assert len(lines) == 3
+
+
+def test_without_a_test_split_only_validation_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    _, lines = table([job("1", "a", 0.8), job("2", "b", 0.9)], capsys)
+    assert "test" not in lines[0]
+    assert lines[1] == "a 1 80.00 % 0.2000 10"
+
+
+def test_failed_job_is_counted_named_and_gives_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = [job("1", "a", 0.8), job("bad", "a", None, status=2), job("worse", "b", None, status=1)]
+    status, lines = table(sweep, capsys)
+    assert status == 1
+    assert lines[1] == "a 1 of 2 80.00 % 0.2000 10"
+    assert lines[2] == "b 0 of 1"
+    assert lines[3:] == [f"failed with status {n}: {Path('runs').absolute() / f / 'log.txt'}" for n, f in ((2, "bad"), (1, "worse"))]
+
+
+def test_sweep_whose_jobs_all_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    status, lines = table([job("1", "a", None, status=2)], capsys)
+    assert status == 1
+    assert lines[1] == "a 0 of 1"
+
+
+@pytest.mark.xfail(strict=True, reason="sweep.summarise: a sweep over experiments of different headlines is a KeyError")
+def test_experiments_of_different_headlines(capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = job("1", "experiment=a", 0.8), job("2", "experiment=b", 0.5)
+    file = two.folder / "results.json"
+    file.write_text(file.read_text().replace("accuracy", "mae"))
+    assert len(table([one, two], capsys)[1]) == 3
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    return {
+        "experiment": "digits",
+        "run_test": "auto",
+        "resume": None,
+        "paths": {"runs": str(Path("runs").absolute())},
+        "trainer": {},
+        **changes,
+    }
+
+
+@pytest.fixture
+def overrides(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was typed for the job at hand; its process is replaced by one that leaves results, or fails."""
+    typed: list[str] = []
+    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="t"):
+        composed = compose("train", return_hydra_config=True)
+    composed.hydra.overrides.task = typed
+    monkeypatch.setattr(HydraConfig, "get", lambda: DictConfig({"overrides": {"task": typed}}))
+
+    def process(command: list[str]) -> SimpleNamespace:
+        if "fails=1" in typed:
+            return SimpleNamespace(returncode=2)
+        if "stops=1" in typed:
+            return SimpleNamespace(returncode=130)
+        results = {"headline": "accuracy", "val": {"accuracy": 0.75}, "test": None}
+        (Path(command[-1]) / "results.json").write_text(json.dumps(results))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(subprocess, "run", process)
+    return typed
+
+
+@pytest.mark.parametrize(
+    ("swept", "sees_test"),
+    [({"seed"}, True), ({"seed", "data.fold"}, True), ({"seed", "optimizer"}, False), ({"model.optimizer.lr"}, False)],
+)
+def test_only_repetitions_see_the_test_split(overrides: list[str], swept: set[str], sees_test: bool) -> None:
+    sweep: list[Job] = []
+    assert run_job("train", job_config := config(), swept, sweep) == 0.75
+    assert job_config["run_test"] is sees_test
+    assert f"run_test: {str(sees_test).lower()}" in (sweep[0].folder / "config.yaml").read_text()
+
+
+def test_run_test_that_was_typed_stays(overrides: list[str]) -> None:
+    run_job("train", job_config := config(run_test=True), {"optimizer"}, [])
+    assert job_config["run_test"] is True
+
+
+def test_choice_is_what_was_swept_besides_seeds(overrides: list[str]) -> None:
+    overrides += ["optimizer=sgd", "seed=3", "trainer.max_epochs=2", "model.optimizer.lr=0.1"]
+    sweep: list[Job] = []
+    run_job("train", config(), {"optimizer", "seed", "model.optimizer.lr"}, sweep)
+    assert sweep[0].choice == "optimizer=sgd, model.optimizer.lr=0.1"
+    run_job("train", config(), {"seed"}, sweep)
+    assert sweep[1].choice == "digits"
+    assert "command: sightseq train optimizer=sgd seed=3" in (sweep[1].folder / "config.yaml").read_text()
+
+
+@pytest.mark.xfail(strict=True, reason="sweep.run_job: + before a key hides that it was swept")
+def test_choice_of_a_key_that_was_added(overrides: list[str]) -> None:
+    overrides += ["+trainer.val_check_interval=0.5"]
+    sweep: list[Job] = []
+    run_job("train", config(), {"trainer.val_check_interval"}, sweep)
+    assert "val_check_interval=0.5" in sweep[0].choice
+
+
+def test_failed_job_scores_nan_and_the_sweep_goes_on(overrides: list[str]) -> None:
+    overrides.append("fails=1")
+    sweep: list[Job] = []
+    score = run_job("train", config(), {"seed"}, sweep)
+    assert score is not None
+    assert math.isnan(score)
+    assert sweep[0].status == 2
+    assert sweep[0].results() is None
+
+
+def test_interrupted_job_ends_the_sweep(overrides: list[str]) -> None:
+    overrides.append("stops=1")
+    with pytest.raises(KeyboardInterrupt):
+        run_job("train", config(), {"seed"}, [])
+
+
+def test_only_training_is_swept() -> None:
+    with pytest.raises(ConfigError, match="sightseq test runs once"):
+        run_job("test", config(), {"seed"}, [])
+
+
+def test_command_of_a_run() -> None:
+    assert run_command(Path("runs/a b"))[1:] == ["-m", "sightseq.run", "runs/a b"]
