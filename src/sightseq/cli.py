@@ -86,7 +86,7 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     def job(composed: DictConfig) -> float | None:
         experiment = HydraConfig.get().runtime.choices.get("experiment")
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            return run_job(command, plain(composed, experiment), swept_keys(arguments), sweep)
+            return run_job(command, plain(composed, experiment), swept_keys(arguments), typed, sweep)
         single.append((composed, experiment))
         return None
 

@@ -81,7 +81,7 @@ def ending(results: Mapping[str, Any], folder: Path, report: Path) -> None:
         "time", f"{seconds['total']:.0f} s" + (f", {seconds['fit']:.0f} s of them training" if "fit" in seconds else "")
     )
     say("report", short(report))
-    if "fit" not in seconds:
+    if "fit" not in seconds or results["sweep"]:
         return
     experiment = results["experiment"]
     say("model", short(folder / "checkpoints" / "best.ckpt"))

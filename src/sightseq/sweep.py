@@ -39,7 +39,7 @@ def run_command(folder: Path) -> list[str]:
     return [sys.executable, "-m", "sightseq.run", str(folder)]
 
 
-def run_job(command: str, config: Config, swept: set[str], sweep: list[Job]) -> float | None:
+def run_job(command: str, config: Config, swept: set[str], typed: str, sweep: list[Job]) -> float | None:
     """Runs one job in a process of its own and adds it to `sweep`; returns the score, for sweepers that search.
 
     Raises:
@@ -53,11 +53,12 @@ def run_job(command: str, config: Config, swept: set[str], sweep: list[Job]) -> 
     if config["run_test"] == "auto":
         config["run_test"] = swept <= REPEATS  # a sweep that chooses must not see the test split
     overrides = list(HydraConfig.get().overrides.task)
-    typed = shlex.join(["sightseq", "train", *overrides])
+    single = shlex.join(["sightseq", "train", *overrides])
+    config["sweep"] = typed
     choice = ", ".join(o for o in overrides if o.partition("=")[0] in swept - REPEATS)
     folder = rundir.find_resumable(config) if config["resume"] == "auto" else None
-    folder = folder or rundir.create(config, typed)
-    print(f"\njob {len(sweep) + 1}: {typed}", flush=True)
+    folder = folder or rundir.create(config, single)
+    print(f"\njob {len(sweep) + 1}: {single}", flush=True)
     status = subprocess.run(run_command(folder)).returncode
     sweep.append(Job(folder, choice or config["experiment"], status))
     if status == INTERRUPTED:

@@ -26,6 +26,7 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
         "title": config["title"],
         "name": folder.name,
         "command": config["run"]["command"],
+        "sweep": config.get("sweep"),  # the command of the sweep that this run is a job of
         "commit": commit(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": config["seed"],

@@ -20,7 +20,7 @@ from sightseq.core.errors import ConfigError
 Config = dict[str, Any]
 LENGTH = frozenset({"trainer.max_epochs", "trainer.max_time"})
 """The only keys that a resumed run may change."""
-NOT_COMPARED = ("run", "resume", "name", "run_test")
+NOT_COMPARED = ("run", "resume", "name", "run_test", "sweep")
 
 
 def create(config: Config, command: str) -> Path:

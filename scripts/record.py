@@ -1,0 +1,114 @@
+"""Writes results down: record.py RUN_DIR [RUN_DIR ...] adds them to conf/results.json and rewrites RESULTS.md.
+
+The runs of one call are one measurement: the same experiment, other seeds. Nothing is typed by hand; a
+`--note TEXT` is added to what the runs say of themselves.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from sightseq.core.naming import mean_std_text, metric_title
+from sightseq.core.rundir import comparable, read_config
+from sightseq.sweep import mean_std
+
+REPOSITORY = Path(__file__).parents[1]
+RECORDS = REPOSITORY / "conf" / "results.json"
+HEAD = """# Results
+
+Written by `scripts/record.py` from the `results.json` of the runs; do not edit. Test splits were read once, after
+training; recipes were tuned on validation data. ± is the standard deviation over seeds. Baselines were fitted on the
+training and validation data together. Seconds are those of training alone, and with everything (imports apart).
+"""
+
+
+def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
+    """The name and the record of one measurement.
+
+    Raises:
+        SystemExit: the runs are not of one config, or one has not finished or has no test.
+    """
+    runs = [json.loads((folder / "results.json").read_text()) for folder in folders]
+    configs = [comparable(read_config(folder)) for folder in folders]
+    for config in configs:
+        config.pop("seed")
+        config["data"].pop("seed")
+    if any(config != configs[0] for config in configs) or not all(run["test"] for run in runs):
+        raise SystemExit("these runs are not of one config, or have no test: nothing was recorded")
+    first = runs[0]
+    commands = sorted({run["sweep"] or run["command"] for run in runs})
+    scores = {f"{s}/{m}": mean_std([run[s][m] for run in runs]) for s in ("val", "test") for m in first[s]}
+    head = f"test/{first['headline']}"
+    return first["experiment"], {
+        **{key: first[key] for key in ("title", "task", "network", "parameters", "precision", "epochs", "data")},
+        "headline": first["headline"],
+        "summary": f"test {metric_title(first['headline'])} {mean_std_text(first['headline'], *scores[head])}",
+        "seeds": sorted(run["seed"] for run in runs),
+        "scores": scores,
+        "baselines": {name: scores["test"] for name, scores in first["baselines"].items()},
+        "seconds": {key: mean_std([run["seconds"][key] for run in runs]) for key in ("fit", "total")},
+        "hardware": first["hardware"],
+        "versions": first["versions"],
+        "commits": sorted({run["commit"] or "unknown" for run in runs}),
+        "finished": max(run["finished"] for run in runs),
+        "commands": commands,
+        "note": note,
+    }
+
+
+def page(records: dict[str, dict[str, Any]]) -> str:
+    """RESULTS.md."""
+    lines = [
+        HEAD,
+        "| experiment | data | network | test | seeds | baselines | seconds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, found in records.items():
+        metric = found["headline"]
+        baselines = ", ".join(
+            f"{n} {mean_std_text(metric, s[metric], float('nan'))}" for n, s in found["baselines"].items()
+        )
+        seconds = " / ".join(mean_std_text("seconds", *found["seconds"][key]) for key in ("fit", "total"))
+        score = mean_std_text(metric, *found["scores"][f"test/{metric}"])
+        lines.append(
+            f"| [{name}](#{name}) | {found['data']['name']} | {found['network']}, {found['parameters']:,} parameters "
+            f"| {metric_title(metric)} **{score}** | {len(found['seeds'])} | {baselines} | {seconds} |"
+        )
+    for name, found in records.items():
+        lines += ["", f"## {name}", "", found["title"] + (f". {found['note']}" if found["note"] else "."), ""]
+        lines += ["```sh", *found["commands"], "```", ""]
+        lines += ["| metric | validation | test |", "|---|---|---|"]
+        for metric in (key.removeprefix("test/") for key in found["scores"] if key.startswith("test/")):
+            row = [mean_std_text(metric, *found["scores"][f"{split}/{metric}"]) for split in ("val", "test")]
+            lines.append(f"| {metric_title(metric)} | {row[0]} | {row[1]} |")
+        data, hardware = found["data"], found["hardware"]
+        lines += [
+            "",
+            f"{data['train']:,} samples to train, {data['val']:,} to validate, {data['test']:,} to test; "
+            f"{found['epochs']} epochs in {found['precision']}; seeds {', '.join(map(str, found['seeds']))}.",
+            f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB, accelerator: "
+            f"{hardware['accelerator']}; " + ", ".join(f"{n} {v}" for n, v in found["versions"].items()) + "; "
+            f"commit {', '.join(found['commits'])}; finished {found['finished'][:10]}.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """See the top of this file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", type=Path, nargs="*", metavar="RUN_DIR")
+    parser.add_argument("--note")
+    arguments = parser.parse_args()
+    records = json.loads(RECORDS.read_text()) if RECORDS.exists() else {}
+    if arguments.folders:
+        name, found = record(arguments.folders, arguments.note)
+        records[name] = found
+        print(f"{name}: {found['summary']}")
+    records = dict(sorted(records.items()))
+    RECORDS.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n")
+    (REPOSITORY / "RESULTS.md").write_text(page(records))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A network, a dataset and an experiment added to sightseq from outside."""

@@ -1,0 +1,159 @@
+"""The order of samples: every one once, the same for the same seed and epoch, and gone on with where it stopped."""
+
+from itertools import zip_longest
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sightseq.core.datamodule import ArrayDataset
+from sightseq.core.order import FILLER, Loader, Order
+
+
+def batches(order: Order) -> list[list[int]]:
+    return [batch.tolist() for batch in order]
+
+
+def ranks(count: int, size: int, world: int, epoch: int = 0, shuffle: bool = True) -> list[list[list[int]]]:
+    """The batches of each rank."""
+    orders = [Order(count, size, shuffle, seed=5, rank=rank, world=world) for rank in range(world)]
+    for order in orders:
+        order.set_epoch(epoch)
+    return [batches(order) for order in orders]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize(("count", "size"), [(1, 4), (2, 1), (12, 4), (13, 4), (17, 3), (100, 7), (24, 4), (3, 100)])
+def test_every_sample_once_and_equally_many_batches(count: int, size: int, world: int, shuffle: bool) -> None:
+    found = ranks(count, size, world, shuffle=shuffle)
+    read = [index for rank in found for batch in rank for index in batch]
+    assert sorted(index for index in read if index != FILLER) == list(range(count))
+    assert read.count(FILLER) < world
+    expected = -(-count // (size * world))
+    assert [len(rank) for rank in found] == [expected] * world
+    assert [len(Order(count, size, rank=r, world=world)) for r in range(world)] == [expected] * world
+    for together in zip(*found, strict=True):
+        assert len({len(batch) for batch in together}) == 1  # no rank waits for another
+        assert max(len(batch) for batch in together) <= size
+    if world == 1:
+        assert FILLER not in read
+
+
+@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("count", [24, 25, 41])
+def test_ranks_together_read_the_batches_of_one_process(count: int, world: int) -> None:
+    alone = ranks(count, 4 * world, 1)[0]
+    for k, whole in enumerate(alone):
+        together = [index for rank in ranks(count, 4, world) for index in rank[k] if index != FILLER]
+        assert sorted(together) == sorted(whole)
+
+
+def test_by_hand() -> None:
+    assert ranks(7, 2, 1, shuffle=False) == [[[0, 1], [2, 3], [4, 5], [6]]]
+    assert ranks(7, 2, 2, shuffle=False) == [[[0, 2], [4, 6]], [[1, 3], [5, -1]]]
+    assert ranks(7, 1, 3, shuffle=False) == [[[0], [3], [6]], [[1], [4], [-1]], [[2], [5], [-1]]]
+
+
+def test_order_depends_on_seed_and_epoch_alone() -> None:
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        made = Order(50, 8, shuffle=True, seed=seed)
+        made.set_epoch(epoch)
+        torch.rand(1)  # the default generator has no part in it
+        return batches(made)
+
+    assert order(1, 3) == order(1, 3)
+    different = [order(seed, epoch) for seed in (1, 2) for epoch in (0, 1, 2)]
+    assert all(one != other for n, one in enumerate(different) for other in different[:n])
+
+
+def test_reading_leaves_the_default_generator_alone() -> None:
+    before = torch.get_rng_state()
+    batches(Order(50, 8, shuffle=True))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_unshuffled_is_the_same_in_every_epoch() -> None:
+    assert ranks(10, 3, 1, epoch=0, shuffle=False) == ranks(10, 3, 1, epoch=9, shuffle=False)
+
+
+# The loader, over the numbers 0..22.
+
+
+def loader(epoch: int = 0, workers: int = 0) -> Loader:
+    data = ArrayDataset({"input": np.arange(23)}, np.arange(23))
+    made = Loader(data, Order(23, 4, shuffle=True, seed=1), workers)
+    made.order.set_epoch(epoch)
+    return made
+
+
+def read(loader: Loader) -> list[list[int]]:
+    return [batch["input"].tolist() for batch in loader]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_resume_goes_on_with_exactly_the_rest(workers: int) -> None:
+    whole = read(loader(epoch=3))
+    interrupted = loader(epoch=3, workers=workers)
+    begun = iter(interrupted)
+    assert [next(begun)["input"].tolist() for _ in range(2)] == whole[:2]
+    state = interrupted.state_dict()
+    del begun
+    resumed = loader(epoch=3, workers=workers)
+    resumed.load_state_dict(state)
+    assert len(resumed) == 6
+    rest = iter(resumed)
+    assert next(rest)["input"].tolist() == whole[2]
+    assert resumed.state_dict() == {"epoch": 3, "read": 3}  # interrupted once more
+    assert [batch["input"].tolist() for batch in rest] == whole[3:]
+    resumed.order.set_epoch(4)
+    assert read(resumed) == read(loader(epoch=4))  # the next epoch is whole
+    assert len(resumed) == 6
+
+
+@pytest.mark.parametrize("count", range(7))
+def test_resume_after_each_number_of_batches(count: int) -> None:
+    interrupted, resumed = loader(), loader()
+    begun = iter(interrupted)
+    seen = [next(begun)["input"].tolist() for _ in range(count)]
+    resumed.load_state_dict(interrupted.state_dict())
+    assert seen + read(resumed) == read(loader())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_state_of_a_finished_epoch_starts_the_next_one_whole(workers: int) -> None:
+    finished = loader(epoch=2, workers=workers)
+    for _ in finished:
+        pass
+    assert finished.state_dict() == {"epoch": 2, "read": 6}
+    resumed = loader(epoch=3, workers=workers)
+    resumed.load_state_dict(finished.state_dict())
+    assert read(resumed) == read(loader(epoch=3))
+
+
+def test_epoch_that_was_left_early_begins_anew() -> None:
+    left = loader()
+    next(iter(left))
+    assert read(left) == read(loader())
+
+
+def test_state_is_used_once() -> None:
+    resumed = loader()
+    resumed.load_state_dict({"epoch": 0, "read": 4})
+    assert len(read(resumed)) == 2
+    assert read(resumed) == read(loader())
+
+
+def test_state_is_a_copy() -> None:
+    made = loader()
+    state = made.state_dict()
+    for _, _unused in zip_longest(made, [None]):
+        pass
+    assert state == {"epoch": 0, "read": 0}
+
+
+def test_batches_are_tensors_with_their_index() -> None:
+    batch = next(iter(loader()))
+    assert isinstance(batch["index"], Tensor)
+    assert torch.equal(batch["index"], batch["input"])
