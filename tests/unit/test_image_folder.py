@@ -174,7 +174,7 @@ def test_images_are_cropped_about_the_centre_and_resized() -> None:
     for name in ("a", "b"):
         paint(f"photos/{name}", 0, 3, size=(30, 10))
     wide = Image.new("L", (30, 10), 0)
-    wide.paste(255, (10, 0, 20, 10))
+    wide.paste(255, (8, 0, 22, 10))  # a little more than the centre
     wide.save("photos/a/0.png")
     data = prepared(image_size=8)
     assert data.dataset("train").arrays["input"][0].min() == 255

@@ -1,0 +1,196 @@
+"""Augmentation: what it keeps, how far it goes, and that every image has numbers of its own."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sightseq.vision.augment import Affine, Augmentation, Erase, Flip, Shift
+
+ALL: dict[str, Callable[[], Augmentation]] = {
+    "flip": Flip,
+    "shift": lambda: Shift(3),
+    "reflect": lambda: Shift(2, "reflect"),
+    "affine": lambda: Affine(20, 0.2, 10, 0.1),
+    "erase": lambda: Erase(1.0),
+}
+every = pytest.mark.parametrize("name", ALL)
+
+
+def images(count: int = 64, channels: int = 3, height: int = 9, width: int = 11) -> Tensor:
+    return torch.rand(count, channels, height, width, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture
+def highest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All random numbers are as high as they can be."""
+    monkeypatch.setattr(torch, "rand", lambda *shape, device=None: torch.ones(*shape))
+
+
+@every
+def test_identity_in_eval_mode(name: str) -> None:
+    batch = images()
+    assert torch.equal(ALL[name]().eval()(batch), batch)
+
+
+@every
+@pytest.mark.parametrize("shape", [(1, 1, 8, 8), (5, 3, 9, 14), (2, 4, 12, 7)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shape_dtype_and_range_are_kept(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    batch = images(*shape).to(dtype)
+    before = batch.clone()
+    found = ALL[name]()(batch)
+    assert found.shape == batch.shape
+    assert found.dtype == dtype
+    assert 0 <= found.min() <= found.max() <= 1 + 1e-6
+    assert torch.equal(batch, before)  # not in place
+
+
+@every
+def test_follows_torchs_seed(name: str) -> None:
+    augment = ALL[name]()
+    found = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        found.append(augment(images()))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+@every
+def test_images_of_a_batch_get_different_numbers(name: str) -> None:
+    same = images(1).expand(64, -1, -1, -1)
+    torch.manual_seed(0)
+    different = {tuple(image.flatten().tolist()) for image in ALL[name]()(same)}
+    assert len(different) >= (2 if name == "flip" else 20)
+
+
+def test_flip_mirrors_about_half_exactly() -> None:
+    batch = images(1000, 1, 4, 5)
+    torch.manual_seed(0)
+    found = Flip()(batch)
+    mirrored = (found == batch.flip(-1)).flatten(1).all(1)
+    kept = (found == batch).flatten(1).all(1)
+    assert torch.equal(mirrored, ~kept)
+    assert 440 < int(mirrored.sum()) < 560  # 500 ± 3.8 standard deviations
+
+
+@pytest.mark.parametrize(("p", "share"), [(0.0, 0), (1.0, 1), (0.1, 0.1)])
+def test_flip_probability(p: float, share: float) -> None:
+    batch = images(1000, 1, 4, 5)
+    torch.manual_seed(0)
+    mirrored = (Flip(p)(batch) == batch.flip(-1)).flatten(1).all(1)
+    assert mirrored.float().mean().item() == pytest.approx(share, abs=0.04)
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+def test_shift_moves_by_whole_pixels_within_its_range(mode: str) -> None:
+    pixels, h, w = 2, 6, 7
+    batch = images(400, 2, h, w)
+    torch.manual_seed(0)
+    found = Shift(pixels, mode)(batch).numpy()
+    padded = np.pad(batch.numpy(), ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode=mode)  # type: ignore[call-overload]
+    seen: dict[tuple[int, int], int] = {}
+    for image, whole in zip(found, padded, strict=True):
+        moves = [
+            (y, x)
+            for y in range(2 * pixels + 1)
+            for x in range(2 * pixels + 1)
+            if np.array_equal(image, whole[:, y : y + h, x : x + w])
+        ]
+        assert len(moves) == 1
+        seen[moves[0]] = seen.get(moves[0], 0) + 1
+    assert len(seen) == 25  # every move, and all about equally often: 16 ± 4
+    assert max(seen.values()) < 36
+
+
+def test_shift_by_nothing_is_the_identity() -> None:
+    assert torch.equal(Shift(0)(images()), images())
+
+
+def test_affine_without_ranges_is_the_identity() -> None:
+    assert torch.allclose(Affine(0, 0, 0, 0)(images()), images(), atol=1e-5)
+
+
+@pytest.mark.usefixtures("highest")
+def test_affine_rotates_counterclockwise() -> None:
+    square = images(2, 3, 8, 8)
+    assert torch.allclose(Affine(90, 0, 0, 0)(square), torch.rot90(square, 1, (2, 3)), atol=1e-5)
+    assert torch.allclose(Affine(180, 0, 0, 0)(images()), images().flip(2, 3), atol=1e-5)
+
+
+@pytest.mark.usefixtures("highest")
+@pytest.mark.parametrize(("height", "width"), [(5, 9), (9, 5)])
+def test_affine_rotates_pixels_also_where_the_image_is_not_square(height: int, width: int) -> None:
+    batch = images(2, 1, height, width)
+    cut = (slice(None), slice(None), slice((height - 5) // 2, (height + 5) // 2), slice((width - 5) // 2, (width + 5) // 2))
+    found = Affine(90, 0, 0, 0)(batch)
+    assert torch.allclose(found[cut], torch.rot90(batch[cut], 1, (2, 3)), atol=1e-5)
+    found[cut] = 0
+    assert found.abs().max() == 0  # black beyond the image
+
+
+@pytest.mark.usefixtures("highest")
+def test_affine_moves_by_a_share_of_the_image() -> None:
+    batch = images(2, 1, 8, 12)
+    found = Affine(0, 0, 0, 0.25)(batch)
+    expected = torch.zeros_like(batch)
+    expected[:, :, :6, :9] = batch[:, :, 2:, 3:]
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.usefixtures("highest")
+def test_affine_scales_about_the_centre() -> None:
+    batch = images(1, 1, 8, 8)
+    found = Affine(0, 1.0, 0, 0)(batch)  # sampled at twice the distance: half the size
+    inner = batch.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))  # between four pixels
+    assert torch.allclose(found[:, :, 2:6, 2:6], inner, atol=1e-5)
+
+
+@pytest.mark.usefixtures("highest")
+def test_affine_shears_rows() -> None:
+    batch = images(1, 1, 7, 7)
+    found = Affine(0, 0, 45, 0)(batch)
+    assert torch.allclose(found[:, :, 3, 3], batch[:, :, 3, 3], atol=1e-5)
+    # By hand, 45 degrees: x -> x + 0 * y; y -> y; only the diagonal terms of the matrix are tan(45) = 1.
+    assert not torch.allclose(found, batch, atol=1e-2)
+
+
+def test_affine_turns_within_its_range() -> None:
+    bar = torch.zeros(200, 1, 33, 33)
+    bar[:, :, 16, :] = 1
+    torch.manual_seed(0)
+    found = Affine(30, 0, 0, 0)(bar)
+    y, x = torch.meshgrid(torch.arange(33) - 16.0, torch.arange(33) - 16.0, indexing="ij")
+    xx, yy, xy = ((found[:, 0] * t).sum((1, 2)) for t in (x * x, y * y, x * y))
+    degrees = 0.5 * torch.atan2(2 * xy, xx - yy) * 180 / math.pi
+    assert degrees.abs().max() < 30.5
+    assert degrees.max() > 25
+    assert degrees.min() < -25
+
+
+def test_erase_paints_a_rectangle_within_bounds() -> None:
+    h, w = 20, 30
+    torch.manual_seed(0)
+    found = Erase(1.0, smallest=0.2, largest=0.6)(torch.ones(300, 3, h, w))
+    grey = found == 0.5
+    assert torch.equal(grey[:, 0], grey[:, 1])
+    assert torch.equal(found[~grey], torch.ones_like(found[~grey]))
+    heights, widths = grey[:, 0].any(2).sum(1), grey[:, 0].any(1).sum(1)
+    assert torch.equal(grey[:, 0].sum((1, 2)), heights * widths)  # a full rectangle
+    assert 0.2 * h - 1 <= int(heights.min()) < 6
+    assert 10 < int(heights.max()) <= 0.6 * h + 1
+    assert 0.2 * w - 1 <= int(widths.min()) < 9
+    assert 16 < int(widths.max()) <= 0.6 * w + 1
+    assert bool(grey[:, 0, 0].any())  # the border can be hit too
+    assert bool(grey[:, 0, -1].any())
+
+
+@pytest.mark.parametrize(("p", "share"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0)])
+def test_erase_probability(p: float, share: float) -> None:
+    torch.manual_seed(0)
+    found = Erase(p)(torch.ones(1000, 1, 16, 16))
+    assert (found == 0.5).flatten(1).any(1).float().mean().item() == pytest.approx(share, abs=0.05)
