@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sightseq.core.errors import DataError
+from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.order import Batch, Loader, Order
 from sightseq.core.spec import Spec
 
@@ -107,6 +107,8 @@ class DataModule(LightningDataModule):
         licence: str | None = None,
     ) -> None:
         super().__init__()
+        if min(batch_size, eval_batch_size) < 1 or workers < 0:
+            raise ConfigError("data: batch_size and eval_batch_size are at least 1, workers at least 0")
         self.name, self.root, self.cache = name, Path(root), Path(cache)
         self.folders = folders or [name]
         self.batch_size, self.eval_batch_size, self.workers = batch_size, eval_batch_size, workers

@@ -1,0 +1,213 @@
+"""The commands, as a newcomer types them."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import sightseq as package
+from sightseq.composition import compose
+from sightseq.core.places import group_options
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def run_of(folder: Path, experiment: str = "digits") -> Path:
+    (found,) = (folder / "runs" / experiment).iterdir()
+    return found
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What `sightseq train` leaves and prints."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("SIGHTSEQ_")}
+    done = subprocess.run(
+        [sys.executable, "-c", "from sightseq.cli import main; main()", "train"],
+        cwd=folder,
+        env={**variables, "SIGHTSEQ_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return folder, done.stdout
+
+
+def test_train_says_all_that_a_newcomer_wants(newcomer: tuple[Path, str]) -> None:
+    folder, output = newcomer
+    run = run_of(folder)
+    assert {path.name for path in run.iterdir() if not path.name.startswith(".")} == {
+        "config.yaml",
+        "log.txt",
+        "metrics.csv",
+        "results.json",
+        "report.html",
+        "figures",
+        "checkpoints",
+    }
+    results = json.loads((run / "results.json").read_text())
+    assert results["data"] | {"train": 808, "val": 90, "test": 899, "classes": 10} == results["data"]
+    assert results["test"]["accuracy"] > 0.98
+    assert results["baselines"]["majority"]["test"]["accuracy"] == pytest.approx(91 / 899)
+    assert 0.96 < results["baselines"]["SVM"]["test"]["accuracy"] < results["test"]["accuracy"]
+    for word in ("majority", "SVM", "validation", "test", "runs/digits/"):
+        assert word in output
+    assert (folder / re.search(r"^report +(\S+)$", output, re.M)[1]).exists()
+    commands = re.findall(r"sightseq .*", output)
+    assert len(commands) == 2
+    for line in commands:
+        compose(*(word for word in shlex.split(line)[2:] if word != "-m" and "," not in word))
+
+
+def test_the_report_stands_alone(newcomer: tuple[Path, str]) -> None:
+    page = (run_of(newcomer[0]) / "report.html").read_text()
+    assert len(page) > 100_000
+    assert not re.search(r"""(src|href)=["']?(https?:|/|\.)""", page)
+    for word in ("Confusion matrix", "Most confident mistakes", "sightseq train", "SVM", "torch", "seed"):
+        assert word in page
+
+
+def digit_files(folder: Path) -> list[Path]:
+    images, labels = load_digits(return_X_y=True)
+    folder.mkdir()
+    for n in range(-20, 0):
+        pixels = (images[n].reshape(8, 8) * 255 / 16).round().astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{n + 20:02}_is_{labels[n]}.png")
+    return sorted(folder.iterdir())
+
+
+def test_predict_test_and_resume_after_it(newcomer: tuple[Path, str], sightseq, tmp_path: Path) -> None:
+    run = run_of(newcomer[0])
+    files = digit_files(tmp_path / "my digits")
+    status, output, _ = sightseq("predict", f"ckpt={run}/checkpoints/best.ckpt", f"input={tmp_path}/my digits/*.png")
+    assert status == 0
+    assert len(output.splitlines()) == 21
+    status, output, _ = sightseq(
+        "predict", f"ckpt={run}", f"input={tmp_path}/my digits", "format=jsonl", "batch_size=7"
+    )
+    found = [json.loads(line) for line in output.splitlines()]
+    assert [Path(row["file"]) for row in found] == files
+    assert sum(row["label"] == Path(row["file"]).stem[-1] for row in found) >= 18
+    for row in found:
+        assert len(row["top"]) == 5
+        assert row["top"][0] == [row["label"], row["probability"]]
+        assert 0 < row["probability"] <= 1
+    model = package.load(run)
+    assert [row["label"] for row in model.predict(files)] == [row["label"] for row in found]
+    assert model.predict([np.asarray(Image.open(files[0]))]) == model.predict([files[0]])
+
+    status, output, errors = sightseq("test", f"ckpt={run}/checkpoints/best.ckpt")
+    assert status == 0, errors
+    again = json.loads((run_of(tmp_path, "test") / "results.json").read_text())
+    results = json.loads((run / "results.json").read_text())
+    assert again["test"] == pytest.approx(results["test"])
+    status, _, errors = sightseq("train", f"resume={run}")
+    assert status == 2
+    assert "is no run that was interrupted" in errors
+
+
+@pytest.mark.parametrize("case", ["text", "missing", "empty folder", "huge", "one bad of three"])
+def test_predict_refuses_what_it_cannot_read(case: str, newcomer: tuple[Path, str], sightseq, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    if case == "text":
+        given.write_text("I am no image")
+    elif case == "empty folder":
+        given.mkdir()
+    elif case == "huge":
+        Image.new("1", (20_000, 20_000)).save(given, "PNG")
+    elif case == "one bad of three":
+        given.mkdir()
+        for n in range(3):
+            Image.new("L", (8, 8)).save(given / f"{n}.png")
+        (given / "1.png").write_bytes(b"nothing")
+    status, output, errors = sightseq("predict", f"ckpt={run_of(newcomer[0])}", f"input={given}")
+    assert status == 2
+    assert errors.startswith("InputError: ")
+    assert str(given) in errors
+    assert errors.count("\n") == 1
+    assert len(output.splitlines()) == (3 if case == "one bad of three" else 0)
+
+
+def test_data_and_show(sightseq, tmp_path: Path) -> None:
+    assert sightseq("data", "experiment=digits")[0] == 0
+    status, output, _ = sightseq("show", "experiment=digits", "output=batch.png")
+    assert status == 0
+    assert re.search(r"^0 +81 +9 +88", output, re.M)
+    assert "[32, 1, 8, 8]" in output
+    assert Image.open(tmp_path / "batch.png").size[0] > 400
+
+
+def test_list(sightseq) -> None:
+    status, output, _ = sightseq("list", "format=json")
+    assert status == 0
+    rows = {row["experiment"]: row for row in json.loads(output)}
+    assert rows.keys() == group_options("experiment").keys()
+    assert rows["digits"]["here"]
+    assert not rows["mnist"]["here"]
+    assert rows["mnist"]["downloads"]
+
+
+def test_a_sweep_goes_on_after_a_crash_and_ends_with_a_table(sightseq, tmp_path: Path) -> None:
+    status, output, _ = sightseq(
+        "train",
+        "-m",
+        "trainer.max_epochs=1",
+        "baseline=none",
+        "data.synthetic=true",
+        "seed=1,2",
+        "model.net.channels=[4,4],[4,4,4,4]",
+    )
+    assert status == 1
+    assert len(list((tmp_path / "runs" / "digits").iterdir())) == 4
+    good, bad = (re.search(rf"^model\.net\.channels=\[{c}\] +(.*)$", output, re.M)[1] for c in ("4,4", "4,4,4,4"))
+    assert re.search(r"^2 +\d+\.\d\d ± \d+\.\d\d %", good)
+    assert bad.strip() == "0 of 2"
+    assert output.count("failed with status 2") == 2
+    # A sweep that chooses a network does not see the test split.
+    results = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "digits").glob("*/results.json")]
+    assert [run["test"] for run in results] == [None, None]
+
+
+def test_warm_start(newcomer: tuple[Path, str], sightseq) -> None:
+    short = ("trainer.max_epochs=1", "baseline=none", "run_test=false", "trainer.limit_train_batches=1")
+    status, output, errors = sightseq("train", f"init_from={run_of(newcomer[0])}", "data.synthetic=true", *short)
+    assert status == 0, errors
+    assert "not in it or of another shape: nothing" in output
+    status, _, errors = sightseq("train", f"init_from={run_of(newcomer[0])}", "model/net=image/resnet", *short)
+    assert status == 2
+    assert "fits this network" in errors
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
+    lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [
+        line.removeprefix("pip install uv && ") for line in lines if "sightseq" in line and not line.startswith("#")
+    ]
+
+
+def test_readme_has_commands() -> None:
+    assert readme_commands()[0] == "uv run sightseq train"
+    assert len(readme_commands()) > 10
+
+
+@pytest.mark.parametrize("line", readme_commands())
+def test_readme_command(line: str, sightseq, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each parses and composes; what it would run is run by the other tests."""
+    words = shlex.split(line)
+    assert words[:3] == ["uv", "run", "sightseq"]
+    handed: list[dict] = []
+    monkeypatch.setattr("sightseq.cli.hand_over", lambda command, config, *_: handed.append(config))
+    monkeypatch.setattr("sightseq.cli.run_job", lambda command, config, *_: handed.append(config))
+    status, _, errors = sightseq(*words[3:])
+    assert status == 0, errors
+    assert handed or words[3] in ("list", "--help") or "--help" in words

@@ -1,0 +1,158 @@
+"""Mistakes are answered with one line that says what, where and the remedy, and exit status 2."""
+
+import gzip
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sightseq.data.mnist import FILES, write_idx
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("trian", "did you mean train?"),
+        ("train optimzer=sgd", "did you mean optimizer"),
+        ("train optimizer=adamm", "did you mean adam"),
+        ("train experiment=digit", "did you mean digits"),
+        ("train model/net=image/resnet_fasion", "did you mean image/resnet_fashion"),
+        ("train lr=0.1", "did you mean model.optimizer.lr"),
+        ("train model.optimizer.lrr=0.1", "did you mean model.optimizer.lr"),
+        ("train trainer.max_epoch=3", "did you mean trainer.max_epochs"),
+        ("train experiment", "write key=value"),
+        ("test", "ckpt= is needed"),
+        ("predict ckpt=x.ckpt", "input= is needed"),
+        ("train -m seed=1,2 optimizer=adamw,sdg", "did you mean sgd"),
+        ("list please", "takes no please"),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_the_nearest(typed: str, words: str, sightseq) -> None:
+    status, _, errors = sightseq(*typed.split())
+    assert status == 2
+    assert words in errors
+    assert errors.startswith("ConfigError: ")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model.optimizer.lr=abc", "model.optimizer.lr='abc' does not fit AdamW"),
+        ("model.optimizer.lr=-1", "AdamW refuses its arguments: Invalid learning rate"),
+        ("+model.optimizer.momentum=0.9", "AdamW takes no such argument"),
+        ("+model.net.chanels=[3]", "did you mean channels"),
+        ("model.net.channels=many", "does not fit ConvNet"),
+        ("model.net._target_=sightseq.nets.convnet.ConvNett", "did you mean sightseq.nets.convnet.ConvNet"),
+        ("model.net._target_=os.system", "not from a trusted package"),
+        ("model.label_smoothing=2", "a share lies in"),
+        ("augment=affine model.augment.affine.degrees=wide", "does not fit Affine"),
+        ("trainer.max_epochs=soon", "does not fit Trainer"),
+        ("trainer.accelerator=abacus", "Trainer refuses its arguments"),
+        ("callbacks=ema callbacks.ema.decay=2", "does not lie between 0 and 1"),
+        ("data.batch_size=0", "at least 1"),
+        ("init_from=nothing.ckpt", "there is no such checkpoint"),
+    ],
+)
+def test_a_wrong_value_is_found_before_data_is_touched(override: str, words: str, sightseq, tmp_path: Path) -> None:
+    # MNIST is not here, so whoever looked for data first would complain of that.
+    status, _, errors = sightseq(
+        "train", "experiment=mnist", "data.url=null", "model/net=image/convnet", *override.split()
+    )
+    assert status == 2, errors
+    assert words in errors
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "cache").exists()
+
+
+def test_missing_data(sightseq, tmp_path: Path) -> None:
+    status, _, errors = sightseq("train", "experiment=mnist", "data.url=null")
+    assert status == 2
+    assert "DataError: mnist: found no idx files" in errors
+    assert str(tmp_path / "data" / "mnist") in errors
+    assert "debug=synthetic" in errors
+    assert errors.count("\n") == 1
+
+
+def broken_mnist(folder: Path, break_it: str) -> None:
+    folder.mkdir(parents=True)
+    for (split, part), name in FILES.items():
+        count = 40 if split == "train" else 20
+        shape = (count, 28, 28) if part == "input" else (count,)
+        write_idx(folder / f"{name}.gz", np.arange(np.prod(shape)).reshape(shape).astype(np.uint8) % 10)
+    path = folder / "train-images-idx3-ubyte.gz"
+    if break_it == "truncated archive":
+        path.write_bytes(path.read_bytes()[:-20])
+    elif break_it == "truncated inside":
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-20]))
+    else:
+        path.write_bytes(gzip.compress(b"<html>Not found</html>"))
+
+
+@pytest.mark.parametrize("break_it", ["truncated archive", "truncated inside", "an error page"])
+def test_broken_data_is_named_and_kept(break_it: str, sightseq, tmp_path: Path) -> None:
+    broken_mnist(tmp_path / "data" / "mnist", break_it)
+    before = {path: path.read_bytes() for path in (tmp_path / "data" / "mnist").iterdir()}
+    status, _, errors = sightseq("data", "experiment=mnist")
+    assert status == 2
+    assert "DataError: " in errors
+    assert "train-images-idx3-ubyte.gz" in errors
+    assert errors.count("\n") == 1
+    assert {path: path.read_bytes() for path in (tmp_path / "data" / "mnist").iterdir()} == before
+
+
+def test_an_image_folder_with_a_corrupt_file(sightseq, tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for n in range(12):
+            Image.new("RGB", (20, 20), (20 * n, 5, 5)).save(tmp_path / "photos" / label / f"{n}.jpg")
+    bad = tmp_path / "photos" / "a" / "12.jpg"
+    bad.write_bytes((bad.parent / "0.jpg").read_bytes()[:100])
+    arguments = ("data", "experiment=image_folder", f"data.path={tmp_path / 'photos'}")
+    status, _, errors = sightseq(*arguments)
+    assert status == 2
+    assert str(bad) in errors
+    assert "data.corrupt=skip" in errors
+    status, output, _ = sightseq(*arguments, "data.corrupt=skip")
+    assert status == 0
+    assert "skipped 1 of 25" in output
+    (tmp_path / "photos" / "empty").mkdir()
+    status, _, errors = sightseq(*arguments, "data.corrupt=skip")
+    assert status == 2
+    assert "holds no image" in errors
+
+
+ANSWERED_AT_ONCE = [
+    "--help",
+    "train --help",
+    "train --cfg job",
+    "list",
+    "trian",
+    "train optimzer=sgd",
+    "train optimizer=adamm",
+    "train model.optimizer.lrr=1",
+]
+LOOK = """
+import sys
+from sightseq.cli import main
+sys.argv[1:] = {!r}
+try:
+    main()
+finally:
+    assert "torch" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("typed", ANSWERED_AT_ONCE)
+def test_help_and_mistakes_cost_little(typed: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", LOOK.format(typed.split())], capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "AssertionError" not in done.stderr
+    assert done.returncode in (0, 2)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert seconds <= 1.5, f"{seconds:.2f} s of CPU time"

@@ -1,0 +1,51 @@
+"""What the experiment trackers hold, read back from their files."""
+
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from wandb.proto import wandb_internal_pb2
+from wandb.sdk.internal.datastore import DataStore
+
+
+def records(file: Path) -> list[wandb_internal_pb2.Record]:
+    store = DataStore()
+    store.open_for_scan(str(file))
+    found = []
+    while data := store.scan_data():
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        found.append(record)
+    return found
+
+
+def test_wandb_and_tensorboard(sightseq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    status, _, errors = sightseq(
+        "train", "logger=[wandb,tensorboard]", "trainer.max_epochs=2", "baseline=none", "data.synthetic=true"
+    )
+    assert status == 0, errors
+    (run,) = (tmp_path / "runs" / "digits").iterdir()
+    (file,) = run.glob("wandb/offline-run-*/*.wandb")
+    found = records(file)
+    (described,) = [record.run for record in found if record.HasField("run")]
+    assert described.run_id == run.name
+    config = {item.key: item.value_json for item in described.config.update}
+    assert '"max_epochs":2' in config["trainer"].replace(" ", "")
+    assert '"_target_":"torch.optim.AdamW"' in config["model"].replace(" ", "")
+    rows = [
+        {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
+        for record in found
+        if record.HasField("history")
+    ]
+    names = {name for row in rows for name in row}
+    assert {"train/loss", "val/accuracy", "best/test/accuracy", "Confusion matrix"} <= names
+    assert sum("val/accuracy" in row for row in rows) == 2
+    assert len(list(run.glob("wandb/offline-run-*/files/media/images/*.png"))) >= 4
+
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    assert {"train/loss", "val/accuracy", "best/test/accuracy"} <= set(events.Tags()["scalars"])
+    assert len(events.Scalars("val/accuracy")) == 2
+    assert "Confusion matrix" in events.Tags()["images"]
