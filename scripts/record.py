@@ -1,4 +1,6 @@
-"""Writes results down: record.py RUN_DIR [RUN_DIR ...] adds them to conf/results.json and rewrites RESULTS.md.
+"""Writes results down: record.py RUN_DIR [RUN_DIR ...] adds them to conf/results.json.
+
+Then RESULTS.md and README's table of projects are written anew from that file.
 
 The runs of one call are one measurement: the same experiment, other seeds. Nothing is typed by hand; a
 `--note TEXT` is added to what the runs say of themselves.
@@ -9,12 +11,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from sightseq.composition import compose
 from sightseq.core.naming import mean_std_text, metric_title
+from sightseq.core.places import group_options
 from sightseq.core.rundir import comparable, read_config
 from sightseq.sweep import mean_std
 
 REPOSITORY = Path(__file__).parents[1]
 RECORDS = REPOSITORY / "conf" / "results.json"
+START, END = "<!-- projects -->", "<!-- /projects -->"
 HEAD = """# Results
 
 Written by `scripts/record.py` from the `results.json` of the runs; do not edit. Test splits were read once, after
@@ -94,6 +99,19 @@ def page(records: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def projects(records: dict[str, dict[str, Any]]) -> str:
+    """README's table: an experiment a line, with its two classes and its result."""
+    head = "| project | experiment | LightningModule | LightningDataModule | network | result |"
+    lines = [head, "|---|---|---|---|---|---|"]
+    for name in group_options("experiment"):
+        config = compose(f"experiment={name}")
+        classes = [config[part]["_target_"].rpartition(".")[2] for part in ("model", "data")]
+        network = config["model"]["net"]["_target_"].rpartition(".")[2]
+        found = records.get(name, {}).get("summary", "yours")
+        lines.append(f"| {config['title']} | `{name}` | `{classes[0]}` | `{classes[1]}` | `{network}` | {found} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """See the top of this file."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -108,6 +126,10 @@ def main() -> None:
     records = dict(sorted(records.items()))
     RECORDS.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n")
     (REPOSITORY / "RESULTS.md").write_text(page(records))
+    readme = REPOSITORY / "README.md"
+    before, _, rest = readme.read_text().partition(START)
+    after = rest.partition(END)[2]
+    readme.write_text(f"{before}{START}\n{projects(records)}\n{END}{after}")
 
 
 if __name__ == "__main__":

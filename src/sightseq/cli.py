@@ -92,10 +92,11 @@ def hydra_app(command: str, arguments: list[str]) -> None:
 
     try:
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=command)(job)()
-        if single:  # not within `job`, where Hydra would add a line of its own to every error
-            hand_over(command, plain(*single[0]), arguments, typed)
-    except (HydraException, OmegaConfBaseException) as error:
+        config = plain(*single[0]) if single else None
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group set to null
         raise ConfigError(explain(error, command, arguments)) from error
+    if config is not None:  # not within `job`, where Hydra would add a line of its own to every error
+        hand_over(command, config, arguments, typed)
     if sweep:
         sys.exit(summarise(sweep))
 

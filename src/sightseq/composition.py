@@ -69,7 +69,7 @@ def compose(*overrides: str, command: str = "train") -> Config:
             OmegaConf.set_struct(composed, False)
             del composed["hydra"]
             return plain(composed, experiment)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group set to null
         raise ConfigError(explain(error, command, arguments)) from error
 
 
@@ -78,7 +78,8 @@ def quote_path(argument: str) -> str:
     key, equals, value = argument.partition("=")
     if not equals or key not in PATHS or not value or value[0] in "'\"" or value in ("null", "auto"):
         return argument
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    # Backslashes are doubled where a quote or the end follows, and nowhere else; ${ would be an interpolation.
+    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value).replace("${", r"\${")
     return f"{key}='{escaped}'"
 
 
@@ -93,6 +94,8 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, OverrideParseException):
         return f"cannot read {error.override!r}: write key=value, and quote a value that holds signs or spaces"
+    if isinstance(error, ValueError) and (nulls := [argument for argument in arguments if argument.endswith("=null")]):
+        return f"{' '.join(nulls)}: a group takes the name of an option, such as none where there is one"
     if isinstance(error, MissingMandatoryValue):
         key = getattr(error, "full_key", None) or text.rpartition(" ")[2]
         return f"{key}= is needed: sightseq {command} {key}=..."

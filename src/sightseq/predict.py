@@ -127,8 +127,9 @@ def _predict_each(
         except InputError as error:
             return error
 
-    with ThreadPoolExecutor() as pool, Progress(console=Console(stderr=True), transient=True) as bar:
-        job = bar.add_task("predict", total=len(files), visible=len(files) > batch_size)
+    quiet = len(files) <= batch_size or not sys.stderr.isatty()
+    with ThreadPoolExecutor() as pool, Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
+        job = bar.add_task("predict", total=len(files))
         for start in range(0, len(files), batch_size):
             chunk = files[start : start + batch_size]
             images = list(pool.map(read, chunk))

@@ -24,7 +24,7 @@ from sightseq.core.rundir import Config
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
-    from sightseq.baselines.classification import Baseline
+    from sightseq.core.baseline import Baseline
     from sightseq.core.datamodule import DataModule
     from sightseq.core.report import Section
     from sightseq.core.task import Task
@@ -103,10 +103,12 @@ def train(config: Config, folder: Path) -> Outcome:
     A folder that has a checkpoints/last.ckpt is gone on with.
     """
     from lightning.pytorch import seed_everything
+    from lightning.pytorch.callbacks import ModelCheckpoint
 
     from sightseq.core import checkpoint
     from sightseq.core.build import build, trust
     from sightseq.core.datamodule import DataModule
+    from sightseq.core.environment import resolve_precision
     from sightseq.core.results import about, score_baselines
     from sightseq.core.task import Task
 
@@ -156,6 +158,7 @@ def train(config: Config, folder: Path) -> Outcome:
             "precision": precision,
             "epochs": trainer.current_epoch,
             "best_epoch": best_epoch,
+            "monitor": next((c.monitor for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None),
             "seconds": {"fit": round(_trained_before(folder, fit_seconds), 1)},
             "baselines": score_baselines(baselines, data, run_test),
         }
@@ -206,7 +209,8 @@ def make_trainer(config: Config, folder: Path, precision: str, task: "Task") -> 
 
     from sightseq.core.build import build
     from sightseq.core.callbacks import History, Reseed, Sign, StopOnNaN
-    from sightseq.core.tracking import make_loggers, versions
+    from sightseq.core.environment import versions
+    from sightseq.core.tracking import make_loggers
 
     checkpoints = {"dirpath": str(folder / "checkpoints"), "monitor": task.monitor, "mode": task.monitor_mode}
     callbacks = [
@@ -256,7 +260,7 @@ def make_evaluator(config: Config) -> "Trainer":
 
 def make_baselines(config: Config) -> "dict[str, Baseline]":
     """The baselines of the config, by name."""
-    from sightseq.baselines.classification import Baseline
+    from sightseq.core.baseline import Baseline
     from sightseq.core.build import build
 
     return {name: build(brick, Baseline, f"baseline.{name}") for name, brick in config["baseline"].items() if brick}
@@ -272,19 +276,6 @@ def count_steps(trainer: "Trainer", data: "DataModule") -> int:
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
     steps = math.ceil(batches / trainer.accumulate_grad_batches) * (trainer.max_epochs or 1)
     return max(steps if trainer.max_steps < 0 else min(steps, trainer.max_steps), 1)
-
-
-def resolve_precision(precision: str | int) -> str:
-    """For "auto" bf16 autocast where the hardware has bf16 instructions, else 32 bits."""
-    import torch
-
-    if precision != "auto":
-        return {"32": "32-true", "16": "16-mixed"}.get(str(precision), str(precision))
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
-    return "bf16-mixed" if fast else "32-true"
 
 
 def _trained_before(folder: Path, seconds: float) -> float:

@@ -55,7 +55,7 @@ def run_job(command: str, config: Config, swept: set[str], typed: str, sweep: li
     overrides = list(HydraConfig.get().overrides.task)
     single = shlex.join(["sightseq", "train", *overrides])
     config["sweep"] = typed
-    choice = ", ".join(o for o in overrides if o.partition("=")[0] in swept - REPEATS)
+    choice = ", ".join(o for o in overrides if o.partition("=")[0].lstrip("+") in swept - REPEATS)
     folder = rundir.find_resumable(config) if config["resume"] == "auto" else None
     folder = folder or rundir.create(config, single)
     print(f"\njob {len(sweep) + 1}: {single}", flush=True)
@@ -71,31 +71,32 @@ def summarise(sweep: list[Job]) -> int:
     """Prints the table of a sweep; the exit status is 1 if a job failed."""
     from sightseq.console import console, new_table
 
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    groups: dict[str, list[dict[str, float]]] = defaultdict(list)
     for job in sweep:
-        groups[job.choice].append(job.results() or {})
-    done = [results for group in groups.values() for results in group if results]
-    names = list(
-        dict.fromkeys(f"{s}/{m}" for r in done for s in ("val", "test") for m in (r["headline"], "loss") if r[s])
-    )
-    table = new_table("", right=("runs", *names, "seconds"))
+        groups[job.choice].append(_scores(job.results()))
+    names = list(dict.fromkeys(name for group in groups.values() for scores in group for name in scores))
+    table = new_table("", right=("runs", *names))
     for choice, group in groups.items():
-        good = [results for results in group if results]
-        row = {name: mean_std([r[name.split("/")[0]][name.split("/")[1]] for r in good]) for name in names if good}
-        if good:
-            row["seconds"] = mean_std([r["seconds"]["total"] for r in good])
+        good = [scores for scores in group if scores]
         count = str(len(good)) if len(good) == len(group) else f"{len(good)} of {len(group)}"
-        table.add_row(
-            choice,
-            count,
-            *(mean_std_text(name.partition("/")[2] or name, *row[name]) for name in (*names, "seconds") if name in row),
-        )
+        values = {name: [scores[name] for scores in good if name in scores] for name in names}
+        cells = [mean_std_text(name.rpartition("/")[2], *mean_std(v)) if v else "" for name, v in values.items()]
+        table.add_row(choice, count, *cells)
     console().print()
     console().print(table)
     failed = [job for job in sweep if job.status]
     for job in failed:
         print(f"failed with status {job.status}: {job.folder / 'log.txt'}")
     return 1 if failed else 0
+
+
+def _scores(results: dict[str, Any] | None) -> dict[str, float]:
+    """The columns of the table: headline and loss of validation and of test, if that was run, and seconds."""
+    if results is None:
+        return {}
+    stages = [stage for stage in ("val", "test") if results[stage]]
+    scores = {f"{stage}/{name}": results[stage][name] for stage in stages for name in (results["headline"], "loss")}
+    return scores | {"seconds": results["seconds"]["total"]}
 
 
 def mean_std(values: list[float]) -> tuple[float, float]:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sightseq.vision.augment import Affine, Augmentation, Erase, Flip, Shift
+from sightseq.vision.augment import Affine, Erase, Flip, Shift
 
-ALL: dict[str, Callable[[], Augmentation]] = {
+ALL: dict[str, Callable[[], nn.Module]] = {
     "flip": Flip,
     "shift": lambda: Shift(3),
     "reflect": lambda: Shift(2, "reflect"),
@@ -27,7 +27,12 @@ def images(count: int = 64, channels: int = 3, height: int = 9, width: int = 11)
 @pytest.fixture
 def highest(monkeypatch: pytest.MonkeyPatch) -> None:
     """All random numbers are as high as they can be."""
-    monkeypatch.setattr(torch, "rand", lambda *shape, device=None: torch.ones(*shape))
+    real = torch.rand
+
+    def rand(*shape: int, generator: torch.Generator | None = None, device: object = None) -> Tensor:
+        return real(*shape, generator=generator) if generator else torch.ones(*shape)
+
+    monkeypatch.setattr(torch, "rand", rand)
 
 
 @every
@@ -126,7 +131,12 @@ def test_affine_rotates_counterclockwise() -> None:
 @pytest.mark.parametrize(("height", "width"), [(5, 9), (9, 5)])
 def test_affine_rotates_pixels_also_where_the_image_is_not_square(height: int, width: int) -> None:
     batch = images(2, 1, height, width)
-    cut = (slice(None), slice(None), slice((height - 5) // 2, (height + 5) // 2), slice((width - 5) // 2, (width + 5) // 2))
+    cut = (
+        slice(None),
+        slice(None),
+        slice((height - 5) // 2, (height + 5) // 2),
+        slice((width - 5) // 2, (width + 5) // 2),
+    )
     found = Affine(90, 0, 0, 0)(batch)
     assert torch.allclose(found[cut], torch.rot90(batch[cut], 1, (2, 3)), atol=1e-5)
     found[cut] = 0
@@ -154,9 +164,12 @@ def test_affine_scales_about_the_centre() -> None:
 def test_affine_shears_rows() -> None:
     batch = images(1, 1, 7, 7)
     found = Affine(0, 0, 45, 0)(batch)
-    assert torch.allclose(found[:, :, 3, 3], batch[:, :, 3, 3], atol=1e-5)
-    # By hand, 45 degrees: x -> x + 0 * y; y -> y; only the diagonal terms of the matrix are tan(45) = 1.
-    assert not torch.allclose(found, batch, atol=1e-2)
+    expected = torch.zeros_like(batch)
+    for y in range(7):  # each row moves by its distance from the middle, since tan(45 degrees) = 1
+        for x in range(7):
+            if 0 <= x + y - 3 < 7:
+                expected[:, :, y, x] = batch[:, :, y, x + y - 3]
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_affine_turns_within_its_range() -> None:

@@ -184,7 +184,7 @@ def test_a_fitting_class_of_an_untrusted_origin_is_refused(monkeypatch: pytest.M
         ("torch.nn.Linear", LRScheduler),
         ("sightseq.nets.convnet.ConvNet", DataModule),
         ("torch.nn", nn.Module),
-        ("sightseq.baselines.classification.ABC", Baseline),
+        ("sightseq.core.baseline.ABC", Baseline),
     ],
 )
 def test_classes_of_another_kind_are_refused(target: str, kind: type) -> None:
@@ -210,12 +210,16 @@ def test_unknown_argument_is_answered_with_the_nearest() -> None:
 
 
 def test_argument_of_a_base_class_that_is_not_handed_on_is_unknown() -> None:
-    assert "x.word: Closed takes no such" in refusal({"_target_": f"{HERE}.Closed", "number": 1, "word": "a"}, Base, "x")
+    assert "x.word: Closed takes no such" in refusal(
+        {"_target_": f"{HERE}.Closed", "number": 1, "word": "a"}, Base, "x"
+    )
 
 
 def test_missing_argument_is_named() -> None:
     assert refusal({"_target_": f"{HERE}.Base"}, Base, "x") == "x.number: Base needs this argument"
-    assert refusal({"_target_": "torch.nn.Linear", "in_features": 1}, nn.Module, "n").startswith("n.out_features: Linear")
+    assert refusal({"_target_": "torch.nn.Linear", "in_features": 1}, nn.Module, "n").startswith(
+        "n.out_features: Linear"
+    )
     assert "'number'" in refusal({"_target_": f"{HERE}.Child"}, Base, "x")  # only the base class asks for it
 
 

@@ -30,8 +30,9 @@ def test_a_row_for_each_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     found = rows(capsys)
     assert set(found) == set(group_options("experiment"))
     assert all(row["title"] and row["data"] in group_options("data") for row in found.values())
-    assert found["digits"]["title"] == "Handwritten digits"
-    assert (found["digits"]["data"], found["digits"]["network"]) == ("digits", "image/convnet")
+    assert found["digits"]["title"].startswith("Handwritten digits")
+    assert found["digits"]["data"] == "digits"
+    assert all(row["network"] in group_options("model/net") for row in found.values())
     assert found["digits"]["downloads"] is False
 
 
@@ -40,7 +41,7 @@ def test_table_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> Non
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(group_options("experiment"))
     assert lines[0].split("  ")[0].strip() == "project"
-    assert any("Handwritten digits" in line and "image/convnet" in line for line in lines)
+    assert any("Handwritten digits" in line and " image/" in line for line in lines)
 
 
 def test_data_is_here_once_one_of_its_folders_is(tmp_path: Path) -> None:
@@ -62,7 +63,6 @@ def test_data_is_here_once_one_of_its_folders_is(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.xfail(strict=True, reason="digits.yaml names folders, so list says that scikit-learn's data is not here")
 def test_digits_are_always_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert rows(capsys)["digits"]["here"] is True
 

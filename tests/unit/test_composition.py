@@ -81,8 +81,8 @@ def test_public_function_is_the_same() -> None:
     ("override", "expected"),
     [
         ("experiment=digit", "experiment=digit: there is no such option; did you mean digits?"),
-        ("optimizer=adamm", "optimizer=adamm: there is no such option; did you mean adam or adamw?"),
-        ("model/net=convnet", "model/net=convnet: there is no such option; did you mean image/convnet?"),
+        ("optimizer=adamm", "optimizer=adamm: there is no such option; did you mean adam"),
+        ("model/net=convnet", "model/net=convnet: there is no such option; did you mean image/convnet"),
         ("model/net=image/convnt", "model/net=image/convnt: there is no such option; did you mean image/convnet"),
         ("data=bas", "data=bas: there is no such option; "),
         ("optimiser=sgd", "there is no key or group 'optimiser'; did you mean optimizer"),
@@ -104,7 +104,6 @@ def test_base_is_no_option_to_offer() -> None:
 
 
 @pytest.mark.parametrize("override", ["debug=null", "experiment=null"])
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="composition.compose: Hydra's ValueError is not caught")
 def test_null_for_a_group_is_answered_too(override: str) -> None:
     assert override.partition("=")[0] in refusal(override)
 
@@ -150,7 +149,6 @@ def test_path_is_composed_as_it_was_typed() -> None:
 
 
 @pytest.mark.parametrize("path", ["C:\\photos", "a\\\\b", "${seed}"])
-@pytest.mark.xfail(strict=True, reason="composition.quote_path: doubles backslashes that stand before no quote; ${}")
 def test_strangest_paths(path: str) -> None:
     assert compose(f"input={path}", "ckpt=x", command="predict")["input"] == path
 

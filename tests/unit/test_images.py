@@ -35,7 +35,6 @@ def test_training_keeps_a_sample_of_each_class() -> None:
     assert len(stratified(np.array([0, 0, 1, 1]), 0.5, 0)) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="images.stratified: a large share takes all of a small class from training")
 def test_large_share_leaves_something_to_train() -> None:
     assert len(stratified(np.array([0, 0]), 0.8, 0)) == 1
 

@@ -63,7 +63,6 @@ def test_read_config_of_what_is_no_run(tmp_path: Path, content: str | None) -> N
 
 
 @pytest.mark.parametrize("content", [b"", b"- 1", b"\xff\xfe\x00"])
-@pytest.mark.xfail(strict=True, reason="rundir.read_config: an assert and a UnicodeDecodeError are no ConfigError")
 def test_read_config_of_a_file_that_holds_no_config(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.yaml").write_bytes(content)
     with pytest.raises(ConfigError, match="is no run directory"):

@@ -1,6 +1,5 @@
 """What a classifier must beat: on the raw inputs, without a network."""
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -10,19 +9,11 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
-Arrays = dict[str, NDArray[Any]]
+from sightseq.core.baseline import Arrays, Baseline
 
 
-class Baseline(ABC):
-    """fit(train) and predict(batch) on arrays `input` [N, ...] and `target` [N]."""
-
-    @abstractmethod
-    def fit(self, train: Arrays) -> None:
-        """Learns from the training split."""
-
-    @abstractmethod
-    def predict(self, batch: Arrays) -> NDArray[Any]:
-        """A label for each row [N]; looks at `input` alone."""
+class Classifier(Baseline):
+    """A baseline that answers with a label for each row [N]."""
 
     def score(self, batch: Arrays) -> dict[str, float]:
         """Accuracy, and precision, recall and F1 averaged over the classes."""
@@ -36,7 +27,7 @@ class Baseline(ABC):
         }
 
 
-class Majority(Baseline):
+class Majority(Classifier):
     """Always the most frequent label of the training split."""
 
     def fit(self, train: Arrays) -> None:
@@ -46,7 +37,7 @@ class Majority(Baseline):
         return np.full(len(batch["input"]), self.label)
 
 
-class SVM(Baseline):
+class SVM(Classifier):
     """A support-vector machine with a radial kernel on the pixels (Cortes and Vapnik, 1995).
 
     Args:

@@ -17,6 +17,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: there is no such file, it is damaged, it holds objects, or it is not ours.
     """
+    path = path.expanduser()
     if path.is_dir() and (path / "checkpoints" / "best.ckpt").exists():
         path = path / "checkpoints" / "best.ckpt"  # a run directory
     if not path.is_file():

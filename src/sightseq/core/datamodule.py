@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +42,7 @@ class ArrayDataset(Dataset[Batch]):
     def __init__(self, arrays: Mapping[str, NDArray[Any]], rows: NDArray[np.int64], source: str = "train") -> None:
         self.rows, self.source = rows, source
         small = sum(array.nbytes for array in arrays.values()) <= IN_MEMORY
-        self.arrays = {name: np.ascontiguousarray(array) if small else array for name, array in arrays.items()}
+        self.arrays = {name: np.array(array) if small else array for name, array in arrays.items()}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -59,7 +59,7 @@ class ArrayDataset(Dataset[Batch]):
         return {name: array[self.rows] for name, array in self.arrays.items()}
 
 
-class DataModule(LightningDataModule):
+class DataModule(LightningDataModule, ABC):
     """One dataset: its files, its splits, its spec, its batches.
 
     A batch is a dictionary of tensors: `input`, `target`, and `index`, the sample's number in its
@@ -194,8 +194,20 @@ class DataModule(LightningDataModule):
         for name, dataset in self._datasets.items():
             if not len(dataset):
                 raise DataError(f"{self.name}: the {name} split is empty; it needs more samples")
-        about = json.loads((folder / "about.json").read_text()) if (folder / "about.json").exists() else {}
-        self._spec = self.make_spec(self._datasets["train"], about)
+        self._spec = self._cached_spec(folder)
+        if self.given_spec is not None and (difference := self.given_spec.difference(self._spec)):
+            raise DataError(f"{self.name}: does not fit the checkpoint: {difference}")
+
+    def _cached_spec(self, folder: Path) -> Spec:
+        """The spec of these training rows, computed once."""
+        train = self._datasets["train"]
+        file = folder / f"spec-{hashlib.sha256(train.rows.tobytes()).hexdigest()[:16]}.json"
+        if not file.exists():
+            about = json.loads((folder / "about.json").read_text())
+            part = file.with_suffix(f".{os.getpid()}.part")
+            part.write_text(json.dumps(self.make_spec(train, about).to_dict()))
+            os.replace(part, file)
+        return Spec.from_dict(json.loads(file.read_text()))
 
     def dataset(self, split: str) -> ArrayDataset:
         """The samples of "train", "val" or "test"; known after `prepare_data`."""

@@ -1,5 +1,6 @@
 """Finding a dataset's files where its publisher lays them out, or downloading them, verified."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,4 +53,5 @@ def download(name: str, url: str, files: dict[str, str], folder: Path) -> None:
                 f"name another folder with paths.data=FOLDER, or try it without data: debug=synthetic"
             ) from error
         finally:
-            (folder / part).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (folder / part).unlink(missing_ok=True)

@@ -183,7 +183,9 @@ def _summary(results: dict[str, Any], splits: Mapping[str, Any]) -> str:
     sentences = []
     if splits and results.get("best_epoch") is not None and results.get("epochs"):
         epoch = f"epoch {results['best_epoch']} of {results['epochs']}"
-        sentences.append(f"This is the model of {epoch}, the best one on validation.")
+        monitor = str(results.get("monitor") or "").partition("/")[2]
+        chosen = f"the best one by validation {metric_title(monitor)}" if monitor else "the last one"
+        sentences.append(f"This is the model of {epoch}, {chosen}.")
     if "test" in splits:
         sentences.append("The test data had no part in training it or in choosing the epoch.")
     elif splits:

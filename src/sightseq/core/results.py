@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from sightseq.baselines.classification import Baseline
+from sightseq.core.baseline import Baseline
 from sightseq.core.datamodule import DataModule
+from sightseq.core.environment import commit, hardware, versions
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
-from sightseq.core.tracking import commit, hardware, versions
 
 
 def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[str, Any]:

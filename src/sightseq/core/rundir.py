@@ -46,9 +46,10 @@ def read_config(folder: Path) -> Config:
     """
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{folder} is no run directory: it has no readable config.yaml") from error
-    assert isinstance(config, dict)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        config = None
+    if not isinstance(config, dict):
+        raise ConfigError(f"{folder} is no run directory: it has no readable config.yaml")
     return config
 
 

@@ -41,6 +41,10 @@ class Spec:
             raise CheckpointError(f"no spec of kind {values.get('kind')!r} with the fields {sorted(values)} is known")
         return cls(**{name: _frozen(value) for name, value in values.items() if name != "kind"})
 
+    def difference(self, other: "Spec") -> str:
+        """Why a model of this spec cannot read data of the other; empty if it can."""
+        return "" if self == other else f"it was trained on {self}, and the data is {other}"
+
     def net_arguments(self) -> dict[str, Any]:
         """What a network that fits this data may ask for by name in its `__init__`."""
         raise NotImplementedError
@@ -64,6 +68,15 @@ class ImageSpec(Spec):
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def difference(self, other: Spec) -> str:
+        """Another shape or other classes; the statistics of the pixels may differ."""
+        if not isinstance(other, ImageSpec):
+            return super().difference(other)
+        if self.classes != other.classes:
+            return f"it knows the classes {', '.join(self.classes)}, and the data has {', '.join(other.classes)}"
+        shapes = [f"{spec.channels} x {spec.height} x {spec.width}" for spec in (self, other)]
+        return "" if shapes[0] == shapes[1] else f"it was trained on images of {shapes[0]}, and these are {shapes[1]}"
 
     def net_arguments(self) -> dict[str, Any]:
         """`in_channels`, `num_classes` and `image_size` (height, width)."""

@@ -4,7 +4,7 @@ A task owns the network, the loss and the metrics. It is rebuilt from its plain 
 takes dictionaries, not objects, and reads neither the config as a whole nor the data module.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -42,7 +42,7 @@ class Output:
     targets: Tensor
 
 
-class Task(LightningModule):
+class Task(LightningModule, ABC):
     """A network, its loss, its metrics and its optimiser.
 
     Args:

@@ -41,7 +41,7 @@ class ImageFolder(ImageData):
         super().__init__(**common)
         if image_size < 4:
             raise ConfigError(f"data.image_size={image_size}: an image has at least 4 pixels a side")
-        self.path = None if path is None or self.synthetic else Path(path)
+        self.path = None if path is None or self.synthetic else Path(path).expanduser()
         self.image_size, self.corrupt = image_size, corrupt
 
     def cache_key(self) -> dict[str, Any]:
@@ -63,7 +63,8 @@ class ImageFolder(ImageData):
         self.base = folder
         found = []
         for class_folder in self._class_folders():
-            files = sorted(file for file in class_folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+            named = (file for file in class_folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+            files = sorted(file for file in named if file.is_file())
             if not files:
                 raise DataError(f"{self.name}: the class folder {class_folder} holds no image; fill or remove it")
             found += files
@@ -94,6 +95,9 @@ class ImageFolder(ImageData):
         with ThreadPoolExecutor() as pool:
             images = list(pool.map(self._decode, sources))
         bad = [file for file, image in zip(sources, images, strict=True) if image is None]
+        readable = {self._label(file) for file, image in zip(sources, images, strict=True) if image is not None}
+        if len(readable) < 2:
+            raise DataError(f"{self.name}: {len(bad)} of {len(sources)} files cannot be read, such as {bad[0]}")
         train = [image for file, image in zip(sources, images, strict=True) if self._split(file) == "train"]
         channels = 1 if all(image is None or image.mode == "L" for image in train) else 3
         classes = sorted({self._label(file) for file in sources if self._split(file) == "train"})

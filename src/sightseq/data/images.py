@@ -72,12 +72,12 @@ class ImageData(DataModule):
 
 
 def stratified(labels: NDArray[Any], fraction: float, seed: int) -> Rows:
-    """Positions of a random share of each class, at least one of each that has two, in ascending order."""
+    """Positions of a random share of each class, in ascending order; of two or more some are taken and some left."""
     generator = np.random.default_rng(seed)
     chosen = []
     for label in np.unique(labels):
         members = generator.permutation(np.flatnonzero(labels == label))
-        wanted = max(round(len(members) * fraction), 1) if len(members) > 1 else 0
+        wanted = min(max(round(len(members) * fraction), 1), len(members) - 1)
         chosen.append(members[:wanted])
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 

@@ -105,7 +105,7 @@ def _variant(folder: Path, file: str) -> Path | None:
 
 
 def read_idx(path: Path) -> NDArray[Any]:
-    """An array of bytes in MNIST's idx format: 0, 0, 8, the number of axes, each length as big-endian int32, data.
+    """An array of bytes in MNIST's idx format: 0, 0, 8, the number of axes, each length as big-endian uint32, data.
 
     Raises:
         DataError: the file is damaged, truncated or of another format.
@@ -118,7 +118,7 @@ def read_idx(path: Path) -> NDArray[Any]:
     if len(raw) < 4 or raw[:3] != b"\0\0\x08":
         raise DataError(f"{path}: does not begin like an idx file of bytes; {remedy}")
     start = 4 + 4 * raw[3]
-    shape = struct.unpack(f">{raw[3]}i", raw[4:start]) if len(raw) >= start else (0,)
+    shape = struct.unpack(f">{raw[3]}I", raw[4:start]) if len(raw) >= start else (0,)
     if len(raw) - start != int(np.prod(shape)):
         raise DataError(f"{path}: is truncated: {len(raw) - start} bytes where {shape} were announced; {remedy}")
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)

@@ -42,6 +42,10 @@ class ConvNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if kernel_size % 2 == 0 or convs_per_stage < 1:
+            raise ValueError(
+                f"kernel_size={kernel_size} is to be odd, and convs_per_stage={convs_per_stage} at least 1"
+            )
         height, width = image_size
         if min(height, width) < 2 ** len(channels):
             raise ValueError(

@@ -11,11 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Augmentation(nn.Module):
-    """The kind of all augmentations: images [B, C, H, W] in 0..1 to the same shape."""
-
-
-class Flip(Augmentation):
+class Flip(nn.Module):
     """Mirrors left and right with probability `p`."""
 
     def __init__(self, p: float = 0.5) -> None:
@@ -27,7 +23,7 @@ class Flip(Augmentation):
         return torch.where(flip, images.flip(-1), images) if self.training else images
 
 
-class Shift(Augmentation):
+class Shift(nn.Module):
     """Moves each image by whole pixels, up to `pixels` each way: the usual padded random crop.
 
     Args:
@@ -52,7 +48,7 @@ class Shift(Augmentation):
         return padded[batch, channels, rows, columns]
 
 
-class Affine(Augmentation):
+class Affine(nn.Module):
     """Rotates, scales, shears and moves each image about its centre, bilinearly, padding with black.
 
     Args:
@@ -86,7 +82,7 @@ class Affine(Augmentation):
         return F.grid_sample(images, grid.to(images.dtype), align_corners=False)
 
 
-class Erase(Augmentation):
+class Erase(nn.Module):
     """Paints a rectangle of each image grey with probability `p`: Zhong et al., 2017 (arXiv 1708.04896).
 
     Args:

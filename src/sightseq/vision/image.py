@@ -10,6 +10,22 @@ from sightseq.core.errors import InputError
 from sightseq.core.spec import ImageSpec
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+ORIENTATION = 0x0112  # the EXIF tag
+UPRIGHT = dict(
+    zip(
+        range(2, 9),
+        (
+            Image.Transpose.FLIP_LEFT_RIGHT,
+            Image.Transpose.ROTATE_180,
+            Image.Transpose.FLIP_TOP_BOTTOM,
+            Image.Transpose.TRANSPOSE,
+            Image.Transpose.ROTATE_270,
+            Image.Transpose.TRANSVERSE,
+            Image.Transpose.ROTATE_90,
+        ),
+        strict=True,
+    )
+)
 LARGEST = 100_000_000  # pixels; what is larger would not fit into memory once decoded
 
 
@@ -24,19 +40,26 @@ def open_image(path: Path) -> Image.Image:
             width, height = file.size
             if width * height > LARGEST:
                 raise InputError(f"{path}: {width} x {height} pixels are too many to decode; make it smaller")
-            image: Image.Image = ImageOps.exif_transpose(file)
+            image = _upright(file)
+            grey = image.mode in ("1", "L", "LA")
             if image.mode in ("I", "I;16", "I;16B", "I;16L"):  # 16 bits a pixel
                 return Image.fromarray((np.asarray(image, np.float32) / 257).clip(0, 255).astype(np.uint8))
             if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return image.convert("L" if image.mode in ("1", "L") else "RGB")
+            return image.convert("L" if grey else "RGB")
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: has too many pixels to decode; make it smaller") from error
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: is no image that can be read ({' '.join(str(error).split())})") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF says. Pillow's own function also rewrites the EXIF, and fails where that is damaged."""
+    turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def crop(image: Image.Image, height: int, width: int) -> Image.Image:

@@ -1,0 +1,24 @@
+"""The kind of all baselines: what a neural result must beat."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Baseline(ABC):
+    """fit(train) and predict(batch) on arrays by name: `input` [N, ...], `target` [N, ...]."""
+
+    @abstractmethod
+    def fit(self, train: Arrays) -> None:
+        """Learns from the training split."""
+
+    @abstractmethod
+    def predict(self, batch: Arrays) -> NDArray[Any]:
+        """An answer for each row [N, ...]; looks at `input` alone."""
+
+    @abstractmethod
+    def score(self, batch: Arrays) -> dict[str, float]:
+        """Metrics of its answers, by the names that the task of the same data gives them."""

@@ -1,0 +1,113 @@
+"""Baselines: that they learn from the training split alone, and are scored as scikit-learn scores."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn import metrics as sk
+from sklearn.svm import SVC
+
+from sightseq.baselines.classification import SVM, Classifier, Majority
+from sightseq.core.datamodule import ArrayDataset, DataModule
+from sightseq.core.results import score_baselines
+from sightseq.data.digits import Digits
+from sightseq.data.images import synthetic_images
+
+
+def stripes(count: int, seed: int, classes: int = 3) -> dict[str, NDArray[Any]]:
+    images, labels = synthetic_images(count, classes, 8, 1, seed)
+    return {"input": images, "target": labels}
+
+
+def test_majority_is_the_most_frequent_label_of_training() -> None:
+    baseline = Majority()
+    baseline.fit({"input": np.zeros((6, 1)), "target": np.array([2, 0, 2, 1, 2, 0])})
+    test = {"input": np.zeros((4, 1)), "target": np.array([0, 0, 2, 0])}
+    assert baseline.predict(test).tolist() == [2, 2, 2, 2]
+    assert baseline.score(test)["accuracy"] == 0.25
+
+
+def test_scores_against_scikit_learn() -> None:
+    class Given(Classifier):
+        def fit(self, train: dict[str, NDArray[Any]]) -> None:
+            raise NotImplementedError
+
+        def predict(self, batch: dict[str, NDArray[Any]]) -> NDArray[Any]:
+            return batch["input"]
+
+    true, guess = np.array([0, 0, 1, 1, 2, 2, 3]), np.array([0, 1, 1, 1, 0, 1, 1])
+    found = Given().score({"input": guess, "target": true})
+    macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
+    assert found == pytest.approx(
+        {
+            "accuracy": 3 / 7,
+            "precision": sk.precision_score(true, guess, **macro),
+            "recall": (0.5 + 1 + 0 + 0) / 4,
+            "f1": sk.f1_score(true, guess, **macro),
+        }
+    )
+    assert all(type(value) is float for value in found.values())  # results.json holds them
+
+
+def test_svm_is_scikit_learns_on_pixels_of_0_to_1() -> None:
+    train, test = stripes(90, 0), stripes(60, 1)
+    baseline = SVM(C=2.0, components=None)
+    baseline.fit(train)
+    reference = SVC(C=2.0, gamma="scale").fit(train["input"].reshape(90, -1) / 255, train["target"])
+    expected = reference.predict(test["input"].reshape(60, -1) / 255)
+    assert baseline.predict(test).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("components", [None, 10, 1000])
+def test_svm_learns_stripes(components: int | None) -> None:
+    baseline = SVM(components=components)
+    baseline.fit(stripes(300, 0))
+    assert baseline.score(stripes(60, 1))["accuracy"] > 0.8
+    assert ("pca" in baseline.model.named_steps) == (components == 10)
+
+
+def test_svm_learns_from_so_many_images_at_most() -> None:
+    baseline = SVM(components=None, largest=40)
+    baseline.fit(stripes(300, 0))
+    assert baseline.model.named_steps["svc"].shape_fit_ == (40, 64)
+    again = SVM(components=None, largest=40)
+    again.fit(stripes(300, 0))
+    assert again.predict(stripes(60, 1)).tolist() == baseline.predict(stripes(60, 1)).tolist()
+
+
+class Noted(Classifier):
+    """Notes what it is shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, list[int]]] = []
+
+    def fit(self, train: dict[str, NDArray[Any]]) -> None:
+        self.seen.append(("fit", train["target"].tolist()))
+
+    def predict(self, batch: dict[str, NDArray[Any]]) -> NDArray[Any]:
+        self.seen.append(("predict", batch["target"].tolist()))
+        return batch["target"]
+
+
+@pytest.fixture
+def data() -> DataModule:
+    module = Digits(name="toy")
+    arrays = {"input": np.arange(6), "target": np.arange(6)}
+    rows = {"train": [0, 2, 4], "val": [1, 3], "test": [5]}
+    module._datasets = {split: ArrayDataset(arrays, np.array(chosen)) for split, chosen in rows.items()}
+    return module
+
+
+def test_baselines_are_validated_on_what_training_knows_and_tested_on_both(data: DataModule) -> None:
+    noted = Noted()
+    scores = score_baselines({"noted": noted}, data, test=True)
+    assert noted.seen == [("fit", [0, 2, 4]), ("predict", [1, 3]), ("fit", [0, 2, 4, 1, 3]), ("predict", [5])]
+    assert scores["noted"]["val"]["accuracy"] == scores["noted"]["test"]["accuracy"] == 1
+    assert scores["noted"]["seconds"] >= 0
+
+
+def test_baselines_do_not_see_the_test_split_unasked(data: DataModule) -> None:
+    noted = Noted()
+    assert score_baselines({"noted": noted}, data, test=False)["noted"]["test"] is None
+    assert [5] not in [labels for _, labels in noted.seen]

@@ -1,0 +1,217 @@
+"""What happens around training: random numbers, EMA, metrics.csv, checkpoints."""
+
+import csv
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sightseq.core.callbacks import EMA, NOW_AND_THEN, History, Last, Reseed, Sign, StopOnNaN
+from sightseq.core.errors import SightseqError
+
+
+class Falling(LightningModule):
+    """One weight, which begins at 8 and falls by 1 with every step; remembers what it was validated with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([8.0]))
+        self.validated: list[float] = []
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        return self.weight.sum()
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        self.validated.append(self.weight.item())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=1.0)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ema_against_an_average_by_hand() -> None:
+    model, data = Falling(), DataLoader([0.0, 0.0, 0.0])  # type: ignore[arg-type]
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    trainer = Trainer(accelerator="cpu", max_epochs=2, num_sanity_val_steps=0, callbacks=[EMA(0.75)], **quiet)  # type: ignore[arg-type]
+    trainer.fit(model, data, DataLoader([0.0]))  # type: ignore[arg-type]
+    average, expected = 7.0, []  # the first step's weight begins the average
+    for step, weight in enumerate([6.0, 5.0, 4.0, 3.0, 2.0], start=2):
+        average = 0.75 * average + 0.25 * weight
+        if step % 3 == 0:
+            expected.append(average)
+    assert model.validated == pytest.approx(expected)
+    assert model.weight.item() == pytest.approx(expected[-1])  # what is left for the checkpoint and the test
+
+
+@pytest.mark.parametrize("decay", [0, 1, -0.5, 2])
+def test_ema_refuses_a_decay_that_is_no_share(decay: float) -> None:
+    with pytest.raises(ValueError, match="does not lie between 0 and 1"):
+        EMA(decay)
+
+
+# Reseed
+
+
+def drawn(seed: int = 1, epoch: int = 0, batch: int = 0, rank: int = 0) -> list[float]:
+    """Random numbers right after the callback."""
+    torch.rand(7)  # what was drawn before has no part in it
+    trainer: Any = SimpleNamespace(current_epoch=epoch, global_rank=rank)
+    Reseed(seed).on_train_batch_start(trainer, None, {}, batch)  # type: ignore[arg-type]
+    return torch.rand(4).tolist()
+
+
+def test_reseed_depends_on_the_place_alone() -> None:
+    assert drawn(3, 2, 5, 1) == drawn(3, 2, 5, 1)
+    places = [(1, 0, 0, 0), (2, 0, 0, 0), (1, 1, 0, 0), (1, 0, 1, 0), (1, 0, 0, 1), (1, 11, 1, 0), (1, 1, 11, 0)]
+    assert len({tuple(drawn(*place)) for place in places}) == len(places)
+
+
+# StopOnNaN
+
+
+def after_batch(loss: float, batch_idx: int = 0, device: str = "cpu") -> None:
+    trainer: Any = SimpleNamespace(current_epoch=2, global_step=77)
+    module: Any = SimpleNamespace(device=SimpleNamespace(type=device))
+    batch = {"index": torch.arange(10, 18)}
+    StopOnNaN().on_train_batch_end(trainer, module, {"loss": torch.tensor(loss)}, batch, batch_idx)
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_stops_and_says_where(loss: float) -> None:
+    with pytest.raises(SightseqError) as caught:
+        after_batch(loss, batch_idx=3)
+    for part in (f"became {loss}", "epoch 3", "step 77", "[10, 11, 12, 13, 14]", "lower model.optimizer.lr"):
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_finite_losses_go_on() -> None:
+    after_batch(1e30)
+    with pytest.raises(SightseqError):  # and the same call can raise
+        after_batch(math.nan)
+
+
+def test_on_a_gpu_it_looks_now_and_then() -> None:
+    after_batch(math.nan, batch_idx=1, device="cuda")
+    with pytest.raises(SightseqError):
+        after_batch(math.nan, batch_idx=NOW_AND_THEN, device="cuda")
+
+
+# History
+
+
+def trainer_at(epoch: int, step: int, zero: bool = True, **metrics: float) -> Any:
+    return SimpleNamespace(
+        current_epoch=epoch,
+        global_step=step,
+        is_global_zero=zero,
+        callback_metrics={name.replace("_", "/"): torch.tensor(value) for name, value in metrics.items()},
+        optimizers=[SimpleNamespace(param_groups=[{"lr": 0.1}])],
+    )
+
+
+def written() -> list[dict[str, str]]:
+    with Path("metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def begun(step: int = 0) -> History:
+    history = History(Path("metrics.csv"))
+    history.on_train_start(trainer_at(0, step), None)  # type: ignore[arg-type]
+    return history
+
+
+def epochs(history: History, *places: tuple[int, int], **metrics: float) -> None:
+    for epoch, step in places:
+        history.on_train_epoch_end(trainer_at(epoch, step, **metrics), None)  # type: ignore[arg-type]
+
+
+def test_history_has_a_row_for_each_epoch() -> None:
+    history = begun()
+    epochs(history, (0, 10), val_loss=0.5, train_loss=1.23456789, other=3.0)
+    epochs(history, (1, 20), val_loss=0.25, train_loss=1.0, val_f1=0.125)
+    first, second = written()
+    assert {**first, "seconds": ""} == {
+        "epoch": "1",
+        "step": "10",
+        "seconds": "",
+        "lr": "0.1",
+        "train/loss": "1.234568",
+        "val/loss": "0.5",
+        "val/f1": "",
+    }
+    assert (second["epoch"], second["val/f1"]) == ("2", "0.125")
+    assert [path.name for path in Path().glob("metrics.*")] == ["metrics.csv"]
+
+
+def test_resumed_history_keeps_what_the_checkpoint_knows_and_no_more() -> None:
+    epochs(begun(), (0, 10), (1, 20), (2, 30), val_loss=0.5)
+    Path("metrics.csv").write_text(Path("metrics.csv").read_text().replace("0.0,", "100.0,"))
+    resumed = begun(step=20)  # the third epoch was lost
+    epochs(resumed, (2, 30), (3, 40), val_loss=0.75)
+    rows = written()
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "10"), ("2", "20"), ("3", "30"), ("4", "40")]
+    assert [row["val/loss"] for row in rows] == ["0.5", "0.5", "0.75", "0.75"]
+    assert float(rows[2]["seconds"]) >= 100  # the clock goes on too
+
+
+def test_only_the_first_process_writes_history() -> None:
+    history = begun()
+    history.on_train_epoch_end(trainer_at(0, 10, zero=False, val_loss=1.0), None)  # type: ignore[arg-type]
+    assert not Path("metrics.csv").exists()
+
+
+# Last and Sign
+
+
+def steps(last: Last, *batches: int, final: int | None = None) -> list[int]:
+    """Runs the callback after these batches; after which of them a checkpoint was saved."""
+    saved: list[int] = []
+    for batch in batches:
+        progress = SimpleNamespace(is_last_batch=batch == final)
+        trainer: Any = SimpleNamespace(
+            fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress)),
+            strategy=SimpleNamespace(broadcast=lambda value: value),
+            save_checkpoint=lambda path, batch=batch: saved.append(batch),
+        )
+        last.on_train_batch_end(trainer, None, None, {}, batch)  # type: ignore[arg-type]
+    return saved
+
+
+def test_last_saves_every_so_many_steps_but_not_at_the_end_of_an_epoch() -> None:
+    assert steps(Last("c", minutes=None, steps=3), *range(9), final=8) == [2, 5]
+    assert steps(Last("c", minutes=None, steps=None), *range(200)) == []
+
+
+def test_last_saves_when_the_last_checkpoint_is_old() -> None:
+    last = Last("c", minutes=5)
+    assert steps(last, *range(200)) == []
+    last._saved -= 301
+    assert steps(last, *range(200)) == [NOW_AND_THEN - 1]  # once: then it is fresh
+
+
+def test_last_saves_at_the_end_of_every_epoch() -> None:
+    saved: list[Path] = []
+    trainer: Any = SimpleNamespace(save_checkpoint=saved.append)
+    Last("folder").on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
+    assert saved == [Path("folder/last.ckpt")]
+
+
+def test_checkpoints_are_signed_with_the_class_and_the_config() -> None:
+    checkpoint: dict[str, Any] = {"state_dict": {}}
+    Sign({"config": {"seed": 1}, "versions": {"torch": "2"}}).on_save_checkpoint(None, Falling(), checkpoint)  # type: ignore[arg-type]
+    assert checkpoint == {
+        "state_dict": {},
+        "sightseq": {"task": f"{__name__}.Falling", "config": {"seed": 1}, "versions": {"torch": "2"}},
+    }

@@ -1,0 +1,350 @@
+"""Classification: the loss, the metrics and the averages over views, by hand and against scikit-learn.
+
+The network of most tests is `Flatten` on images of one row of K pixels, with mean 0 and deviation 1: the
+pixels of an image are its logits.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as sk
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sightseq.core.errors import ConfigError
+from sightseq.core.order import Batch
+from sightseq.core.spec import ImageSpec
+from sightseq.core.task import Output
+from sightseq.tasks.classification import SHOWN, ClassificationTask
+
+FLATTEN = {"_target_": "torch.nn.Flatten"}
+
+
+def make(classes: int = 4, width: int | None = None, **arguments: Any) -> ClassificationTask:
+    names = tuple(f"class {n}" for n in range(classes))
+    spec = ImageSpec(1, 1, width or classes, names, (0.0,), (1.0,)).to_dict()
+    return ClassificationTask(**{"spec": spec, "net": FLATTEN, **arguments}).eval()
+
+
+def random_batch(count: int = 300, classes: int = 4, seed: int = 0) -> Batch:
+    """Logits that are right in about half of the cases."""
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.randint(classes, (count,), generator=generator)
+    logits = torch.randn(count, classes, generator=generator) + 1.5 * F.one_hot(target, classes)
+    return {"input": logits.view(count, 1, 1, classes), "target": target, "index": torch.arange(count)}
+
+
+def scores(task: ClassificationTask, *batches: Batch, stage: str = "val") -> dict[str, float]:
+    """The metrics of a stage after these batches."""
+    for batch in batches:
+        task.update_metrics(stage, task.step(batch, stage))
+    return {name: float(value) for name, value in task.stage_metrics(stage).compute().items() if value.ndim == 0}
+
+
+# The loss
+
+
+@pytest.mark.parametrize("stage", ["train", "val", "test"])
+def test_loss_is_the_sum_of_cross_entropies(stage: str) -> None:
+    batch = random_batch()
+    output = make().step(batch, stage)
+    expected = F.cross_entropy(batch["input"].flatten(1), batch["target"], reduction="sum")
+    assert output.loss_sum.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert output.count.item() == 300
+
+
+def test_label_smoothing_by_hand_and_in_training_alone() -> None:
+    batch = random_batch(1, classes=3)
+    log_p = batch["input"].flatten(1).log_softmax(1)[0]
+    target = int(batch["target"])
+    smooth = -(0.7 * log_p[target] + 0.3 * log_p.mean())
+    task = make(3, label_smoothing=0.3)
+    assert task.step(batch, "train").loss_sum.item() == pytest.approx(smooth.item(), rel=1e-5)
+    assert task.step(batch, "val").loss_sum.item() == pytest.approx(-log_p[target].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_label_smoothing_is_a_share(share: float) -> None:
+    with pytest.raises(ConfigError, match=f"model.label_smoothing={share}"):
+        make(label_smoothing=share)
+
+
+def with_filler(batch: Batch) -> Batch:
+    """The batch with two rows of filler, whose content is not that of any sample."""
+    return {
+        "input": torch.cat([batch["input"], torch.full_like(batch["input"][:2], 50.0)]),
+        "target": torch.cat([batch["target"], torch.tensor([0, 1])]),
+        "index": torch.cat([batch["index"], torch.tensor([-1, -1])]),
+    }
+
+
+@pytest.mark.parametrize("stage", ["train", "val"])
+def test_filler_counts_nowhere(stage: str) -> None:
+    batch = random_batch()
+    plain, filled = make(label_smoothing=0.1), make(label_smoothing=0.1)
+    one, other = plain.step(batch, stage), filled.step(with_filler(batch), stage)
+    assert other.loss_sum.item() == pytest.approx(one.loss_sum.item(), rel=1e-6)
+    assert other.count.item() == one.count.item() == 300
+    assert scores(filled, with_filler(batch), stage=stage) == pytest.approx(scores(plain, batch, stage=stage))
+
+
+@pytest.mark.filterwarnings("ignore:Encountered `nan`")
+def test_batch_of_nothing_but_filler_counts_nowhere() -> None:
+    batch, nothing = random_batch(), {name: rows[-2:] for name, rows in with_filler(random_batch()).items()}
+    output = make().step(nothing, "val")
+    assert output.loss_sum.item() == 0
+    assert output.count.item() == 0
+    assert scores(make(), batch, nothing) == pytest.approx(scores(make(), batch))
+
+
+def test_loss_is_averaged_by_samples_not_by_batches() -> None:
+    batch = random_batch()
+    parts = [{name: rows[part] for name, rows in batch.items()} for part in (slice(0, 290), slice(290, 300))]
+    assert scores(make(), *parts) == pytest.approx(scores(make(), batch), rel=1e-5)
+    expected = F.cross_entropy(batch["input"].flatten(1), batch["target"])
+    assert scores(make(), *parts)["loss"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+# The metrics
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 6, 10])
+def test_metrics_against_scikit_learn(classes: int) -> None:
+    batch = random_batch(500, classes)
+    logits, true = batch["input"].flatten(1).numpy(), batch["target"].numpy()
+    guess = logits.argmax(1)
+    labels = list(range(classes))
+    expected = {
+        "accuracy": sk.accuracy_score(true, guess),
+        "precision": sk.precision_score(true, guess, average="macro"),
+        "recall": sk.recall_score(true, guess, average="macro"),
+        "f1": sk.f1_score(true, guess, average="macro"),
+        "loss": sk.log_loss(true, batch["input"].flatten(1).softmax(1).numpy(), labels=labels),
+    }
+    for top in (3, 5):
+        if classes > top:
+            expected[f"top{top}"] = sk.top_k_accuracy_score(true, logits, k=top, labels=labels)
+    found = scores(make(classes), batch)
+    del found["calibration_error"]
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_metrics_where_classes_are_missing_or_never_guessed() -> None:
+    true, guess = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 1, 1, 0, 1])  # 2 is never guessed, 3 never seen
+    logits = 5 * F.one_hot(torch.from_numpy(guess), 4).float()
+    batch = {"input": logits.view(6, 1, 1, 4), "target": torch.from_numpy(true), "index": torch.arange(6)}
+    found = scores(make(4), batch)
+    macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
+    assert found["precision"] == pytest.approx(sk.precision_score(true, guess, **macro))
+    assert found["recall"] == pytest.approx(sk.recall_score(true, guess, **macro))
+    assert found["f1"] == pytest.approx(sk.f1_score(true, guess, **macro))
+
+
+def test_calibration_error_by_hand() -> None:
+    batch = random_batch(400, 3)
+    confidence, guess = (t.numpy() for t in batch["input"].flatten(1).softmax(1).max(1))
+    right = guess == batch["target"].numpy()
+    bins = np.clip(np.ceil(confidence * 15).astype(int) - 1, 0, 14)
+    error = sum(
+        (bins == n).mean() * abs(right[bins == n].mean() - confidence[bins == n].mean()) for n in set(bins.tolist())
+    )
+    assert error > 0.02
+    assert scores(make(3), batch)["calibration_error"] == pytest.approx(error, abs=1e-5)
+
+
+class Sure(nn.Module):
+    """Says the same of every image, and is almost sure."""
+
+    def __init__(self, *logits: float) -> None:
+        super().__init__()
+        self.logits = torch.tensor(logits)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.logits.expand(len(images), -1)
+
+
+@pytest.mark.parametrize("views", [{}, {"test_time_flips": True}, {"test_time_shifts": 1}, {"test_time_shifts": 2}])
+@pytest.mark.parametrize("surest", [200.0, 17.0, 16.0, 12.0])
+def test_probabilities_never_exceed_one(views: dict[str, Any], surest: float) -> None:
+    task = make(3, **views)
+    task.net = Sure(surest, 0.0, 0.0)
+    batch = random_batch(8, 3)
+    assert task.predict_step(batch).max() <= 1
+    wrong = (batch["target"] != 0).float().mean().item()
+    assert scores(task, batch)["calibration_error"] == pytest.approx(wrong, abs=1e-3)  # or a softmax was applied twice
+
+
+def test_training_has_cheap_metrics_alone() -> None:
+    assert set(scores(make(), random_batch(), stage="train")) == {"loss", "accuracy"}
+
+
+def test_details_against_scikit_learn() -> None:
+    batch, task = random_batch(300, 3), make(3)
+    task.update_metrics("test", task.step(batch, "test"))
+    details = task.details("test")
+    true, guess = batch["target"].numpy(), batch["input"].flatten(1).argmax(1).numpy()
+    assert details["confusion"] == sk.confusion_matrix(true, guess).tolist()
+    columns = sk.precision_recall_fscore_support(true, guess)
+    for n, (name, row) in enumerate(details["per_class"].items()):
+        assert name == f"class {n}"
+        expected = dict(zip(("precision", "recall", "f1", "support"), (column[n] for column in columns), strict=True))
+        assert row == pytest.approx(expected, rel=1e-5)
+
+
+def test_details_of_classes_that_are_missing_are_zeros() -> None:
+    batch = {"input": torch.tensor([[[[5.0, 0.0]]]]), "target": torch.tensor([0]), "index": torch.tensor([0])}
+    task = make(2)
+    task.update_metrics("val", task.step(batch, "val"))
+    assert task.details("val")["per_class"]["class 1"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+
+
+# The network's output
+
+
+def test_one_output_is_read_as_two_logits() -> None:
+    task = make(2, width=1)
+    z = torch.tensor([-2.0, 0.0, 3.0])
+    batch = {"input": z.view(3, 1, 1, 1), "target": torch.tensor([0, 1, 1]), "index": torch.arange(3)}
+    assert task(batch["input"]).tolist() == [[0, -2], [0, 0], [0, 3]]
+    assert task.predict_step(batch)[:, 1].tolist() == pytest.approx(torch.sigmoid(z).tolist())
+    expected = F.binary_cross_entropy_with_logits(z, batch["target"].float(), reduction="sum")
+    assert task.step(batch, "train").loss_sum.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_bytes_and_floats_are_normalised_alike() -> None:
+    spec = ImageSpec(1, 1, 2, ("a", "b"), (0.25,), (0.5,)).to_dict()
+    task = ClassificationTask(spec=spec, net=FLATTEN)
+    pixels = torch.tensor([[[[51, 255]]]], dtype=torch.uint8)
+    assert task(pixels)[0].tolist() == pytest.approx([(0.2 - 0.25) / 0.5, (1 - 0.25) / 0.5])
+    assert torch.equal(task(pixels), task(pixels.float() / 255))
+
+
+def softmax(*logits: float) -> np.ndarray:
+    found: np.ndarray = np.exp(logits) / np.exp(logits).sum()
+    return found
+
+
+def predicted(task: ClassificationTask, *logits: float) -> list[float]:
+    found: list[float] = task.predict_step({"input": torch.tensor(logits, dtype=torch.float32).view(1, 1, 1, -1)})[
+        0
+    ].tolist()
+    return found
+
+
+def test_flips_average_probabilities() -> None:
+    expected = (softmax(1, 2, 4) + softmax(4, 2, 1)) / 2
+    assert predicted(make(3, test_time_flips=True), 1, 2, 4) == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+def test_shifts_average_the_image_and_its_four_neighbours() -> None:
+    nothing = softmax(0, 0, 0)  # moved up or down, the only row is gone
+    expected = (softmax(1, 2, 4) + softmax(0, 1, 2) + softmax(2, 4, 0) + 2 * nothing) / 5
+    assert predicted(make(3, test_time_shifts=1), 1, 2, 4) == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+def test_shifts_and_flips_make_ten_views() -> None:
+    views = [(1, 2, 4), (0, 1, 2), (2, 4, 0), (0, 0, 0), (0, 0, 0)]
+    expected = sum(softmax(*view) + softmax(*view[::-1]) for view in views) / 10
+    found = predicted(make(3, test_time_shifts=1, test_time_flips=True), 1, 2, 4)
+    assert found == pytest.approx(expected.tolist(), rel=1e-5)
+    assert sum(found) == pytest.approx(1)
+
+
+def test_training_sees_one_view() -> None:
+    batch = random_batch(5, 3)
+    one, many = make(3), make(3, test_time_flips=True)
+    assert one.step(batch, "train").loss_sum == many.step(batch, "train").loss_sum
+    assert one.step(batch, "val").loss_sum != many.step(batch, "val").loss_sum
+
+
+# Augmentation, observation, optimiser
+
+
+def test_augmentation_is_applied_in_order_and_in_training_alone() -> None:
+    bricks = {
+        "flip": {"_target_": "sightseq.vision.augment.Flip", "p": 1.0},
+        "none": None,
+        "erase": {"_target_": "sightseq.vision.augment.Erase", "p": 1.0, "smallest": 1.0, "largest": 1.0},
+    }
+    task = make(3, augment={"flip": bricks["flip"]})
+    batch = {"input": torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8), "target": torch.tensor([1])}
+    assert task.train().augment(batch)["input"].flatten().tolist() == pytest.approx([1.0, 0.2, 0.0])
+    assert task.eval().augment(batch)["input"].flatten().tolist() == pytest.approx([0.0, 0.2, 1.0])
+    assert task.augment(batch)["target"] is batch["target"]
+    both = make(3, augment=bricks).train()
+    assert both.augment(batch)["input"].unique().tolist() == [0.5]
+    with pytest.raises(ConfigError, match=r"model\.augment\.flip\.q"):
+        make(3, augment={"flip": {**bricks["flip"], "q": 1}})  # type: ignore[dict-item]
+
+
+def test_the_most_confident_mistakes_are_observed() -> None:
+    task, batch = make(3), random_batch(200, 3)
+    for part in (slice(0, 120), slice(120, 200)):
+        rows = with_filler({name: tensor[part] for name, tensor in batch.items()})
+        task.observe(rows, task.step(rows, "test"))
+    confidence, guess = batch["input"].flatten(1).softmax(1).max(1)
+    wrong = (guess != batch["target"]).nonzero().flatten()
+    expected = wrong[confidence[wrong].argsort(descending=True)][:SHOWN]
+    assert task._worst.rows()["index"].tolist() == expected.tolist()
+    chosen = task._random.rows()["index"]
+    assert len(chosen.unique()) == SHOWN
+    assert chosen.min() >= 0
+    assert chosen.float().std() > 20  # from everywhere
+    assert scores(task, batch)["accuracy"] > 0
+    assert len(task.sections("val")) == 4
+    task.forget()
+    assert task._worst.rows() == task._random.rows() == {}
+
+
+def test_biases_and_norms_do_not_decay() -> None:
+    net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4], "batch_norm": True, "hidden": [5]}
+    spec = ImageSpec(1, 8, 8, ("a", "b"), (0.0,), (1.0,)).to_dict()
+    adamw = {"_target_": "torch.optim.AdamW", "lr": 0.5, "weight_decay": 0.1}
+    task = ClassificationTask(spec=spec, net=net, optimizer=adamw)
+    optimizer = task.configure_optimizers()
+    decaying, still = optimizer.param_groups
+    assert (decaying["weight_decay"], still["weight_decay"]) == (0.1, 0.0)
+    assert {decaying["lr"], still["lr"]} == {0.5}
+    assert [p.ndim for p in decaying["params"]] == [4, 2, 2]  # the convolution and two dense layers
+    assert {p.ndim for p in still["params"]} == {1}
+    assert len(decaying["params"]) + len(still["params"]) == len(list(task.parameters()))
+
+
+def test_schedule_is_told_the_length_and_steps_with_every_batch() -> None:
+    net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [2], "hidden": []}
+    spec = ImageSpec(1, 8, 8, ("a", "b"), (0.0,), (1.0,)).to_dict()
+    schedule = {"_target_": "sightseq.core.schedule.WarmupCosine", "warmup": 0.5}
+    task = ClassificationTask(
+        spec=spec, net=net, optimizer={"_target_": "torch.optim.SGD", "lr": 1.0}, scheduler=schedule
+    )
+    task.total_steps = 4
+    found = task.configure_optimizers()
+    assert found["lr_scheduler"]["interval"] == "step"
+    rates = []
+    for _ in range(4):
+        rates.append(found["optimizer"].param_groups[0]["lr"])
+        found["optimizer"].step()
+        found["lr_scheduler"]["scheduler"].step()
+    assert rates == pytest.approx([0.5, 1.0, 1.0, 0.5])
+
+
+def test_clipping_limits_the_norm_of_all_gradients() -> None:
+    task = make(2)
+    task.net = nn.Linear(2, 2)
+    for parameter in task.parameters():
+        parameter.grad = torch.full_like(parameter, 3.0)
+    task.configure_gradient_clipping(None, None)  # type: ignore[arg-type]
+    assert task.net.bias.grad.tolist() == [3.0, 3.0]
+    task.configure_gradient_clipping(None, 1.0)  # type: ignore[arg-type]
+    norm = math.sqrt(sum(float(p.grad.square().sum()) for p in task.parameters() if p.grad is not None))
+    assert norm == pytest.approx(1.0, rel=1e-4)
+
+
+def test_output_is_frozen() -> None:
+    output = make().step(random_batch(2), "val")
+    assert isinstance(output, Output)
+    with pytest.raises(AttributeError):
+        output.count = torch.tensor(0)  # type: ignore[misc]

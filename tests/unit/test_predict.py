@@ -1,0 +1,214 @@
+"""Prediction: files, pictures and arrays agree; what cannot be read is named and the rest goes on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sightseq import predict as module
+from sightseq.core.errors import InputError
+from sightseq.core.spec import ImageSpec
+from sightseq.predict import Model, find_files, predict_files
+from sightseq.tasks.classification import ClassificationTask
+
+
+def make(channels: int = 1, classes: int = 3) -> Model:
+    """A network of one random dense layer on images of 6x6 pixels."""
+    spec = ImageSpec(channels, 6, 6, tuple(f"c{n}" for n in range(classes)), (0.5,) * channels, (0.25,) * channels)
+    net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4], "hidden": []}
+    torch.manual_seed(0)
+    return Model(ClassificationTask(spec=spec.to_dict(), net=net), "cpu")
+
+
+def picture(channels: int = 1, size: tuple[int, int] = (6, 6), seed: int = 0) -> np.ndarray:
+    shape = (size[1], size[0]) if channels == 1 else (size[1], size[0], 3)
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+
+
+# find_files
+
+
+@pytest.fixture
+def photos() -> Path:
+    folder = Path("my photos")
+    for name in ("b.png", "a.JPG", "deep/er/c.webp", "notes.txt", "deep/d.tiff.bak"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    (folder / "folder.png").mkdir()
+    return folder
+
+
+def test_images_of_a_folder_and_below_it_in_order(photos: Path) -> None:
+    assert find_files("my photos") == [photos / "a.JPG", photos / "b.png", photos / "deep/er/c.webp"]
+
+
+def test_one_file_whatever_it_is_called(photos: Path) -> None:
+    assert find_files("my photos/notes.txt") == [photos / "notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("my photos/*.png", ["b.png"]),
+        ("my photos/*.*", ["a.JPG", "b.png", "notes.txt"]),
+        ("my photos/**/*.webp", ["deep/er/c.webp"]),
+        ("my photos/[ab].*", ["a.JPG", "b.png"]),
+    ],
+)
+def test_patterns(photos: Path, pattern: str, names: list[str]) -> None:
+    assert find_files(pattern) == [photos / name for name in names]
+    assert find_files(str(photos.absolute().parent / pattern)) == [photos.absolute() / name for name in names]
+
+
+def test_file_whose_name_is_a_pattern_is_that_file(photos: Path) -> None:
+    (photos / "x[1].png").touch()
+    (photos / "x1.png").touch()
+    assert find_files("my photos/x[1].png") == [photos / "x[1].png"]
+
+
+def test_home_is_understood(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(photos.absolute()))
+    assert find_files("~/b.png") == [photos.absolute() / "b.png"]
+
+
+@pytest.mark.parametrize("given", ["nothing", "my photos/*.gif", "my photos/fold*.png"])
+def test_nothing_found(photos: Path, given: str) -> None:
+    with pytest.raises(InputError, match="there is no such file, folder, or match"):
+        find_files(given)
+
+
+def test_folder_without_images() -> None:
+    Path("empty").mkdir()
+    with pytest.raises(InputError, match=r"empty: holds no image \(\.bmp, "):
+        find_files("empty")
+
+
+# Model
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(6, 6), (20, 13)])
+def test_files_pictures_and_arrays_agree(channels: int, size: tuple[int, int]) -> None:
+    model, pixels = make(channels), picture(channels, size)
+    Image.fromarray(pixels).save("image.png")
+    inputs = [pixels, Image.fromarray(pixels), "image.png", Path("image.png"), Image.open("image.png")]
+    found = model.predict(inputs)
+    assert len(found) == 5
+    assert all(one == found[0] for one in found)
+    other = model.predict([picture(channels, size, seed=1)])[0]
+    assert other["probability"] != found[0]["probability"]
+
+
+def test_probabilities_are_those_of_the_network() -> None:
+    model, pixels = make(), picture()
+    (found,) = model.predict([pixels])
+    logits = model.task.net((torch.from_numpy(pixels).view(1, 1, 6, 6) / 255 - 0.5) / 0.25)
+    expected = logits.softmax(1)[0].tolist()
+    assert dict(found["top"]) == pytest.approx({f"c{n}": p for n, p in enumerate(expected)}, abs=1e-5)
+    assert [p for _, p in found["top"]] == pytest.approx(sorted(expected, reverse=True), abs=1e-5)
+    assert [found["label"], found["probability"]] == found["top"][0]
+
+
+def test_at_most_five_labels_are_named() -> None:
+    (found,) = make(classes=8).predict([picture()])
+    assert len(found["top"]) == 5
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_batch_size_changes_nothing() -> None:
+    model, inputs = make(), [picture(seed=n) for n in range(7)]
+    one_by_one = [row["probability"] for row in model.predict(inputs, batch_size=1)]
+    assert [row["probability"] for row in model.predict(inputs, batch_size=3)] == pytest.approx(one_by_one, abs=1e-5)
+    assert model.predict([]) == []
+
+
+def test_grey_and_colour_are_converted() -> None:
+    assert make(1).pixels(picture(3)).shape == (1, 6, 6)
+    assert make(3).pixels(picture(1)).shape == (3, 6, 6)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "I;16", "rotated"])
+@pytest.mark.xfail(
+    strict=True, reason="predict.Model.pixels: a PIL image is not made upright, opaque and 8-bit as a file is"
+)
+def test_pictures_of_any_mode_agree_with_their_files(mode: str) -> None:
+    model, exif = make(3), Image.Exif()
+    if mode == "rotated":
+        exif[0x0112] = 6
+        image = Image.fromarray(picture(3))
+    elif mode == "I;16":
+        image = Image.fromarray(np.arange(0, 36 * 1800, 1800, dtype=np.uint16).reshape(6, 6))
+    else:
+        image = Image.fromarray(picture(3)).convert(mode)
+        image.putalpha(100)
+    image.save("image.png", exif=exif)
+    assert np.array_equal(model.pixels(Image.open("image.png")), model.pixels("image.png"))
+
+
+@pytest.mark.parametrize("array", [np.zeros((6, 6)), np.zeros((3, 6, 6), np.uint8), np.zeros(6, np.uint8)])
+@pytest.mark.xfail(strict=True, reason="predict.Model.pixels: an array of another shape or type is not an InputError")
+def test_arrays_of_another_kind_are_refused(array: np.ndarray) -> None:
+    with pytest.raises(InputError):
+        make().predict([array])
+
+
+def test_file_that_cannot_be_read_is_refused() -> None:
+    Path("bad.png").write_text("no image")
+    with pytest.raises(InputError, match=r"bad\.png: is no image"):
+        make().predict([picture(), "bad.png"])
+
+
+# The command
+
+
+def run(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> int:
+    monkeypatch.setattr(module, "load", lambda path, device: make())
+    config = {"ckpt": "x", "input": "in", "format": "jsonl", "batch_size": 2, "device": "cpu", "trust": []}
+    return predict_files(config | changes)
+
+
+@pytest.fixture
+def files() -> list[str]:
+    Path("in").mkdir()
+    for n in range(5):
+        Image.fromarray(picture(seed=n)).save(f"in/{n}.png")
+    return [f"in/{n}.png" for n in range(5)]
+
+
+def test_one_json_object_a_file(files: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    assert run(monkeypatch) == 0
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [row.pop("file") for row in rows] == files
+    singly = [make().predict([file])[0] for file in files]
+    assert [row["label"] for row in rows] == [one["label"] for one in singly]
+    assert [row["probability"] for row in rows] == pytest.approx([one["probability"] for one in singly], abs=1e-5)
+
+
+@pytest.mark.parametrize("bad", [[1], [0, 1], [0, 1, 2, 3, 4]])
+def test_bad_files_are_listed_and_the_others_predicted(
+    files: list[str], bad: list[int], monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    for n in bad:
+        Path(files[n]).write_text("no image")
+    assert run(monkeypatch) == 2
+    out, err = capfd.readouterr()
+    assert [json.loads(line)["file"] for line in out.splitlines()] == [files[n] for n in range(5) if n not in bad]
+    complaints = [line for line in err.splitlines() if line.startswith("InputError: ")]
+    assert [line.split(": ")[1] for line in complaints] == [files[n] for n in bad]
+
+
+def test_table_has_a_row_a_file(files: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    assert run(monkeypatch, format="table") == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].split()[:3] == ["file", "label", "probability"]
+    assert [line.split()[0] for line in lines[1:]] == files
+    assert all(line.split()[3] == "%" for line in lines[1:])
+
+
+def test_other_formats_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="format=csv: is table or jsonl"):
+        run(monkeypatch, format="csv")
