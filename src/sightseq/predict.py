@@ -21,7 +21,7 @@ from sightseq.core.checkpoint import load_task
 from sightseq.core.errors import CheckpointError, InputError
 from sightseq.core.rundir import Config
 from sightseq.tasks.classification import ClassificationTask
-from sightseq.vision.image import SUFFIXES, crop, read_image, to_pixels
+from sightseq.vision.image import SUFFIXES, crop, plain, read_image, to_pixels
 
 TOP = 5
 Input = str | Path | Image.Image | NDArray[np.uint8]
@@ -67,7 +67,9 @@ class Model:
         spec = self.task.spec
         if isinstance(one, str | Path):
             return read_image(Path(one), spec)
-        image = one if isinstance(one, Image.Image) else Image.fromarray(one)
+        if isinstance(one, np.ndarray) and (one.dtype != np.uint8 or one.ndim < 2 or one.shape[2:] not in ((), (3,))):
+            raise InputError(f"an array is uint8 [H, W] or [H, W, 3], not {one.dtype} {list(one.shape)}")
+        image = plain(one if isinstance(one, Image.Image) else Image.fromarray(one))
         return to_pixels(crop(image, spec.height, spec.width), spec.channels)
 
     @torch.inference_mode()

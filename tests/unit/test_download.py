@@ -100,7 +100,6 @@ def test_good_files_stay_when_a_later_one_fails(url: str) -> None:
     assert [path.name for path in TARGET.iterdir()] == ["good.bin"]
 
 
-@pytest.mark.xfail(strict=True, reason="download: fetches what is there again, unlike its docstring says")
 def test_files_that_are_there_are_not_fetched_again(url: str) -> None:
     TARGET.mkdir(parents=True)
     (TARGET / "good.bin").write_bytes(BODY)

@@ -37,6 +37,8 @@ def download(name: str, url: str, files: dict[str, str], folder: Path) -> None:
     import pooch
 
     for file, sha256 in files.items():
+        if (folder / file).exists():
+            continue
         part = f".{file}.part{os.getpid()}"
         try:
             folder.mkdir(parents=True, exist_ok=True)

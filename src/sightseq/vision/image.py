@@ -40,20 +40,25 @@ def open_image(path: Path) -> Image.Image:
             width, height = file.size
             if width * height > LARGEST:
                 raise InputError(f"{path}: {width} x {height} pixels are too many to decode; make it smaller")
-            image = _upright(file)
-            grey = image.mode in ("1", "L", "LA")
-            if image.mode in ("I", "I;16", "I;16B", "I;16L"):  # 16 bits a pixel
-                return Image.fromarray((np.asarray(image, np.float32) / 257).clip(0, 255).astype(np.uint8))
-            if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return image.convert("L" if grey else "RGB")
+            return plain(file)
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: has too many pixels to decode; make it smaller") from error
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: is no image that can be read ({' '.join(str(error).split())})") from error
+
+
+def plain(image: Image.Image) -> Image.Image:
+    """Upright, opaque (on white) and of 8 bits a channel: mode "L" if it is grey, "RGB" if it is not."""
+    image = _upright(image)
+    grey = image.mode in ("1", "L", "LA")
+    if image.mode in ("I", "I;16", "I;16B", "I;16L"):  # 16 bits a pixel
+        return Image.fromarray((np.asarray(image, np.float32) / 257).clip(0, 255).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L" if grey else "RGB")
 
 
 def _upright(image: Image.Image) -> Image.Image:
