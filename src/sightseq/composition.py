@@ -44,8 +44,12 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
     Raises:
         MissingMandatoryValue: a value marked ??? was not given.
     """
+    for key in PATHS:
+        value = OmegaConf.select(composed, key)
+        if isinstance(value, str) and value.startswith("~"):
+            OmegaConf.update(composed, key, str(Path(value).expanduser()))
     for key in ("data", "cache", "runs"):
-        composed.paths[key] = str(Path(composed.paths[key]).expanduser().absolute())
+        composed.paths[key] = str(Path(composed.paths[key]).absolute())
     config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
     if experiment is not None:
@@ -76,7 +80,7 @@ def compose(*overrides: str, command: str = "train") -> Config:
 def quote_path(argument: str) -> str:
     """Quotes the value of a key that holds a path: Hydra's grammar would trip over its spaces and signs."""
     key, equals, value = argument.partition("=")
-    if not equals or key not in PATHS or not value or value[0] in "'\"" or value in ("null", "auto"):
+    if not equals or key.lstrip("+") not in PATHS or not value or value[0] in "'\"" or value in ("null", "auto"):
         return argument
     # Backslashes are doubled where a quote or the end follows, and nowhere else; ${ would be an interpolation.
     escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value).replace("${", r"\${")

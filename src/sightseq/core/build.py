@@ -33,10 +33,12 @@ def find_class(target: object, kind: type[T], key: str) -> type[T]:
     name = str(target)
     module_name, _, class_name = name.rpartition(".")
     package = module_name.partition(".")[0]
+    if not module_name:
+        raise ConfigError(f"{key}._target_: {name} is no full name; write it as in sightseq.nets.convnet.ConvNet")
     if package not in _trusted:
         raise ConfigError(
             f"{key}._target_: {name} is not from a trusted package ({', '.join(sorted(_trusted))}); "
-            f"if you know what it does, add trust=[{package or name}] to the command"
+            f"if you know what it does, add trust=[{package}] to the command"
         )
     try:
         module = importlib.import_module(module_name)

@@ -203,7 +203,7 @@ class DataModule(LightningDataModule, ABC):
         train = self._datasets["train"]
         file = folder / f"spec-{hashlib.sha256(train.rows.tobytes()).hexdigest()[:16]}.json"
         if not file.exists():
-            about = json.loads((folder / "about.json").read_text())
+            about = json.loads((folder / "about.json").read_text()) if (folder / "about.json").exists() else {}
             part = file.with_suffix(f".{os.getpid()}.part")
             part.write_text(json.dumps(self.make_spec(train, about).to_dict()))
             os.replace(part, file)

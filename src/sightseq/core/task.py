@@ -139,7 +139,7 @@ class Task(LightningModule, ABC):
         """Feeds the metrics of a stage with one step."""
         for name, metric in self._each(stage):
             if name == "loss":
-                metric.update(output.loss_sum.detach() / output.count, output.count)
+                metric.update(output.loss_sum.detach() / output.count.clamp(min=1), output.count)
             else:
                 metric.update(output.predictions, output.targets)
 

@@ -21,7 +21,7 @@ class ImageFolder(ImageData):
     """`path/cat/1.jpg`, `path/dog/2.jpg`, ..., or the same below `path/train`, `path/val` and `path/test`.
 
     Splits that have no folder are stratified parts of the others (see `ImageData`). Images are decoded once,
-    cropped about the centre to a square, and kept as an array. They are grey if every training image is.
+    cropped about the centre to a square, and kept as an array. They are grey if all to train are.
 
     Args:
         path: the folder; without it, the first of `folders` under `root`.
@@ -63,7 +63,7 @@ class ImageFolder(ImageData):
         self.base = folder
         found = []
         for class_folder in self._class_folders():
-            named = (file for file in class_folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+            named = (file for file in class_folder.rglob("[!.]*") if file.suffix.lower() in SUFFIXES)
             files = sorted(file for file in named if file.is_file())
             if not files:
                 raise DataError(f"{self.name}: the class folder {class_folder} holds no image; fill or remove it")

@@ -15,6 +15,7 @@ from sightseq.core.errors import DataError
 from sightseq.core.spec import ImageSpec
 from sightseq.data.images import ImageData, synthetic_images
 
+REMEDY = "delete it and fetch it again with: sightseq data"
 FILES = {
     ("train", "input"): "train-images-idx3-ubyte",
     ("train", "target"): "train-labels-idx1-ubyte",
@@ -64,10 +65,12 @@ class MNIST(ImageData):
             if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
                 raise DataError(
                     f"{self.name}: {split} images have the shape {images.shape} and labels {labels.shape}; "
-                    f"the files in {sources[0].parent} do not belong together"
+                    f"the files in {sources[0].parent} do not belong together; {REMEDY}"
                 )
             if labels.max(initial=0) >= len(self.class_names):
-                raise DataError(f"{self.name}: the {split} labels go up to {labels.max()}, in {sources[0].parent}")
+                raise DataError(
+                    f"{self.name}: the {split} labels go up to {labels.max()}, in {sources[0].parent}; {REMEDY}"
+                )
             save_split(folder, split, input=images[:, None], target=labels.astype(np.int64))
         save_about(folder, {"classes": self.class_names})
 
@@ -110,17 +113,16 @@ def read_idx(path: Path) -> NDArray[Any]:
     Raises:
         DataError: the file is damaged, truncated or of another format.
     """
-    remedy = "delete it and fetch it again with: sightseq data"
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: the archive is damaged ({error}); {remedy}") from error
+        raise DataError(f"{path}: the archive is damaged ({error}); {REMEDY}") from error
     if len(raw) < 4 or raw[:3] != b"\0\0\x08":
-        raise DataError(f"{path}: does not begin like an idx file of bytes; {remedy}")
+        raise DataError(f"{path}: does not begin like an idx file of bytes; {REMEDY}")
     start = 4 + 4 * raw[3]
     shape = struct.unpack(f">{raw[3]}I", raw[4:start]) if len(raw) >= start else (0,)
     if len(raw) - start != int(np.prod(shape)):
-        raise DataError(f"{path}: is truncated: {len(raw) - start} bytes where {shape} were announced; {remedy}")
+        raise DataError(f"{path}: is truncated: {len(raw) - start} bytes where {shape} were announced; {REMEDY}")
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
 
 

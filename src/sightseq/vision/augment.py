@@ -5,6 +5,7 @@ float images [B, C, H, W] in 0..1, draws from torch's default generator, and is 
 """
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,10 +29,11 @@ class Shift(nn.Module):
 
     Args:
         pixels: largest move along each axis.
-        mode: "constant" pads with black, "reflect" with the mirrored image.
+        mode: "constant" pads with black, "reflect" with the mirrored image,
+            "replicate" with its border.
     """
 
-    def __init__(self, pixels: int = 2, mode: str = "constant") -> None:
+    def __init__(self, pixels: int = 2, mode: Literal["constant", "reflect", "replicate"] = "constant") -> None:
         super().__init__()
         self.pixels, self.mode = pixels, mode
 
@@ -49,18 +51,27 @@ class Shift(nn.Module):
 
 
 class Affine(nn.Module):
-    """Rotates, scales, shears and moves each image about its centre, bilinearly, padding with black.
+    """Rotates, scales, shears and moves each image about its centre, padding with black.
 
     Args:
         degrees: largest rotation each way, in degrees.
         scale: largest relative change of size each way (0.1: from 0.9 to 1.1).
         shear: largest shear each way, in degrees.
         shift: largest move each way, as a fraction of the image.
+        interpolation: "bilinear" is fast, "bicubic" keeps small images sharp.
     """
 
-    def __init__(self, degrees: float = 10, scale: float = 0.1, shear: float = 0, shift: float = 0.05) -> None:
+    def __init__(
+        self,
+        degrees: float = 10,
+        scale: float = 0.1,
+        shear: float = 0,
+        shift: float = 0.05,
+        interpolation: Literal["bilinear", "bicubic"] = "bilinear",
+    ) -> None:
         super().__init__()
         self.degrees, self.scale, self.shear, self.shift = degrees, scale, shear, shift
+        self.interpolation = interpolation
 
     def forward(self, images: Tensor) -> Tensor:
         if not self.training:
@@ -79,7 +90,8 @@ class Affine(nn.Module):
             dim=1,
         )  # [B, 2, 3]
         grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-        return F.grid_sample(images, grid.to(images.dtype), align_corners=False)
+        moved = F.grid_sample(images, grid.to(images.dtype), mode=self.interpolation, align_corners=False)
+        return moved.clamp(0, 1)  # bicubic overshoots at edges
 
 
 class Erase(nn.Module):

@@ -26,7 +26,7 @@ UPRIGHT = dict(
         strict=True,
     )
 )
-LARGEST = 100_000_000  # pixels; what is larger would not fit into memory once decoded
+LARGEST = 89_000_000  # pixels; more would not fit into memory once decoded, and Pillow warns of them
 
 
 def open_image(path: Path) -> Image.Image:
