@@ -20,6 +20,7 @@ OVERRIDES = (
     "trainer.max_epochs=3",
     "baseline=none",
     "callbacks.last.steps=4",
+    "logger=wandb",
     "trust=[killer]",
 )
 
@@ -60,3 +61,8 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     different = [name for name in expected if not torch.equal(expected[name], found[name])]
     assert not different
     assert history(whole) == history(killed)
+    # W&B sees one run, with one id, whenever it was interrupted.
+    (run,) = (killed / "runs" / "digits").iterdir()
+    files = list(run.glob("wandb/offline-run-*/*.wandb"))
+    assert len(files) == 3
+    assert {file.name for file in files} == {f"run-{run.name}.wandb"}

@@ -1,0 +1,33 @@
+"""What is written about results is what the script writes from the runs."""
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+import sightseq
+
+REPOSITORY = Path(__file__).parents[2]
+SCRIPT = runpy.run_path(str(REPOSITORY / "scripts" / "record.py"))
+RECORDS = json.loads((REPOSITORY / "conf" / "results.json").read_text())
+
+
+def test_results_md_and_readme_are_up_to_date() -> None:
+    assert (REPOSITORY / "RESULTS.md").read_text() == SCRIPT["page"](RECORDS)
+    assert SCRIPT["projects"](RECORDS) in (REPOSITORY / "README.md").read_text()
+
+
+def test_runs_of_one_config_are_averaged_and_others_refused(tmp_path: Path) -> None:
+    folders = []
+    for overrides in (["seed=1"], ["seed=2"], ["seed=3", "model.net.channels=[4]"]):
+        config = sightseq.compose(*overrides, "model/net=image/convnet", "trainer.max_epochs=1", "data.synthetic=true")
+        folders.append(Path(sightseq.train(config | {"run_test": True})["folder"]))
+    name, found = SCRIPT["record"](folders[:2], "a note")
+    assert name == "digits"
+    assert found["seeds"] == [1, 2]
+    accuracies = [json.loads((folder / "results.json").read_text())["test"]["accuracy"] for folder in folders[:2]]
+    assert found["scores"]["test/accuracy"][0] == pytest.approx(sum(accuracies) / 2)
+    assert "a note" in SCRIPT["page"]({name: found})
+    with pytest.raises(SystemExit, match="not of one config"):
+        SCRIPT["record"](folders, None)
