@@ -93,8 +93,6 @@ def test_config_is_left_as_it_was() -> None:
         "os.system",
         "subprocess.Popen",
         "builtins.eval",
-        "eval",
-        "",
         ".torch.nn.Linear",
         "torchx.nn.Linear",
         "torch_evil.Linear",
@@ -308,3 +306,8 @@ def test_abstract_classes_are_refused() -> None:
 
 def test_find_class_returns_the_class() -> None:
     assert find_class("sightseq.nets.convnet.ConvNet", nn.Module, "net") is ConvNet
+
+
+@pytest.mark.parametrize("target", ["", "eval", "ConvNet"])
+def test_name_without_a_module_is_refused(target: str) -> None:
+    assert "is no full name" in refusal({"_target_": target}, object)
