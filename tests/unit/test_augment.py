@@ -207,3 +207,13 @@ def test_erase_probability(p: float, share: float) -> None:
     torch.manual_seed(0)
     found = Erase(p)(torch.ones(1000, 1, 16, 16))
     assert (found == 0.5).flatten(1).any(1).float().mean().item() == pytest.approx(share, abs=0.05)
+
+
+def test_elastic_bends_smoothly_and_within_its_range() -> None:
+    ramp = torch.linspace(0, 1, 32).expand(64, 1, 32, 32)  # the value of a pixel is its place
+    torch.manual_seed(0)
+    moved = Affine(0, 0, 0, 0, elastic=0.1)(ramp) - ramp
+    inner = moved[:, :, 8:-8, 8:-8]
+    assert 0.03 < inner.abs().max() <= 0.1 * 1.3  # bicubic interpolation between the points overshoots a little
+    assert (inner.diff(dim=3).abs() < 0.05).all()
+    assert not torch.equal(moved[0], moved[1])

@@ -58,6 +58,8 @@ class Affine(nn.Module):
         scale: largest relative change of size each way (0.1: from 0.9 to 1.1).
         shear: largest shear each way, in degrees.
         shift: largest move each way, as a fraction of the image.
+        elastic: largest move each way of nine points spread over the image, as a fraction of it; what lies between
+            them bends smoothly (after the elastic distortions of Simard et al., 2003).
         interpolation: "bilinear" is fast, "bicubic" keeps small images sharp.
     """
 
@@ -67,11 +69,12 @@ class Affine(nn.Module):
         scale: float = 0.1,
         shear: float = 0,
         shift: float = 0.05,
+        elastic: float = 0,
         interpolation: Literal["bilinear", "bicubic"] = "bilinear",
     ) -> None:
         super().__init__()
         self.degrees, self.scale, self.shear, self.shift = degrees, scale, shear, shift
-        self.interpolation = interpolation
+        self.elastic, self.interpolation = elastic, interpolation
 
     def forward(self, images: Tensor) -> Tensor:
         if not self.training:
@@ -89,7 +92,10 @@ class Affine(nn.Module):
             ],
             dim=1,
         )  # [B, 2, 3]
-        grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+        grid = F.affine_grid(theta, list(images.shape), align_corners=False)  # [B, H, W, 2]
+        if self.elastic:
+            points = 2 * self.elastic * (2 * torch.rand(b, 2, 3, 3, device=images.device) - 1)
+            grid = grid + F.interpolate(points, (h, w), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
         moved = F.grid_sample(images, grid.to(images.dtype), mode=self.interpolation, align_corners=False)
         return moved.clamp(0, 1)  # bicubic overshoots at edges
 
