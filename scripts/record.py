@@ -22,7 +22,7 @@ RECORDS = REPOSITORY / "conf" / "results.json"
 START, END = "<!-- projects -->", "<!-- /projects -->"
 HEAD = """# Results
 
-Written by `scripts/record.py` from the `results.json` of the runs; do not edit. Test splits were read once, after
+Written by `scripts/record.py` from the `results.json` of the runs; do not edit. A run reads its test split once, after
 training; recipes were tuned on validation data. ± is the standard deviation over seeds. Baselines were fitted on the
 training and validation data together. Seconds are those of training alone, and with everything (imports apart).
 """
