@@ -120,15 +120,8 @@ def hand_over(command: str, config: Config, arguments: list[str], typed: str) ->
 def run_folder(config: Config, arguments: list[str], typed: str) -> Path:
     """A new run directory, or the one that is to be gone on with."""
     resume = config.get("resume")
-    if resume is None:
-        return rundir.create(config, typed)
-    if resume == "auto":
-        folder = rundir.find_resumable(config)
-        if folder is None:
-            print("resume=auto: no unfinished run of this config is here, so a new one starts")
-            return rundir.create(config, typed)
-        rundir.prolong(folder, config, rundir.LENGTH)
-        return folder
+    if resume in (None, "auto"):
+        return rundir.begin(config, typed)
     folder = Path(resume).resolve()
     if not rundir.resumable(folder):
         raise ConfigError(

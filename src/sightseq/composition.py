@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -50,11 +50,8 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
             OmegaConf.update(composed, key, str(Path(value).expanduser()))
     for key in ("data", "cache", "runs"):
         composed.paths[key] = str(Path(composed.paths[key]).absolute())
-    config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    assert isinstance(config, dict)
-    if experiment is not None:
-        config = {"experiment": experiment, **config}
-    return config  # type: ignore[return-value]
+    config = cast(Config, OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
+    return config if experiment is None else {"experiment": experiment, **config}
 
 
 def compose(*overrides: str, command: str = "train") -> Config:
@@ -105,7 +102,7 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
         return f"{key}= is needed: sightseq {command} {key}=..."
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
-        options = [option for option in error.options or [] if option != "base"]
+        options = error.options or []
         for argument in arguments:  # an option may itself hold a slash: model/net=image/convnet
             key, _, value = argument.partition("=")
             if f"{key}/{value}" == error.missing_cfg_file:

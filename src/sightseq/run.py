@@ -5,7 +5,6 @@
 A training, a resumed one, a child of a distributed one and a job of a sweep are this same command.
 """
 
-import csv
 import logging
 import math
 import os
@@ -45,7 +44,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print(f"interrupted; to go on: sightseq train resume={console.short(folder)}", file=sys.stderr)
         sys.exit(130)
-    except Exception as error:
+    except Exception as error:  # a bug of ours or of a library: one line here, the traceback in log.txt
         print(f"{type(error).__name__}: {error}\nthe traceback is in {folder / 'log.txt'}", file=sys.stderr)
         sys.exit(1)
 
@@ -53,7 +52,7 @@ def main() -> None:
 @contextmanager
 def logged(folder: Path) -> Iterator[None]:
     """All that is logged goes to log.txt, warnings and tracebacks too, and not to the terminal."""
-    import lightning.pytorch  # noqa: F401
+    import lightning.pytorch  # noqa: F401 (for its handlers, which are taken away here)
 
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):  # they print, from when they are imported
         logging.getLogger(name).handlers.clear()
@@ -66,7 +65,7 @@ def logged(folder: Path) -> Iterator[None]:
     logging.captureWarnings(True)
     try:
         yield
-    except BaseException:
+    except BaseException:  # Ctrl-C and exits too are worth a line in the log
         log.exception("stopped by")
         raise
     finally:
@@ -109,6 +108,7 @@ def train(config: Config, folder: Path) -> Outcome:
     from sightseq.core.build import build, trust
     from sightseq.core.datamodule import DataModule
     from sightseq.core.environment import resolve_precision
+    from sightseq.core.report import read_history
     from sightseq.core.results import about, score_baselines
     from sightseq.core.task import Task
 
@@ -152,14 +152,16 @@ def train(config: Config, folder: Path) -> Outcome:
         task.load_state_dict(content["state_dict"])
         best_epoch = content["epoch"] + 1
     run_test = bool(config["run_test"])
-    results, sections = evaluate(config, task, data, run_test)
+    results, sections = evaluate(make_evaluator(config), task, data, run_test)
     if trainer.is_global_zero:
+        history = read_history(folder / "metrics.csv")
         results |= about(config, task, data, folder) | {
             "precision": precision,
             "epochs": trainer.current_epoch,
             "best_epoch": best_epoch,
             "monitor": next((c.monitor for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None),
-            "seconds": {"fit": round(_trained_before(folder, fit_seconds), 1)},
+            # A resumed run counts the seconds before the interruption too, which are in metrics.csv.
+            "seconds": {"fit": round(max([fit_seconds, *(row["seconds"] for row in history[-1:])]), 1)},
             "baselines": score_baselines(baselines, data, run_test),
         }
     return results, sections, trainer
@@ -173,8 +175,8 @@ def test(config: Config, folder: Path) -> Outcome:
     from sightseq.core.results import about, score_baselines
 
     trust(config["trust"])
-    saved = checkpoint.read_checkpoint(Path(config["ckpt"]))["sightseq"]["config"]
-    task = checkpoint.load_task(Path(config["ckpt"]))
+    content = checkpoint.read_checkpoint(Path(config["ckpt"]))
+    task, saved = checkpoint.rebuild(content, config["ckpt"]), content["sightseq"]["config"]
     here = {"root": config["paths"]["data"], "cache": config["paths"]["cache"]}
     given = config["data"] or {}
     config |= {key: saved[key] for key in ("experiment", "title", "baseline", "seed")}
@@ -185,15 +187,16 @@ def test(config: Config, folder: Path) -> Outcome:
     data.prepare_data()
     console.say("data", console.describe(data))
     trainer = make_evaluator(config)
-    results, sections = evaluate(config, task, data, test=True)
+    results, sections = evaluate(trainer, task, data, test=True)
     results |= about(config, task, data, folder)
     results |= {"checkpoint": config["ckpt"], "baselines": score_baselines(baselines, data, test=True)}
     return results, sections, trainer
 
 
-def evaluate(config: Config, task: "Task", data: "DataModule", test: bool) -> "tuple[dict[str, Any], list[Section]]":
-    """Validation and, if asked for, test scores in 32 bits, with what the report shows of the last of them."""
-    trainer = make_evaluator(config)
+def evaluate(
+    trainer: "Trainer", task: "Task", data: "DataModule", test: bool
+) -> "tuple[dict[str, Any], list[Section]]":
+    """Validation and, if asked for, test scores, with what the report shows of the last of them."""
     results: dict[str, Any] = {"test": None}
     stages = {"val": trainer.validate} | ({"test": trainer.test} if test else {})
     for stage, score in stages.items():
@@ -271,20 +274,13 @@ def count_steps(trainer: "Trainer", data: "DataModule") -> int:
 
     Lightning's own `estimated_stepping_batches` would make the loaders early, and resume would lose their state.
     """
-    batches = math.ceil(len(data.dataset("train")) / (data.batch_size * trainer.world_size))
+    from sightseq.core.order import Order
+
+    batches = len(Order(len(data.dataset("train")), data.batch_size, world=trainer.world_size))
     limit = trainer.limit_train_batches
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
     steps = math.ceil(batches / trainer.accumulate_grad_batches) * (trainer.max_epochs or 1)
     return max(steps if trainer.max_steps < 0 else min(steps, trainer.max_steps), 1)
-
-
-def _trained_before(folder: Path, seconds: float) -> float:
-    """Seconds of training with those before an interruption, from metrics.csv."""
-    if not (folder / "metrics.csv").exists():
-        return seconds
-    with (folder / "metrics.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return max(seconds, float(rows[-1]["seconds"]) if rows else 0.0)
 
 
 if __name__ == "__main__":

@@ -56,8 +56,9 @@ def run_job(command: str, config: Config, swept: set[str], typed: str, sweep: li
     single = shlex.join(["sightseq", "train", *overrides])
     config["sweep"] = typed
     choice = ", ".join(o for o in overrides if o.partition("=")[0].lstrip("+") in swept - REPEATS)
-    folder = rundir.find_resumable(config) if config["resume"] == "auto" else None
-    folder = folder or rundir.create(config, single)
+    if config["resume"] not in (None, "auto"):
+        raise ConfigError(f"resume={config['resume']}: one run cannot go on as several; with -m there is resume=auto")
+    folder = rundir.begin(config, single)
     print(f"\njob {len(sweep) + 1}: {single}", flush=True)
     status = subprocess.run(run_command(folder)).returncode
     sweep.append(Job(folder, choice or config["experiment"], status))

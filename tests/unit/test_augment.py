@@ -97,7 +97,7 @@ def test_shift_moves_by_whole_pixels_within_its_range(mode: str) -> None:
     batch = images(400, 2, h, w)
     torch.manual_seed(0)
     found = Shift(pixels, mode)(batch).numpy()
-    padded = np.pad(batch.numpy(), ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode=mode)  # type: ignore[call-overload]
+    padded = np.pad(batch.numpy(), ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode=mode)
     seen: dict[tuple[int, int], int] = {}
     for image, whole in zip(found, padded, strict=True):
         moves = [

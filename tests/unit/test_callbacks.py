@@ -36,15 +36,15 @@ class Falling(LightningModule):
 
 @pytest.mark.filterwarnings("ignore")
 def test_ema_against_an_average_by_hand() -> None:
-    model, data = Falling(), DataLoader([0.0, 0.0, 0.0])  # type: ignore[arg-type]
+    model, data = Falling(), DataLoader([0.0, 0.0, 0.0])
     quiet = {
         "logger": False,
         "enable_checkpointing": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
-    trainer = Trainer(accelerator="cpu", max_epochs=2, num_sanity_val_steps=0, callbacks=[EMA(0.75)], **quiet)  # type: ignore[arg-type]
-    trainer.fit(model, data, DataLoader([0.0]))  # type: ignore[arg-type]
+    trainer = Trainer(accelerator="cpu", max_epochs=2, num_sanity_val_steps=0, callbacks=[EMA(0.75)], **quiet)
+    trainer.fit(model, data, DataLoader([0.0]))
     average, expected = 7.0, []  # the first step's weight begins the average
     for step, weight in enumerate([6.0, 5.0, 4.0, 3.0, 2.0], start=2):
         average = 0.75 * average + 0.25 * weight
@@ -67,7 +67,7 @@ def drawn(seed: int = 1, epoch: int = 0, batch: int = 0, rank: int = 0) -> list[
     """Random numbers right after the callback."""
     torch.rand(7)  # what was drawn before has no part in it
     trainer: Any = SimpleNamespace(current_epoch=epoch, global_rank=rank)
-    Reseed(seed).on_train_batch_start(trainer, None, {}, batch)  # type: ignore[arg-type]
+    Reseed(seed).on_train_batch_start(trainer, None, {}, batch)
     return torch.rand(4).tolist()
 
 
@@ -128,13 +128,13 @@ def written() -> list[dict[str, str]]:
 
 def begun(step: int = 0) -> History:
     history = History(Path("metrics.csv"))
-    history.on_train_start(trainer_at(0, step), None)  # type: ignore[arg-type]
+    history.on_train_start(trainer_at(0, step), None)
     return history
 
 
 def epochs(history: History, *places: tuple[int, int], **metrics: float) -> None:
     for epoch, step in places:
-        history.on_train_epoch_end(trainer_at(epoch, step, **metrics), None)  # type: ignore[arg-type]
+        history.on_train_epoch_end(trainer_at(epoch, step, **metrics), None)
 
 
 def test_history_has_a_row_for_each_epoch() -> None:
@@ -168,7 +168,7 @@ def test_resumed_history_keeps_what_the_checkpoint_knows_and_no_more() -> None:
 
 def test_only_the_first_process_writes_history() -> None:
     history = begun()
-    history.on_train_epoch_end(trainer_at(0, 10, zero=False, val_loss=1.0), None)  # type: ignore[arg-type]
+    history.on_train_epoch_end(trainer_at(0, 10, zero=False, val_loss=1.0), None)
     assert not Path("metrics.csv").exists()
 
 
@@ -185,7 +185,7 @@ def steps(last: Last, *batches: int, final: int | None = None) -> list[int]:
             strategy=SimpleNamespace(broadcast=lambda value: value),
             save_checkpoint=lambda path, batch=batch: saved.append(batch),
         )
-        last.on_train_batch_end(trainer, None, None, {}, batch)  # type: ignore[arg-type]
+        last.on_train_batch_end(trainer, None, None, {}, batch)
     return saved
 
 
@@ -204,13 +204,13 @@ def test_last_saves_when_the_last_checkpoint_is_old() -> None:
 def test_last_saves_at_the_end_of_every_epoch() -> None:
     saved: list[Path] = []
     trainer: Any = SimpleNamespace(save_checkpoint=saved.append)
-    Last("folder").on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
+    Last("folder").on_train_epoch_end(trainer, None)
     assert saved == [Path("folder/last.ckpt")]
 
 
 def test_checkpoints_are_signed_with_the_class_and_the_config() -> None:
     checkpoint: dict[str, Any] = {"state_dict": {}}
-    Sign({"config": {"seed": 1}, "versions": {"torch": "2"}}).on_save_checkpoint(None, Falling(), checkpoint)  # type: ignore[arg-type]
+    Sign({"config": {"seed": 1}, "versions": {"torch": "2"}}).on_save_checkpoint(None, Falling(), checkpoint)
     assert checkpoint == {
         "state_dict": {},
         "sightseq": {"task": f"{__name__}.Falling", "config": {"seed": 1}, "versions": {"torch": "2"}},

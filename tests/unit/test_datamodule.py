@@ -175,7 +175,7 @@ def test_synthetic_data_of_every_module(cls: type[ImageData]) -> None:
     for loader, size in ((data.train_dataloader(), 16), (data.val_dataloader(), 32), (data.test_dataloader(), 32)):
         batch = next(iter(loader))
         assert set(batch) == {"input", "target", "index"}
-        count = min(size, len(loader.dataset))  # type: ignore[arg-type]
+        count = min(size, len(loader.dataset))
         assert batch["input"].shape == (count, *shape)
         assert (batch["input"].dtype, batch["target"].dtype, batch["index"].dtype) == (
             torch.uint8,

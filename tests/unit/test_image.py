@@ -58,7 +58,7 @@ def test_orientation_of_the_camera_is_followed(orientation: int, upright: object
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     Image.fromarray(gradient()).save(FILE, exif=exif)
-    assert np.array_equal(np.asarray(open_image(FILE)), upright(gradient()))  # type: ignore[operator]
+    assert np.array_equal(np.asarray(open_image(FILE)), upright(gradient()))
 
 
 def test_colour_and_grey_stay_as_they_are() -> None:

@@ -19,7 +19,7 @@ def size(net: nn.Module) -> int:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("pool", ["flatten", "average", "max"])
 def test_convnet_shapes(image_size: tuple[int, int], channels: int, pool: str) -> None:
-    net = ConvNet(channels, 7, image_size, channels=(4, 6), pool=pool)  # type: ignore[arg-type]
+    net = ConvNet(channels, 7, image_size, channels=(4, 6), pool=pool)
     assert net(torch.zeros(2, channels, *image_size)).shape == (2, 7)
 
 
@@ -94,7 +94,7 @@ def test_residual_block_begins_as_its_shortcut() -> None:
     assert torch.equal(ResidualBlock(4, 4, 1).eval()(images), images)
     halved = ResidualBlock(4, 4, 2).eval()
     pooled = nn.functional.avg_pool2d(images, 2)
-    expected = nn.functional.relu(halved.shortcut[2](halved.shortcut[1](pooled)))  # type: ignore[index]
+    expected = nn.functional.relu(halved.shortcut[2](halved.shortcut[1](pooled)))
     assert torch.allclose(halved(images), expected, atol=1e-6)
 
 

@@ -12,7 +12,7 @@ from sightseq.core.schedule import WarmupCosine
 def rates(steps: int, **arguments: float) -> list[float]:
     """The learning rate of each step, for a highest rate of 2."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=2.0)
-    schedule = WarmupCosine(optimizer, **arguments)  # type: ignore[arg-type]
+    schedule = WarmupCosine(optimizer, **arguments)
     found = []
     for _ in range(steps):
         found.append(optimizer.param_groups[0]["lr"])

@@ -46,7 +46,7 @@ class SVM(Classifier):
         largest: it learns from a random choice of so many images, since its time grows with their square.
     """
 
-    def __init__(self, C: float = 10.0, components: int | None = 50, largest: int = 60_000) -> None:  # noqa: N803
+    def __init__(self, C: float = 10.0, components: int | None = 50, largest: int = 60_000) -> None:  # noqa: N803 (scikit-learn's name)
         self.C, self.components, self.largest = C, components, largest
 
     def fit(self, train: Arrays) -> None:

@@ -85,7 +85,7 @@ def build(config: Mapping[str, Any], kind: type[T], key: str, **extra: Any) -> T
         return cls(**arguments)
     except SightseqError:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever a constructor raises, it raises for its arguments
         raise ConfigError(f"{key}: {cls.__name__} refuses its arguments: {error}") from error
 
 

@@ -43,7 +43,11 @@ def load_task(path: Path) -> Task:
     Raises:
         CheckpointError: see `read_checkpoint`; or it asks for a class that is not trusted, or its weights do not fit.
     """
-    content = read_checkpoint(path)
+    return rebuild(read_checkpoint(path), str(path))
+
+
+def rebuild(content: dict[str, Any], path: str) -> Task:
+    """As `load_task`, from the content of the file at `path`."""
     try:
         config = {"_target_": content["sightseq"]["task"], **content["hyper_parameters"]}
         task = build(config, Task, "checkpoint")

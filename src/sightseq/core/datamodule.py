@@ -67,9 +67,9 @@ class DataModule(LightningDataModule, ABC):
 
     A subclass says what is its own:
         `locate()`: the publisher's files, or `DataError`.
-        `process(folder)`: reads them and saves each of the publisher's splits with `save_split`.
+        `process(sources, folder)`: reads them and saves each of the publisher's splits with `save_split`.
         `split_rows(targets)`: which rows of those are "train", "val" and "test".
-        `make_spec(train)`: the spec, from the training rows alone.
+        `make_spec(train, about)`: the spec, from the training rows alone.
         `write_synthetic(folder)`: a tiny generated dataset in the publisher's format.
 
     Args:
@@ -83,7 +83,7 @@ class DataModule(LightningDataModule, ABC):
         shuffle: the order of training samples changes with each epoch.
         seed: of that order.
         synthetic: use the generated dataset instead of the real one.
-        url, files, licence: where it can be had; `files` maps file names to {sha256}. See `core.download`.
+        url, files, licence: where it can be had; `files` maps file names to their SHA-256. See `core.download`.
     """
 
     name: str

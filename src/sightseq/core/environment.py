@@ -51,6 +51,7 @@ def resolve_precision(precision: str | int) -> str:
         return {"32": "32-true", "16": "16-mixed"}.get(str(precision), str(precision))
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    # Not every torch that we allow can say what the CPU can do; then 32 bits are safe.
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
     return "bf16-mixed" if fast else "32-true"

@@ -70,7 +70,7 @@ class Loader(DataLoader[Batch]):
         self._read = 0
         self._resume = {"epoch": -1, "read": 0}
 
-    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # not the class that torch returns
         # A generator, so that the workers start with the first batch: only then is the epoch known.
         self._read = self._resume["read"] if self._resume["epoch"] == self.order.epoch else 0
         self._resume = {"epoch": -1, "read": 0}

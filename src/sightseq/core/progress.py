@@ -21,6 +21,7 @@ class Bar(ProgressBar):
         self._bar: Progress | None = None
         self._shown = time.monotonic()
         self._scores = ""
+        self._quiet = False
 
     def disable(self) -> None:
         """Lightning calls this in all processes but the first."""
@@ -30,29 +31,27 @@ class Bar(ProgressBar):
         """The inverse of `disable`."""
         self._quiet = False
 
-    _quiet = False
-
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        epochs = trainer.max_epochs or 1
-        self._total = int(trainer.num_training_batches) * epochs
         if not self._quiet and sys.stdout.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, TextColumn("{task.fields[scores]}"), console=Console(highlight=False))
-            self._job = self._bar.add_task("", total=self._total, scores="")
+            total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
+            self._job = self._bar.add_task("", total=total, scores="")
             self._bar.start()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._bar and time.monotonic() - self._shown > OFTEN:
-            self._show(trainer, batch_idx + 1)
+            self._show(self._bar, trainer, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         done = trainer.current_epoch + 1 == trainer.max_epochs
-        scores = {name: float(trainer.callback_metrics.get(f"val/{name}", "nan")) for name in self._wanted(pl_module)}
-        self._scores = "  ".join(f"validation {name} {value:.4f}" for name, value in scores.items() if value == value)
+        found = trainer.callback_metrics
+        wanted = dict.fromkeys((getattr(pl_module, "headline", "loss"), "loss"))
+        self._scores = "  ".join(f"validation {n} {found[f'val/{n}']:.4f}" for n in wanted if f"val/{n}" in found)
         if self._bar:
-            self._show(trainer, int(trainer.num_training_batches))
+            self._show(self._bar, trainer, int(trainer.num_training_batches))
         elif not self._quiet and (done or time.monotonic() - self._shown > SELDOM):
             self._shown = time.monotonic()
             print(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}  {self._scores}", flush=True)
@@ -63,18 +62,13 @@ class Bar(ProgressBar):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._stop()
 
-    def _show(self, trainer: Trainer, batches: int) -> None:
-        assert self._bar is not None
+    def _show(self, bar: Progress, trainer: Trainer, batches: int) -> None:
         self._shown = time.monotonic()
         completed = trainer.current_epoch * int(trainer.num_training_batches) + batches
         epoch = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
-        self._bar.update(self._job, completed=completed, description=epoch, scores=self._scores)
+        bar.update(self._job, completed=completed, description=epoch, scores=self._scores)
 
     def _stop(self) -> None:
         if self._bar:
             self._bar.stop()
             self._bar = None
-
-    @staticmethod
-    def _wanted(task: LightningModule) -> list[str]:
-        return list(dict.fromkeys([getattr(task, "headline", "loss"), "loss"]))

@@ -23,17 +23,32 @@ LENGTH = frozenset({"trainer.max_epochs", "trainer.max_time"})
 NOT_COMPARED = ("run", "resume", "name", "run_test", "sweep")
 
 
+def begin(config: Config, command: str) -> Path:
+    """A new run directory or, where resume=auto asks for it and there is one, an unfinished one of the same config."""
+    if config.get("resume") == "auto":
+        if folder := find_resumable(config):
+            prolong(folder, config, LENGTH)
+            return folder
+        print("resume=auto: no unfinished run of this config is here, so a new one starts")
+    return create(config, command)
+
+
 def create(config: Config, command: str) -> Path:
-    """A new run directory with the config written down; `config["run"]` says where it is and what was typed."""
+    """A new run directory with the config written down, in which `run.command` says what was typed.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
     now = datetime.now()
     suffix = config.get("name") or secrets.token_hex(2)
     folder = Path(config["paths"]["runs"], config["experiment"]) / f"{now:%Y-%m-%d_%H-%M-%S}-{suffix}"
-    folder.mkdir(parents=True, exist_ok=False)
-    config["run"] = {
-        "dir": str(folder.resolve()),
-        "command": command,
-        "started": f"{now.astimezone():%Y-%m-%dT%H:%M:%S%z}",
-    }
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be made ({error.strerror}); name another place with paths.runs=FOLDER"
+        ) from error
+    config["run"] = {"command": command}
     write_config(folder, config)
     return folder
 

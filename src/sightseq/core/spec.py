@@ -4,6 +4,7 @@ A spec is computed from the training split when data is prepared, travels into t
 dictionary, and is stored in every checkpoint. It knows no config, no file and no network.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from sightseq.core.errors import CheckpointError
 
 
 @dataclass(frozen=True)
-class Spec:
+class Spec(ABC):
     """The base of all specs: frozen plain values, with a `kind` that names the class in a dictionary."""
 
     kind: ClassVar[str] = ""
@@ -45,9 +46,9 @@ class Spec:
         """Why a model of this spec cannot read data of the other; empty if it can."""
         return "" if self == other else f"it was trained on {self}, and the data is {other}"
 
+    @abstractmethod
     def net_arguments(self) -> dict[str, Any]:
         """What a network that fits this data may ask for by name in its `__init__`."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

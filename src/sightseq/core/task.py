@@ -7,7 +7,7 @@ takes dictionaries, not objects, and reads neither the config as a whole nor the
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -145,9 +145,7 @@ class Task(LightningModule, ABC):
 
     def stage_metrics(self, stage: str) -> MetricCollection:
         """The metrics of "train", "val" or "test"."""
-        found = self.metrics[f"{stage}_metrics"]
-        assert isinstance(found, MetricCollection)
-        return found
+        return cast(MetricCollection, self.metrics[f"{stage}_metrics"])
 
     def _each(self, stage: str) -> Iterable[tuple[str, Any]]:
         return self.stage_metrics(stage).items(keep_base=True, copy_state=False)

@@ -45,13 +45,14 @@ def _has_wandb_account() -> bool:
 def log_results(trainer: Trainer, results: Mapping[str, Any], sections: Iterable[Section]) -> None:
     """Sends the final numbers and the figures of the report to every tracker, and closes it."""
     scores = {f"best/{stage}/{n}": v for stage in ("val", "test") for n, v in (results[stage] or {}).items()}
+    figures = {section.title: section.figure for section in sections if section.figure is not None}
     for logger in trainer.loggers:
         logger.log_metrics(scores, trainer.global_step)
-        for section in sections:
+        for title, figure in figures.items():
             if isinstance(logger, WandbLogger):
-                logger.log_image(section.title, [section.figure])
+                logger.log_image(title, [figure])
             elif isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_figure(section.title, section.figure, trainer.global_step)
+                logger.experiment.add_figure(title, figure, trainer.global_step)
         logger.finalize("success")
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()

@@ -9,15 +9,12 @@ from sightseq.core.datamodule import save_about, save_split
 from sightseq.core.spec import ImageSpec
 from sightseq.data.images import ImageData, synthetic_images
 
-HALF = 898
-
 
 class Digits(ImageData):
-    """1,797 real digits of 8x8 pixels by 43 writers: the first 898 train and validate, the last 899 test.
+    """1,797 real digits of 8x8 pixels by 13 writers: the first 898 train and validate, the last 899 test.
 
-    These are the halves of scikit-learn's own example (auto_examples/classification/plot_digits_classification),
-    whose support-vector machine reaches 96.9 %. Alpaydin and Kaynak, 1998, UCI Optical Recognition of
-    Handwritten Digits, test part.
+    These are the halves of scikit-learn's own example (auto_examples/classification/plot_digits_classification).
+    Alpaydin and Kaynak, 1998, UCI Optical Recognition of Handwritten Digits, test part.
     """
 
     example_spec: ClassVar[ImageSpec] = ImageSpec(1, 8, 8, ("a", "b"), (0.5,), (0.25,))
@@ -41,7 +38,7 @@ class Digits(ImageData):
             images, labels = load_digits(return_X_y=True)
         pixels = (np.asarray(images).reshape(-1, 1, 8, 8) * (255 / 16)).round().astype(np.uint8)
         labels = np.asarray(labels, np.int64)
-        half = min(HALF, len(pixels) // 2)
+        half = len(pixels) // 2
         save_split(folder, "train", input=pixels[:half], target=labels[:half])
         save_split(folder, "test", input=pixels[half:], target=labels[half:])
         save_about(folder, {"classes": [str(label) for label in np.unique(labels)]})

@@ -28,7 +28,7 @@ class MNIST(ImageData):
     """60,000 training and 10,000 test digits of 28x28 pixels (LeCun et al., 1998).
 
     The files may be plain or end in .gz, and be named with a hyphen or, as some copies are, with a dot
-    (`train-images.idx3-ubyte`). The last sixth or so of "train" validates: a stratified `val_fraction`.
+    (`train-images.idx3-ubyte`). A stratified `val_fraction` of "train" validates.
     """
 
     example_spec: ClassVar[ImageSpec] = ImageSpec(1, 28, 28, ("a", "b"), (0.5,), (0.25,))
@@ -40,13 +40,12 @@ class MNIST(ImageData):
         Raises:
             DataError: they are not there and cannot be downloaded.
         """
-        if found := self._find():
-            return found
-        if self.synthetic or not self.url:
-            raise missing(self.name, self.root, self.folders, f"idx files ({', '.join(FILES.values())})")
-        download(self.name, self.url, self.files, self.root / self.folders[0])
         found = self._find()
-        assert found is not None, "the verified download holds the four files"
+        if found is None and self.url and not self.synthetic:
+            download(self.name, self.url, self.files, self.root / self.folders[0])
+            found = self._find()
+        if found is None:
+            raise missing(self.name, self.root, self.folders, f"idx files ({', '.join(FILES.values())})")
         return found
 
     def _find(self) -> list[Path] | None:

@@ -45,7 +45,6 @@ class ClassificationTask(Task):
         label_smoothing: share of the target that is spread evenly over all classes, in training alone
             (Szegedy et al., 2016, arXiv 1512.00567).
         test_time_flips: predict with the mean probabilities of each image and its mirror image.
-        test_time_shifts: predict with the mean of each image and its four neighbours, moved by so many pixels.
     """
 
     monitor: ClassVar[str] = "val/accuracy"
@@ -62,18 +61,17 @@ class ClassificationTask(Task):
         augment: dict[str, Any] | None = None,
         label_smoothing: float = 0.0,
         test_time_flips: bool = False,
-        test_time_shifts: int = 0,
     ) -> None:
         super().__init__(spec, net, optimizer, scheduler)
         if not 0 <= label_smoothing < 1:
             raise ConfigError(f"model.label_smoothing={label_smoothing}: a share lies in [0, 1)")
         self.label_smoothing = label_smoothing
-        self.test_time_flips, self.test_time_shifts = test_time_flips, test_time_shifts
+        self.test_time_flips = test_time_flips
         self.pixels = Pixels(self.spec.mean, self.spec.std)
         self.augmentations = nn.Sequential(
             *(build(brick, nn.Module, f"model.augment.{name}") for name, brick in (augment or {}).items() if brick)
         )
-        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's overloads
         self._worst, self._random = Reservoir(SHOWN), Reservoir(SHOWN)
 
     def make_metrics(self, stage: str) -> Mapping[str, Metric]:
@@ -108,16 +106,7 @@ class ClassificationTask(Task):
 
     def log_probabilities(self, images: Tensor) -> Tensor:
         """[B, C, H, W] to [B, num_classes], averaged over the views of each image that the test uses."""
-        views = [images]
-        if shift := self.test_time_shifts:
-            padded = F.pad(images, (shift,) * 4)
-            h, w = images.shape[2:]
-            views += [
-                padded[:, :, y : y + h, x : x + w]
-                for y, x in ((0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift))
-            ]
-        if self.test_time_flips:
-            views += [view.flip(-1) for view in views]
+        views = [images, images.flip(-1)] if self.test_time_flips else [images]
         found = torch.stack([self(view).log_softmax(dim=1) for view in views])
         return found.logsumexp(dim=0) - math.log(len(views))
 
