@@ -88,8 +88,9 @@ def test_a_truncated_checkpoint_is_refused(trained: Path, tmp_path: Path) -> Non
         load_task(tmp_path / "x.ckpt")
 
 
-def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
-    torch.save({"state_dict": {}}, tmp_path / "x.ckpt")
+@pytest.mark.parametrize("signature", [{}, {"sightseq": {"task": "a.B"}, "hyper_parameters": {}}])
+def test_a_foreign_checkpoint_is_refused(signature: dict[str, Any], tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, **signature}, tmp_path / "x.ckpt")
     with pytest.raises(CheckpointError, match="was not written by sightseq"):
         load_task(tmp_path / "x.ckpt")
 

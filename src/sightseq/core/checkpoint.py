@@ -32,9 +32,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: is damaged, or no checkpoint at all ({' '.join(str(error).split())[:100]})"
         ) from error
-    if not isinstance(content, dict) or not {"sightseq", "state_dict", "hyper_parameters"} <= set(content):
+    own = isinstance(content, dict) and {"sightseq", "state_dict", "hyper_parameters"} <= set(content)
+    if not own or not {"task", "config"} <= set(content["sightseq"]):
         raise CheckpointError(f"{path}: was not written by sightseq train")
-    return content
+    return dict(content)
 
 
 def load_task(path: Path) -> Task:
