@@ -12,7 +12,7 @@ from sightseq.core import rundir
 from sightseq.core.errors import ConfigError, SightseqError, nearest
 from sightseq.core.places import conf_folder
 from sightseq.core.rundir import Config
-from sightseq.sweep import Job, run_command, run_job, summarise
+from sightseq.sweep import Job, check, run_command, run_job, summarise
 
 COMMANDS = {
     "train": "trains an experiment, or goes on with one",
@@ -76,6 +76,7 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     from sightseq.composition import explain, plain, quote_path, register_extensions, swept_keys
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors and leave
+    check(command, arguments)
     register_extensions()
     typed = shlex.join(["sightseq", command, *arguments])
     arguments = [quote_path(argument) for argument in arguments]
@@ -86,7 +87,7 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     def job(composed: DictConfig) -> float | None:
         experiment = HydraConfig.get().runtime.choices.get("experiment")
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            return run_job(command, plain(composed, experiment), swept_keys(arguments), typed, sweep)
+            return run_job(plain(composed, experiment), swept_keys(arguments), typed, sweep)
         single.append((composed, experiment))
         return None
 

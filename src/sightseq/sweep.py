@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,25 +40,35 @@ def run_command(folder: Path) -> list[str]:
     return [sys.executable, "-m", "sightseq.run", str(folder)]
 
 
-def run_job(command: str, config: Config, swept: set[str], typed: str, sweep: list[Job]) -> float | None:
+def check(command: str, arguments: Collection[str]) -> None:
+    """Refuses a sweep of what can be done once only, before it begins.
+
+    Raises:
+        ConfigError: the command is not train, or one run is to go on as several.
+    """
+    if not {"-m", "--multirun"} & set(arguments):
+        return
+    if command != "train":
+        raise ConfigError(f"sightseq {command} runs once; -m is for sightseq train")
+    for argument in arguments:
+        if argument.startswith("resume=") and argument not in ("resume=auto", "resume=null"):
+            raise ConfigError(f"{argument}: one run cannot go on as several; with -m there is resume=auto")
+
+
+def run_job(config: Config, swept: set[str], typed: str, sweep: list[Job]) -> float | None:
     """Runs one job in a process of its own and adds it to `sweep`; returns the score, for sweepers that search.
 
     Raises:
-        ConfigError: the command cannot be swept.
         KeyboardInterrupt: the job was interrupted, and so is the sweep.
     """
     from hydra.core.hydra_config import HydraConfig
 
-    if command != "train":
-        raise ConfigError(f"sightseq {command} runs once; -m is for sightseq train")
     if config["run_test"] == "auto":
         config["run_test"] = swept <= REPEATS  # a sweep that chooses must not see the test split
     overrides = list(HydraConfig.get().overrides.task)
     single = shlex.join(["sightseq", "train", *overrides])
     config["sweep"] = typed
     choice = ", ".join(o for o in overrides if o.partition("=")[0].lstrip("+") in swept - REPEATS)
-    if config["resume"] not in (None, "auto"):
-        raise ConfigError(f"resume={config['resume']}: one run cannot go on as several; with -m there is resume=auto")
     folder = rundir.begin(config, single)
     print(f"\njob {len(sweep) + 1}: {single}", flush=True)
     status = subprocess.run(run_command(folder)).returncode

@@ -207,7 +207,7 @@ def test_readme_command(line: str, sightseq, monkeypatch: pytest.MonkeyPatch) ->
     assert words[:3] == ["uv", "run", "sightseq"]
     handed: list[dict] = []
     monkeypatch.setattr("sightseq.cli.hand_over", lambda command, config, *_: handed.append(config))
-    monkeypatch.setattr("sightseq.cli.run_job", lambda command, config, *_: handed.append(config))
+    monkeypatch.setattr("sightseq.cli.run_job", lambda config, *_: handed.append(config))
     status, _, errors = sightseq(*words[3:])
     assert status == 0, errors
     assert handed or words[3] in ("list", "--help") or "--help" in words

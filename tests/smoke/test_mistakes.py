@@ -29,6 +29,7 @@ from sightseq.data.mnist import FILES, write_idx
         ("predict ckpt=x.ckpt", "input= is needed"),
         ("train -m seed=1,2 optimizer=adamw,sdg", "did you mean sgd"),
         ("list please", "takes no please"),
+        ("train -m seed=1,2 resume=runs/digits/RUN", "one run cannot go on as several"),
     ],
 )
 def test_a_mistyped_name_is_answered_with_the_nearest(typed: str, words: str, sightseq) -> None:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from sightseq.core.errors import ConfigError
 from sightseq.core.naming import mean_std_text
 from sightseq.core.places import conf_folder
-from sightseq.sweep import Job, mean_std, run_command, run_job, summarise
+from sightseq.sweep import Job, check, mean_std, run_command, run_job, summarise
 
 TYPED = "sightseq train -m seed=1,2"
 
@@ -142,22 +142,22 @@ def overrides(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 )
 def test_only_repetitions_see_the_test_split(overrides: list[str], swept: set[str], sees_test: bool) -> None:
     sweep: list[Job] = []
-    assert run_job("train", job_config := config(), swept, TYPED, sweep) == 0.75
+    assert run_job(job_config := config(), swept, TYPED, sweep) == 0.75
     assert job_config["run_test"] is sees_test
     assert f"run_test: {str(sees_test).lower()}" in (sweep[0].folder / "config.yaml").read_text()
 
 
 def test_run_test_that_was_typed_stays(overrides: list[str]) -> None:
-    run_job("train", job_config := config(run_test=True), {"optimizer"}, TYPED, [])
+    run_job(job_config := config(run_test=True), {"optimizer"}, TYPED, [])
     assert job_config["run_test"] is True
 
 
 def test_choice_is_what_was_swept_besides_seeds(overrides: list[str]) -> None:
     overrides += ["optimizer=sgd", "seed=3", "trainer.max_epochs=2", "model.optimizer.lr=0.1"]
     sweep: list[Job] = []
-    run_job("train", config(), {"optimizer", "seed", "model.optimizer.lr"}, TYPED, sweep)
+    run_job(config(), {"optimizer", "seed", "model.optimizer.lr"}, TYPED, sweep)
     assert sweep[0].choice == "optimizer=sgd, model.optimizer.lr=0.1"
-    run_job("train", config(), {"seed"}, TYPED, sweep)
+    run_job(config(), {"seed"}, TYPED, sweep)
     assert sweep[1].choice == "digits"
     assert "command: sightseq train optimizer=sgd seed=3" in (sweep[1].folder / "config.yaml").read_text()
 
@@ -165,14 +165,14 @@ def test_choice_is_what_was_swept_besides_seeds(overrides: list[str]) -> None:
 def test_choice_of_a_key_that_was_added(overrides: list[str]) -> None:
     overrides += ["+trainer.val_check_interval=0.5"]
     sweep: list[Job] = []
-    run_job("train", config(), {"trainer.val_check_interval"}, TYPED, sweep)
+    run_job(config(), {"trainer.val_check_interval"}, TYPED, sweep)
     assert "val_check_interval=0.5" in sweep[0].choice
 
 
 def test_failed_job_scores_nan_and_the_sweep_goes_on(overrides: list[str]) -> None:
     overrides.append("fails=1")
     sweep: list[Job] = []
-    score = run_job("train", config(), {"seed"}, TYPED, sweep)
+    score = run_job(config(), {"seed"}, TYPED, sweep)
     assert score is not None
     assert math.isnan(score)
     assert sweep[0].status == 2
@@ -182,12 +182,14 @@ def test_failed_job_scores_nan_and_the_sweep_goes_on(overrides: list[str]) -> No
 def test_interrupted_job_ends_the_sweep(overrides: list[str]) -> None:
     overrides.append("stops=1")
     with pytest.raises(KeyboardInterrupt):
-        run_job("train", config(), {"seed"}, TYPED, [])
+        run_job(config(), {"seed"}, TYPED, [])
 
 
 def test_only_training_is_swept() -> None:
     with pytest.raises(ConfigError, match="sightseq test runs once"):
-        run_job("test", config(), {"seed"}, TYPED, [])
+        check("test", ["-m", "seed=1,2"])
+    check("test", ["seed=1"])
+    check("train", ["-m", "seed=1,2", "resume=auto"])
 
 
 def test_command_of_a_run() -> None:
