@@ -2,12 +2,13 @@
 
 Then RESULTS.md and README's table of projects are written anew from that file.
 
-The runs of one call are one measurement: the same experiment, other seeds. Nothing is typed by hand; a
+The runs of one call are one measurement: the same experiment, other seeds or folds. Nothing is typed by hand; a
 `--note TEXT` is added to what the runs say of themselves.
 """
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ START, END = "<!-- projects -->", "<!-- /projects -->"
 HEAD = """# Results
 
 Written by `scripts/record.py` from the `results.json` of the runs; do not edit. A run reads its test split once, after
-training; recipes were tuned on validation data. ± is the standard deviation over seeds. Baselines were fitted on the
-training and validation data together. Seconds are those of training alone, and with everything (imports apart).
+training; recipes were tuned on validation data. ± is the standard deviation over seeds, or folds. Baselines were fitted
+on the training and validation data together. Seconds are those of training alone, and with everything (imports apart).
 """
 
 
@@ -36,6 +37,7 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
     """
     runs = [json.loads((folder / "results.json").read_text()) for folder in folders]
     configs = [comparable(read_config(folder)) for folder in folders]
+    folds = [config["data"].pop("fold", None) for config in configs]
     for config in configs:
         config.pop("seed")
         config["data"].pop("seed")
@@ -49,9 +51,13 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
         **{key: first[key] for key in ("title", "task", "network", "parameters", "precision", "epochs", "data")},
         "headline": first["headline"],
         "summary": f"test {metric_title(first['headline'])} {mean_std_text(first['headline'], *scores[head])}",
-        "seeds": sorted(run["seed"] for run in runs),
+        "seeds": sorted({run["seed"] for run in runs}),
+        "folds": sorted(fold for fold in folds if fold is not None),
         "scores": scores,
-        "baselines": {name: scores["test"] for name, scores in first["baselines"].items()},
+        "baselines": {
+            name: {m: mean_std([run["baselines"][name]["test"][m] for run in runs]) for m in found["test"]}
+            for name, found in first["baselines"].items()
+        },
         "seconds": {key: mean_std([run["seconds"][key] for run in runs]) for key in ("fit", "total")},
         "hardware": first["hardware"],
         "versions": first["versions"],
@@ -62,23 +68,33 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
     }
 
 
+def repeated(found: dict[str, Any]) -> tuple[str, list[int]]:
+    """What the runs of a measurement differ in, and its values: folds, or else seeds."""
+    word = "fold" if found["folds"] else "seed"
+    values: list[int] = found[f"{word}s"]
+    return word + "s" * (len(values) > 1), values
+
+
 def page(records: dict[str, dict[str, Any]]) -> str:
     """RESULTS.md."""
     lines = [
         HEAD,
-        "| experiment | data | network | test | seeds | baselines | seconds |",
+        "| experiment | data | network | test | runs | baselines | seconds |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, found in records.items():
         metric = found["headline"]
+        # Most baselines know no seed, and so no deviation.
+        scores = {name: scores[metric] for name, scores in found["baselines"].items()}
         baselines = ", ".join(
-            f"{n} {mean_std_text(metric, s[metric], float('nan'))}" for n, s in found["baselines"].items()
+            f"{n} {mean_std_text(metric, mean, std or math.nan)}" for n, (mean, std) in scores.items()
         )
         seconds = " / ".join(mean_std_text("seconds", *found["seconds"][key]) for key in ("fit", "total"))
         score = mean_std_text(metric, *found["scores"][f"test/{metric}"])
+        word, values = repeated(found)
         lines.append(
             f"| [{name}](#{name}) | {found['data']['name']} | {found['network']}, {found['parameters']:,} parameters "
-            f"| {metric_title(metric)} **{score}** | {len(found['seeds'])} | {baselines} | {seconds} |"
+            f"| {metric_title(metric)} **{score}** | {len(values)} {word} | {baselines} | {seconds} |"
         )
     for name, found in records.items():
         lines += ["", f"## {name}", "", found["title"] + (f". {found['note']}" if found["note"] else "."), ""]
@@ -88,10 +104,11 @@ def page(records: dict[str, dict[str, Any]]) -> str:
             row = [mean_std_text(metric, *found["scores"][f"{split}/{metric}"]) for split in ("val", "test")]
             lines.append(f"| {metric_title(metric)} | {row[0]} | {row[1]} |")
         data, hardware = found["data"], found["hardware"]
+        word, values = repeated(found)
         lines += [
             "",
             f"{data['train']:,} samples to train, {data['val']:,} to validate, {data['test']:,} to test; "
-            f"{found['epochs']} epochs in {found['precision']}; seeds {', '.join(map(str, found['seeds']))}.",
+            f"{found['epochs']} epochs in {found['precision']}; {word} {', '.join(map(str, values))}.",
             f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB, accelerator: "
             f"{hardware['accelerator']}; " + ", ".join(f"{n} {v}" for n, v in found["versions"].items()) + "; "
             f"commit {', '.join(found['commits'])}; finished {found['finished'][:10]}.",
@@ -106,8 +123,9 @@ def projects(records: dict[str, dict[str, Any]]) -> str:
     for name in group_options("experiment"):
         config = compose(f"experiment={name}")
         classes = [config[part]["_target_"].rpartition(".")[2] for part in ("model", "data")]
-        network = config["model"]["net"]["_target_"].rpartition(".")[2]
-        found = records.get(name, {}).get("summary", "yours")
+        network = config["model"]["net"]
+        network = network.get("name") or network["_target_"].rpartition(".")[2]
+        found = records.get(name, {}).get("summary", "not recorded")
         lines.append(f"| {config['title']} | `{name}` | `{classes[0]}` | `{classes[1]}` | `{network}` | {found} |")
     return "\n".join(lines)
 

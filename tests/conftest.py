@@ -1,6 +1,7 @@
 """Every test runs in an empty folder of its own, and sees no data but what it makes there."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,3 +14,12 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("data", "cache", "runs"):
         monkeypatch.setenv(f"SIGHTSEQ_{name.upper()}", str(tmp_path / name))
     monkeypatch.chdir(tmp_path)
+
+
+def small(config: dict[str, Any]) -> dict[str, Any]:
+    """A composed config whose photographs and own networks are so small that a test takes seconds."""
+    if "image_size" in config["data"]:
+        config["data"] |= {"image_size": 40, "margin": min(config["data"]["margin"], 8)}
+    if "channels" in (net := config["model"]["net"]):
+        net["channels"] = [min(width, 16) for width in net["channels"]]
+    return config

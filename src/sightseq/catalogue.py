@@ -54,9 +54,12 @@ def describe(name: str, file: Path) -> dict[str, Any]:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The content of a YAML file, without following its defaults."""
-    content = yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return content if isinstance(content, dict) else {}
+    """The content of a YAML file, on top of those beside it that it inherits from."""
+    content = yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+    for base in content.get("defaults", []):
+        if isinstance(base, str) and (beside := file.with_name(f"{base}.yaml")).exists():
+            content = read(beside) | content
+    return dict(content)
 
 
 def recorded(experiment: str) -> str | None:

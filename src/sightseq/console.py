@@ -54,7 +54,8 @@ def describe(data: "DataModule") -> str:
     sizes = ", ".join(f"{len(data.dataset(split)):,} {word}" for split, word in words.items())
     classes = getattr(data.spec, "classes", None)
     kind = f"; {len(classes)} classes" if classes else ""
-    return f"{data.name}{' (synthetic)' if data.synthetic else ''}: {sizes}{kind}"
+    skipped = f"; skipped {len(data.skipped):,} that cannot be read, such as {data.skipped[0]}" if data.skipped else ""
+    return f"{data.name}{' (synthetic)' if data.synthetic else ''}: {sizes}{kind}{skipped}"
 
 
 def results_table(results: Mapping[str, Any], columns: Sequence[str]) -> Table:

@@ -3,6 +3,7 @@
 import glob
 import json
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +22,7 @@ from sightseq.core.checkpoint import load_task
 from sightseq.core.errors import CheckpointError, InputError
 from sightseq.core.rundir import Config
 from sightseq.tasks.classification import ClassificationTask
-from sightseq.vision.image import SUFFIXES, crop, plain, read_image, to_pixels
+from sightseq.vision.image import SUFFIXES, FaceWarning, read_image
 
 TOP = 5
 Input = str | Path | Image.Image | NDArray[np.uint8]
@@ -55,7 +56,10 @@ class Model:
             labels with their probabilities.
 
         Raises:
-            InputError: a file cannot be read.
+            InputError: a file or a picture cannot be read.
+
+        Warns:
+            FaceWarning: the model knows faces, and none was found in a picture.
         """
         found: list[Prediction] = []
         for start in range(0, len(inputs), batch_size):
@@ -63,14 +67,14 @@ class Model:
         return found
 
     def pixels(self, one: Input) -> NDArray[np.uint8]:
-        """An input as the network takes it: uint8 [C, H, W]."""
-        spec = self.task.spec
-        if isinstance(one, str | Path):
-            return read_image(Path(one), spec)
-        if isinstance(one, np.ndarray) and (one.dtype != np.uint8 or one.ndim < 2 or one.shape[2:] not in ((), (3,))):
-            raise InputError(f"an array is uint8 [H, W] or [H, W, 3], not {one.dtype} {list(one.shape)}")
-        image = plain(one if isinstance(one, Image.Image) else Image.fromarray(one))
-        return to_pixels(crop(image, spec.height, spec.width), spec.channels)
+        """An input as the model is given it: uint8 of the shape `spec.prepared`."""
+        if isinstance(one, str):
+            one = Path(one)
+        if isinstance(one, np.ndarray):
+            if one.dtype != np.uint8 or one.ndim < 2 or one.shape[2:] not in ((), (3,)) or not one.size:
+                raise InputError(f"an array is uint8 [H, W] or [H, W, 3], not {one.dtype} {list(one.shape)}")
+            one = Image.fromarray(one)
+        return read_image(one, self.task.spec)
 
     @torch.inference_mode()
     def predict_pixels(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
@@ -105,14 +109,18 @@ def predict_files(config: Config) -> int:
     model = load(config["ckpt"], config["device"])
     bad: list[InputError] = []
     table = new_table("file", "label", "probability", f"top {min(TOP, len(model.classes))}")
-    for file, found in _predict_each(model, files, config["batch_size"], bad):
-        if config["format"] == "jsonl":
-            print(json.dumps({"file": str(file), **found}, ensure_ascii=False), flush=True)
-        else:
-            others = "  ".join(f"{label} {100 * p:.1f}" for label, p in found["top"])
-            table.add_row(str(file), found["label"], f"{100 * found['probability']:.1f} %", others)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", FaceWarning)
+        for file, found in _predict_each(model, files, config["batch_size"], bad):
+            if config["format"] == "jsonl":
+                print(json.dumps({"file": str(file), **found}, ensure_ascii=False), flush=True)
+            else:
+                others = "  ".join(f"{label} {100 * p:.1f}" for label, p in found["top"])
+                table.add_row(str(file), found["label"], f"{100 * found['probability']:.1f} %", others)
     if table.row_count:
         console().print(table)
+    for text in sorted({str(warning.message) for warning in warned}):  # threads warn in no order
+        print(f"Warning: {text}", file=sys.stderr)
     for error in bad:
         print(f"InputError: {error}", file=sys.stderr)
     return 2 if bad else 0
@@ -143,14 +151,14 @@ def _predict_each(
 
 
 def find_files(given: str) -> list[Path]:
-    """The file, the images in the folder and below it, or the files that match the pattern, in order.
+    """The file, the images in the folder and below it but for hidden ones, or what matches the pattern, in order.
 
     Raises:
         InputError: there are none.
     """
     path = Path(given).expanduser()
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        found = sorted(file for file in path.rglob("[!.]*") if file.suffix.lower() in SUFFIXES and file.is_file())
         if not found:
             raise InputError(f"{given}: holds no image ({', '.join(sorted(SUFFIXES))})")
         return found

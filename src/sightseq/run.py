@@ -108,6 +108,7 @@ def train(config: Config, folder: Path) -> Outcome:
     from sightseq.core.build import build, trust
     from sightseq.core.datamodule import DataModule
     from sightseq.core.environment import resolve_precision
+    from sightseq.core.naming import network_name
     from sightseq.core.report import read_history
     from sightseq.core.results import about, score_baselines
     from sightseq.core.task import Task
@@ -118,6 +119,10 @@ def train(config: Config, folder: Path) -> Outcome:
     data = build(config["data"], DataModule, "data")
     trial = build(config["model"], Task, "model", spec=data.example_spec.to_dict())
     trial.configure_optimizers()
+    last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
+    pretrained = not (data.synthetic or last.exists())
+    if pretrained:
+        trial.load_pretrained()
     baselines = make_baselines(config)
     warm = checkpoint.read_checkpoint(Path(config["init_from"])) if config["init_from"] else None
     trainer = make_trainer(config, folder, precision, trial)
@@ -129,8 +134,9 @@ def train(config: Config, folder: Path) -> Outcome:
     task = build(config["model"], Task, "model", spec=data.spec.to_dict())
     task.total_steps = count_steps(trainer, data)
     weights = sum(parameter.numel() for parameter in task.net.parameters())
-    console.say("network", f"{type(task.net).__name__} with {weights:,} parameters, {precision}")
-    last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
+    console.say("network", f"{network_name(task.net)} with {weights:,} parameters, {precision}")
+    if pretrained:
+        task.load_pretrained()
     if last.exists():
         console.say("resume", f"goes on from {console.short(last)}")
     elif warm:

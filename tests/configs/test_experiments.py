@@ -7,6 +7,7 @@ import pytest
 
 import sightseq
 from sightseq.core.places import group_options
+from tests.conftest import small
 
 EXPERIMENTS = sorted(group_options("experiment"))
 SHORT = (
@@ -21,7 +22,7 @@ SHORT = (
 
 
 def run(*overrides: str) -> Path:
-    return Path(sightseq.train(sightseq.compose(*SHORT, *overrides) | {"run_test": True})["folder"])
+    return Path(sightseq.train(small(sightseq.compose(*SHORT, *overrides)) | {"run_test": True})["folder"])
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -12,12 +12,13 @@ from sightseq.core.places import group_options
 from sightseq.core.task import Output, Task
 from sightseq.tasks.classification import ClassificationTask
 from sightseq.testing import check_task
+from tests.conftest import small
 
 EXPERIMENTS = sorted(group_options("experiment"))
 
 
 def task_and_batch(*overrides: str) -> tuple[Task, Batch]:
-    config = compose(*overrides, "debug=synthetic", "data.batch_size=16")
+    config = small(compose(*overrides, "debug=synthetic", "data.batch_size=16"))
     data = build(config["data"], DataModule, "data")
     data.prepare_data()
     torch.manual_seed(0)

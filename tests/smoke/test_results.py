@@ -31,3 +31,26 @@ def test_runs_of_one_config_are_averaged_and_others_refused(tmp_path: Path) -> N
     assert "a note" in SCRIPT["page"]({name: found})
     with pytest.raises(SystemExit, match="not of one config"):
         SCRIPT["record"](folders, None)
+
+
+def test_folds_are_one_measurement() -> None:
+    folders = []
+    for fold in (1, 0):
+        overrides = [
+            "data=image_folder",
+            "data.synthetic=true",
+            "data.image_size=8",
+            "data.folds=2",
+            f"data.fold={fold}",
+        ]
+        config = sightseq.compose(*overrides, "model/net=image/convnet", "augment=none", "trainer.max_epochs=1")
+        folders.append(Path(sightseq.train(config | {"run_test": True})["folder"]))
+    name, found = SCRIPT["record"](folders, None)
+    assert found["folds"] == [0, 1]
+    assert found["seeds"] == [1]
+    majority = [json.loads((f / "results.json").read_text())["baselines"]["majority"]["test"] for f in folders]
+    mean, _ = found["baselines"]["majority"]["accuracy"]
+    assert mean == pytest.approx(sum(scores["accuracy"] for scores in majority) / 2)
+    page = SCRIPT["page"]({name: found})
+    assert "| 2 folds |" in page
+    assert "; folds 0, 1." in page

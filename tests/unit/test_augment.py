@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sightseq.vision.augment import Affine, Erase, Flip, Shift
+from sightseq.vision.augment import Affine, Colour, Erase, Flip, Mix, ResizedCrop, Shift
 
 ALL: dict[str, Callable[[], nn.Module]] = {
     "flip": Flip,
@@ -16,6 +16,7 @@ ALL: dict[str, Callable[[], nn.Module]] = {
     "reflect": lambda: Shift(2, "reflect"),
     "affine": lambda: Affine(20, 0.2, 10, 0.1),
     "erase": lambda: Erase(1.0),
+    "colour": Colour,
 }
 every = pytest.mark.parametrize("name", ALL)
 
@@ -217,3 +218,84 @@ def test_elastic_bends_smoothly_and_within_its_range() -> None:
     assert 0.03 < inner.abs().max() <= 0.1 * 1.3  # bicubic interpolation between the points overshoots a little
     assert (inner.diff(dim=3).abs() < 0.05).all()
     assert not torch.equal(moved[0], moved[1])
+
+
+def test_resized_crop_has_the_size_that_is_asked_for() -> None:
+    batch = images(5, 3, 20, 24)
+    assert ResizedCrop((9, 7))(batch).shape == (5, 3, 9, 7)
+    assert torch.equal(ResizedCrop((9, 7)).eval()(batch), batch)  # the centre is taken later
+
+
+def test_resized_crop_of_all_is_the_image() -> None:
+    batch = images(8)
+    found = ResizedCrop((9, 11), smallest=1, stretch=1)(batch)
+    torch.testing.assert_close(found, batch, rtol=0, atol=1e-5)
+
+
+def test_resized_crop_stays_inside_and_has_the_areas_it_says() -> None:
+    y, x = torch.meshgrid(torch.linspace(0, 1, 64), torch.linspace(0, 1, 64), indexing="ij")
+    batch = torch.stack([y, x]).expand(500, 2, 64, 64)  # each pixel says where it is
+    torch.manual_seed(0)
+    found = ResizedCrop((64, 64), smallest=0.25, stretch=4 / 3)(batch)
+    height = found[:, 0, -1, 0] - found[:, 0, 0, 0]
+    width = found[:, 1, 0, -1] - found[:, 1, 0, 0]
+    area = height * width
+    assert 0.2 < area.min() < 0.3
+    assert 0.9 < area.max() <= 1.0001
+    assert 0.55 < area.mean() < 0.67  # uniform between a quarter and all
+    assert 0.7 < (height / width).min() < 0.85
+    assert 1.2 < (height / width).max() < 1.4
+    assert found[:, 0, :, 0].diff(dim=1).std() > 0  # the places differ
+
+
+@pytest.mark.parametrize("arguments", [{"smallest": 0}, {"smallest": 1.1}, {"stretch": 0.5}])
+def test_resized_crop_refuses(arguments: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="smallest="):
+        ResizedCrop((8, 8), **arguments)
+
+
+def test_colour_by_hand(highest: None) -> None:
+    batch = torch.tensor([0.2, 0.4, 0.3]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
+    brighter = Colour(0.5, 0, 0)(batch)
+    torch.testing.assert_close(brighter[0, :, 0, 0], torch.tensor([0.3, 0.6, 0.45]))
+    contrast = Colour(0, 1, 0)(batch)  # twice as far from the mean of 0.3
+    torch.testing.assert_close(contrast[0, :, 0, 0], torch.tensor([0.1, 0.5, 0.3]))
+    grey = torch.full((1, 1, 2, 2), 0.25)
+    torch.testing.assert_close(Colour(0, 0, 1)(grey), grey)  # grey has no saturation
+
+
+def test_mix_says_what_it_did() -> None:
+    """Images of one value each: the mean of a mixed one follows from the shares."""
+    values = torch.arange(200.0) / 200
+    batch = values.view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
+    for mix in (Mix(1.0, 0.0, 1.0), Mix(0.0, 1.0, 1.0), Mix(0.4, 0.4, 0.5)):
+        torch.manual_seed(1)
+        mixed, partner, share = mix(batch)
+        assert sorted(partner.tolist()) == list(range(200))
+        assert 0 <= share.min() < 0.3
+        assert 0.9 < share.max() <= 1
+        torch.testing.assert_close(mixed.mean((1, 2, 3)), share * values + (1 - share) * values[partner])
+
+
+def test_mixup_blends_and_cutmix_pastes() -> None:
+    batch = torch.cat([torch.zeros(50, 1, 8, 8), torch.ones(50, 1, 8, 8)])
+    torch.manual_seed(0)
+    blended, _, _ = Mix(1.0, 0.0, 1.0)(batch)
+    assert torch.equal(blended.amin((1, 2, 3)), blended.amax((1, 2, 3)))  # all pixels alike
+    assert ((blended > 0.01) & (blended < 0.99)).any()
+    pasted, _, share = Mix(0.0, 1.0, 1.0)(batch)
+    assert set(pasted.unique().tolist()) == {0.0, 1.0}
+    assert share.unique().numel() > 20
+
+
+def test_mix_leaves_the_share_it_says_alone() -> None:
+    torch.manual_seed(0)
+    _, _, share = Mix(0.1, 0.2, 1.0)(torch.rand(2000, 1, 8, 8))
+    assert 0.67 < (share == 1).float().mean() < 0.76  # 0.7, and rectangles beside all pixels
+    assert torch.equal(Mix(1.0).eval()(batch := images()), batch)
+
+
+@pytest.mark.parametrize("arguments", [(0.6, 0.6, 1.0), (-0.1, 0.5, 1.0), (0.5, 0.5, 0.0)])
+def test_mix_refuses(arguments: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="are shares of the images"):
+        Mix(*arguments)

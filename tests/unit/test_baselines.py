@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 from sklearn.svm import SVC
 
-from sightseq.baselines.classification import SVM, Classifier, Majority
+from sightseq.baselines.classification import HOG, SVM, Classifier, Majority
 from sightseq.core.datamodule import ArrayDataset, DataModule
 from sightseq.core.results import score_baselines
 from sightseq.data.digits import Digits
@@ -111,3 +111,23 @@ def test_baselines_do_not_see_the_test_split_unasked(data: DataModule) -> None:
     noted = Noted()
     assert score_baselines({"noted": noted}, data, test=False)["noted"]["test"] is None
     assert [5] not in [labels for _, labels in noted.seen]
+
+
+def test_hog_counts_directions() -> None:
+    """Upright stripes have gradients to the right alone: all counts lie in the bin of that direction."""
+    ramp = np.tile(np.arange(64, dtype=np.uint8) * 3, (64, 1))
+    upright, lying = HOG().features(np.stack([ramp[None], ramp.T[None]]))
+    assert upright.shape == (7 * 7 * 4 * 9,)
+    bins = upright.reshape(-1, 9)
+    assert bins.argmax(1).tolist() == [bins[0].argmax()] * len(bins)
+    assert np.count_nonzero(bins > 0.01) <= 2 * len(bins)
+    assert lying.reshape(-1, 9)[0].argmax() != bins[0].argmax()
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 40), (1, 100, 70)])
+def test_hog_learns_from_images_of_any_size_and_colour(shape: tuple[int, int, int]) -> None:
+    images, labels = synthetic_images(90, 3, 100, shape[0], 0)
+    images = images[:, :, : shape[1], : shape[2]]
+    baseline = HOG()
+    baseline.fit({"input": images[:60], "target": labels[:60]})
+    assert baseline.score({"input": images[60:], "target": labels[60:]})["accuracy"] > 0.9

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn import metrics as sk
+from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +20,7 @@ from sightseq.core.order import Batch
 from sightseq.core.spec import ImageSpec
 from sightseq.core.task import Output
 from sightseq.tasks.classification import SHOWN, ClassificationTask
+from sightseq.tasks.saliency import heat_maps
 
 FLATTEN = {"_target_": "torch.nn.Flatten"}
 
@@ -334,3 +336,163 @@ def test_output_is_frozen() -> None:
     assert isinstance(output, Output)
     with pytest.raises(AttributeError):
         output.count = torch.tensor(0)
+
+
+# Where it looked
+
+
+def seen(mistakes: int, samples: int = 40, margin: int = 6) -> ClassificationTask:
+    """A task that has validated, in inference mode as Lightning does, images with a margin; the first are mistaken."""
+    net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4, 4], "pool": "average"}
+    spec = ImageSpec(3, 32, 40, ("a", "b"), (0.5,) * 3, (0.25,) * 3, margin=margin)
+    torch.manual_seed(0)
+    task = ClassificationTask(spec=spec.to_dict(), net=net)
+    with torch.inference_mode():
+        images = torch.randint(256, (samples, *spec.prepared), dtype=torch.uint8)
+        batch = {"input": images, "index": torch.arange(samples)}
+        batch["target"] = (task.predict_step(batch).argmax(1) + (batch["index"] < mistakes)) % 2
+        output = task.step(batch, "val")
+        task.update_metrics("val", output)
+        task.observe(batch, output)
+    return task
+
+
+@pytest.mark.parametrize(("mistakes", "shown"), [(0, 6), (4, 10), (20, 12)])
+def test_section_shows_where_the_network_looked(mistakes: int, shown: int) -> None:
+    task = seen(mistakes)
+    section = task.sections("val")[-1]
+    assert section.title == "Where it looked"
+    assert "Grad-CAM" in section.caption
+    assert section.figure is not None
+    assert len(section.figure.axes) == shown
+    shapes = {layer.get_array().shape[:2] for axes in section.figure.axes for layer in axes.images}
+    assert shapes == {(32, 40)}  # what the network sees: without the margin
+    marks = "".join(axes.get_title("left")[0] for axes in section.figure.axes)
+    assert marks[6:] == "✗" * (shown - 6)
+    pictures = {np.asarray(axes.images[0].get_array()).tobytes() for axes in section.figure.axes}
+    assert len(pictures) == shown  # none twice
+    glowing = [np.asarray(axes.images[2].get_array())[..., 3].max() for axes in section.figure.axes]
+    assert max(glowing) == pytest.approx(0.75)
+    assert task.training
+
+
+def test_section_is_of_the_prediction_and_not_of_the_truth() -> None:
+    task = seen(40)
+    rows = task._worst.rows()
+    section = task.sections("val")[-1]
+    assert section.figure is not None
+    glow = np.asarray(section.figure.axes[6].images[2].get_array())[..., 3]
+    image = rows["input"][:1, :, 3:35, 3:43]
+    for label, same in ((rows["probabilities"][:1].argmax(1), True), (rows["target"][:1], False)):
+        heat = heat_maps(task, image, label)
+        assert heat is not None
+        assert np.allclose(glow, 0.75 * heat[0].numpy(), atol=1e-4) == same
+
+
+def test_no_section_of_what_was_not_seen_or_is_too_small() -> None:
+    task = seen(3)
+    task.forget()
+    assert [section.title for section in task.sections("val")] == ["Confusion matrix", "Calibration"]
+    small, batch = make(3), random_batch(20, 3)
+    output = small.step(batch, "val")
+    small.update_metrics("val", output)
+    small.observe(batch, output)
+    assert small.sections("val")[-1].title == "Most confident mistakes"
+
+
+# Mixed images, class weights, and photographs with a margin
+
+
+def photographs(**arguments: Any) -> ClassificationTask:
+    """A task on images of 6x6 pixels that come with a margin of 4."""
+    spec = ImageSpec(1, 6, 6, ("a", "b", "c"), (0.5,), (0.25,), counts=(6, 3, 1), margin=4)
+    net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4], "hidden": []}
+    torch.manual_seed(0)
+    return ClassificationTask(spec=spec.to_dict(), net=net, **arguments)
+
+
+def photograph_batch(count: int = 8) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 1, 10, 10), generator=generator, dtype=torch.uint8)
+    return {"input": images, "target": torch.arange(count) % 3, "index": torch.arange(count)}
+
+
+def test_only_the_centre_of_a_photograph_is_seen() -> None:
+    task, images = photographs().eval(), photograph_batch()["input"]
+    assert torch.equal(task(images), task(images[..., 2:8, 2:8]))
+    assert task.train().augment(photograph_batch())["input"].shape == (8, 1, 6, 6)
+
+
+def test_training_moves_about_in_the_margin() -> None:
+    shift = {"shift": {"_target_": "sightseq.vision.augment.Shift", "pixels": 2}}
+    batch = photograph_batch(1)
+    found = {photographs(augment=shift).train().augment(batch)["input"].sum().item()}
+    torch.manual_seed(1)
+    task = photographs(augment=shift).train()
+    whole = batch["input"].float() / 255
+    places = [whole[..., y : y + 6, x : x + 6] for y in range(5) for x in range(5)]
+    for _ in range(20):
+        moved = task.augment(batch)["input"]
+        assert any(torch.allclose(moved, place) for place in places)  # no pixel of padding
+        found.add(moved.sum().item())
+    assert len(found) > 5
+
+
+def test_loss_of_mixed_images_by_hand() -> None:
+    mix = {"mix": {"_target_": "sightseq.vision.augment.Mix", "mixup": 1.0, "alpha": 1.0}}
+    task, batch = photographs(augment=mix).train(), photograph_batch()
+    torch.manual_seed(3)
+    mixed = task.augment(batch)
+    assert mixed["shares"].shape == (8, 3)
+    torch.testing.assert_close(mixed["shares"].sum(1), torch.ones(8))
+    torch.manual_seed(3)
+    partner = torch.randperm(8)
+    nll = -task(mixed["input"]).log_softmax(1)
+    own = mixed["shares"].gather(1, batch["target"][:, None])[:, 0]
+    other = nll.gather(1, batch["target"][partner][:, None])[:, 0]
+    by_hand = own * nll.gather(1, batch["target"][:, None])[:, 0] + (1 - own) * other
+    output = task.step(mixed, "train")
+    torch.testing.assert_close(output.loss_sum, by_hand.sum())
+    assert output.count == 8
+
+
+def test_mixed_images_of_filler_count_nowhere() -> None:
+    mix = {"mix": {"_target_": "sightseq.vision.augment.Mix", "mixup": 1.0, "alpha": 1.0}}
+    task = photographs(augment=mix, label_smoothing=0.1, class_weights="balanced").train()
+    mixed = task.augment(photograph_batch())
+    mixed["index"] = torch.tensor([0, 1, 2, 3, 4, 5, -1, -1])
+    whole = task.step(mixed, "train")
+    part = task.step({name: value[:6] for name, value in mixed.items()}, "train")
+    torch.testing.assert_close(whole.loss_sum, part.loss_sum)
+    torch.testing.assert_close(whole.count, part.count)
+
+
+def test_two_mixtures_in_a_row() -> None:
+    half = {"_target_": "sightseq.vision.augment.Mix", "mixup": 1.0, "alpha": 1000.0}  # nearly one half each
+    task = photographs(augment={"first": half, "second": half}).train()
+    shares = task.augment(photograph_batch(64))["shares"]
+    torch.testing.assert_close(shares.sum(1), torch.ones(64))
+    assert ((shares * 4 - (shares * 4).round()).abs() < 0.2).all()  # quarters
+
+
+def test_class_weights_are_those_of_scikit_learn() -> None:
+    task, batch = photographs(class_weights="balanced").train(), photograph_batch()
+    labels = np.repeat([0, 1, 2], (6, 3, 1))
+    weights = torch.tensor(compute_class_weight("balanced", classes=np.arange(3), y=labels), dtype=torch.float32)
+    torch.testing.assert_close(task.class_weights, weights)
+    images = batch | {"input": batch["input"].float() / 255}
+    output = task.step(images, "train")
+    expected = torch.nn.functional.cross_entropy(task(images["input"]), batch["target"], weights)
+    torch.testing.assert_close(output.loss_sum / output.count, expected)
+    plain = task.eval().step(images, "val")
+    assert plain.count == 8  # validation weighs all alike
+    torch.testing.assert_close(plain.loss_sum, torch.nn.functional.cross_entropy(
+        task(images["input"]), batch["target"], reduction="sum"))  # fmt: skip
+
+
+def test_picture_of_mixed_images_says_of_what() -> None:
+    mix = {"mix": {"_target_": "sightseq.vision.augment.Mix", "mixup": 1.0, "alpha": 1.0}}
+    task = photographs(augment=mix).train()
+    figure = task.picture(task.augment(photograph_batch()))
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert any("+" in title and "%" in title for title in titles)

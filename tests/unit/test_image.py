@@ -4,18 +4,23 @@ import io
 import struct
 import time
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
 from sightseq.core.errors import InputError
 from sightseq.core.spec import ImageSpec
-from sightseq.vision.image import LARGEST, crop, open_image, read_image, to_pixels
+from sightseq.vision.faces import crop_face
+from sightseq.vision.image import LARGEST, FaceWarning, crop, is_grey, open_image, read_image, to_pixels
 
 ORIENTATION = 0x0112
+BICUBIC = Image.Resampling.BICUBIC
 FILE = Path("image.png")
+PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 
 def gradient(height: int = 5, width: int = 8) -> np.ndarray:
@@ -26,11 +31,45 @@ def gradient(height: int = 5, width: int = 8) -> np.ndarray:
 def header_of_png(width: int, height: int) -> bytes:
     """A PNG that says it is so large, with one row of a few bytes in it."""
 
+    return png(width, height, 1, 0, b"\0" * 8)
+
+
+def png(width: int, height: int, bits: int, colour: int, row: bytes, transparent: bytes = b"") -> bytes:
+    """A PNG with one row: `colour` is 0 for grey, 2 for RGB, 4 and 6 for those with alpha."""
+
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    size = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + size + chunk(b"IDAT", zlib.compress(b"\0" * 9)) + chunk(b"IEND", b"")
+    size = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
+    middle = (chunk(b"tRNS", transparent) if transparent else b"") + chunk(b"IDAT", zlib.compress(b"\0" + row))
+    return b"\x89PNG\r\n\x1a\n" + size + middle + chunk(b"IEND", b"")
+
+
+def tiff(bits: int, channels: int, photometric: int, row: bytes, number: int = 1, order: str = "<") -> bytes:
+    """A TIFF with one row; `number` is 1 for unsigned, 2 for signed, 3 for floating point."""
+    width = len(row) * 8 // (bits * channels)
+    shorts = {256: width, 257: 1, 259: 1, 262: photometric, 273: 200, 277: channels, 278: 1, 279: len(row)}
+    lists = {258: bits, 339: number}
+    entries, extra = [], b""
+    for tag in sorted(shorts | lists):
+        count = channels if tag in lists else 1
+        data = struct.pack(f"{order}{count}H", *[(shorts | lists)[tag]] * count)
+        if len(data) > 4:
+            data, extra = struct.pack(f"{order}I", 8 + 2 + 12 * 10 + 4 + len(extra)), extra + data
+        entries.append(struct.pack(f"{order}HHI", tag, 3, count) + data.ljust(4, b"\0"))
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    head = mark + struct.pack(f"{order}IH", 8, 10) + b"".join(entries) + b"\0" * 4 + extra
+    return head.ljust(200, b"\0") + row
+
+
+def shorts(*values: int, order: str = ">") -> bytes:
+    return struct.pack(f"{order}{len(values)}H", *values)
+
+
+def pixels_of(name: str, content: bytes) -> list[list[int]] | list[int]:
+    """The first row that `open_image` gives."""
+    Path(name).write_bytes(content)
+    return np.asarray(open_image(Path(name)))[0].tolist()
 
 
 def refusal(path: Path = FILE) -> str:
@@ -109,6 +148,95 @@ def test_sixteen_bits_become_eight(suffix: str) -> None:
     assert np.asarray(found)[0].tolist() == [0, 1, 128, 255]
 
 
+DEEP = (0, 257, 200, 1000, 128 * 257, 65535)  # in eight bits: 0, 1, 0.8, 3.9, 128, 255
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_sixteen_bits_are_rounded(order: str) -> None:
+    assert pixels_of("deep.png", png(6, 1, 16, 0, shorts(*DEEP))) == [0, 1, 1, 4, 128, 255]
+    assert pixels_of("deep.tif", tiff(16, 1, 1, shorts(*DEEP, order=order), order=order)) == [0, 1, 1, 4, 128, 255]
+
+
+def test_sixteen_bits_of_which_zero_is_white() -> None:
+    assert pixels_of("deep.tif", tiff(16, 1, 0, shorts(*DEEP, order="<"))) == [255, 254, 254, 251, 127, 0]
+
+
+def test_sixteen_bits_with_a_transparent_value() -> None:
+    assert pixels_of("deep.png", png(6, 1, 16, 0, shorts(*DEEP), shorts(0))) == [255, 1, 1, 4, 128, 255]
+
+
+def test_twelve_bits_become_eight() -> None:
+    assert pixels_of("deep.tif", tiff(12, 1, 1, bytes([0xFF, 0xF8, 0x00, 0x00, 0x00, 0x10]))) == [255, 128, 0, 1]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_colour_of_sixteen_bits(order: str) -> None:
+    values = (0, 257, 128 * 257, 65535, 20 * 257, 10 * 257)
+    expected = [[0, 1, 128], [255, 20, 10]]
+    assert pixels_of("deep.png", png(2, 1, 16, 2, shorts(*values))) == expected
+    assert pixels_of("deep.tif", tiff(16, 3, 2, shorts(*values, order=order), order=order)) == expected
+
+
+def test_sixteen_bits_with_alpha() -> None:
+    assert pixels_of("deep.png", png(2, 1, 16, 4, shorts(2570, 65535, 2570, 0))) == [[10] * 3, [255] * 3]
+    assert pixels_of("deep.png", png(1, 1, 16, 6, shorts(65535, 0, 2570, 65535))) == [[255, 0, 10]]
+
+
+@pytest.mark.parametrize(("most", "values", "expected"), [(1023, (1023, 512), [255, 128]), (65535, DEEP[1:3], [1, 1])])
+def test_portable_greymap_by_its_largest_value(most: int, values: tuple[int, int], expected: list[int]) -> None:
+    assert pixels_of("deep.pgm", b"P5 2 1 %d\n" % most + shorts(*values)) == expected
+
+
+@pytest.mark.parametrize(
+    ("bits", "number", "row"),
+    [
+        (32, 1, struct.pack("<3I", 0, 255, 2**32 - 1)),
+        (32, 2, struct.pack("<3i", 0, 255, 2**31 - 1)),
+        (16, 2, struct.pack("<3h", -5, 0, 255)),
+        (32, 3, struct.pack("<3f", 0, 0.5, 1)),
+    ],
+)
+def test_numbers_of_no_known_range_are_refused(bits: int, number: int, row: bytes) -> None:
+    Path("numbers.tif").write_bytes(tiff(bits, 1, 1, row, number))
+    assert refusal(Path("numbers.tif")).endswith("its numbers may have any range; save it with 8 or 16 bits a channel")
+    Path("numbers.pfm").write_bytes(b"Pf\n2 1\n-1.0\n" + struct.pack("<2f", 0.5, 1))
+    assert "may have any range" in refusal(Path("numbers.pfm"))
+
+
+def test_grey_of_eight_bits_of_which_zero_is_white() -> None:
+    assert pixels_of("fax.tif", tiff(8, 1, 0, bytes([0, 1, 200, 255]))) == [255, 254, 55, 0]
+
+
+def test_few_bits_are_spread() -> None:
+    assert pixels_of("few.png", png(4, 1, 2, 0, bytes([0b00011011]))) == [0, 85, 170, 255]
+    assert pixels_of("few.png", png(2, 1, 4, 0, bytes([0x0F]))) == [0, 255]
+
+
+def test_one_colour_is_transparent() -> None:
+    assert pixels_of("key.png", png(2, 1, 8, 2, bytes([10, 20, 30, 40, 50, 60]), shorts(10, 20, 30))) == [
+        [255, 255, 255],
+        [40, 50, 60],
+    ]
+    assert pixels_of("key.png", png(2, 1, 8, 0, bytes([10, 20]), shorts(10))) == [255, 20]
+
+
+@pytest.mark.parametrize(
+    ("mode", "pixel", "expected"), [("La", (40, 64), 231), ("RGBa", (40, 0, 64, 64), (231, 191, 255))]
+)
+def test_pictures_that_are_multiplied_by_alpha(mode: str, pixel: tuple[int, ...], expected: object) -> None:
+    found = open_image(Image.new(mode, (2, 2), pixel)).getpixel((0, 0))  # 40 of 64 is 159 of 255; 3/4 are white
+    assert np.abs(np.subtract(found, expected)).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "I;16"])
+def test_white_is_white_in_every_mode(mode: str) -> None:
+    white = {"CMYK": (0, 0, 0, 0), "YCbCr": (255, 128, 128), "HSV": (0, 0, 255), "I;16": 65535}
+    image = Image.new(mode, (2, 2), white.get(mode, "white"))
+    found = open_image(image)
+    assert found.mode == ("L" if mode in ("1", "L", "LA", "I;16") else "RGB")
+    assert np.asarray(found).min() == 255
+
+
 def test_one_bit_is_grey() -> None:
     Image.fromarray(np.array([[True, False, True]])).save(FILE)
     found = open_image(FILE)
@@ -124,11 +252,31 @@ def test_cmyk_becomes_rgb() -> None:
     assert np.asarray(found)[0, 0].tolist() == [255, 0, 0]
 
 
-def test_first_picture_of_an_animation() -> None:
-    path = Path("film.gif")
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
-    frames[0].save(path, save_all=True, append_images=frames[1:])
-    assert np.asarray(open_image(path))[0, 0].tolist() == [255, 0, 0]
+@pytest.mark.parametrize(("transform", "stored"), [(0, (255, 0, 0, 255)), (2, (179, 171, 0, 255))])
+def test_cmyk_of_adobe_becomes_rgb(transform: int, stored: tuple[int, ...]) -> None:
+    """Red in its JPEG: the inverse of CMYK, or (2) that with the complement of its first three as YCbCr: of cyan."""
+    path, raw = Path("print.jpg"), io.BytesIO()
+    Image.new("CMYK", (8, 8), tuple(255 - value for value in stored)).save(raw, "JPEG", quality=100)
+    content = bytearray(raw.getvalue())
+    content[content.index(b"Adobe") + 11] = transform
+    path.write_bytes(content)
+    assert Image.open(path).mode == "CMYK"
+    assert np.abs(np.asarray(open_image(path), int)[0, 0] - [255, 0, 0]).max() <= 2
+
+
+def test_lab_becomes_rgb() -> None:
+    path = Path("lab.tif")
+    Image.new("LAB", (2, 2), (138, 209, 198)).save(path)  # L* 54, a* 81, b* 70: red
+    assert np.abs(np.asarray(open_image(path), int)[0, 0] - [255, 0, 0]).max() <= 6
+
+
+@pytest.mark.parametrize("name", ["film.gif", "film.webp", "film.png", "pages.tif", "phone.mpo", "film.avif"])
+def test_first_picture_of_several(name: str) -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue", "lime")]
+    frames[0].save(name, save_all=True, append_images=frames[1:])
+    found = np.asarray(open_image(Path(name)), int)
+    assert found.shape == (16, 16, 3)
+    assert np.abs(found - [255, 0, 0]).max() <= 4  # some formats lose a little
 
 
 def test_missing_file() -> None:
@@ -141,9 +289,44 @@ def test_what_is_no_image(content: bytes) -> None:
     assert "is no image that can be read" in refusal()
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", " (it is empty)"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100, " (it is HEIC: convert it to JPEG or PNG)"),
+        (b'<?xml version="1.0"?>\n<svg width="9" height="9"/>', " (it is a drawing, SVG: save it as PNG)"),
+        (b"<!DOCTYPE html><html></html>", ""),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp41" + b"\0" * 100, ""),
+        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 1\n\x80\x80\x80\x81", ""),
+    ],
+)
+def test_what_it_is_instead(content: bytes, reason: str) -> None:
+    FILE.write_bytes(content)
+    assert refusal() == f"image.png: is no image that can be read{reason}"
+
+
 def test_folder_is_no_image() -> None:
     FILE.mkdir()
-    assert "is no image that can be read" in refusal()
+    assert refusal() == "image.png: is no image that can be read (it is a folder)"
+
+
+def test_picture_that_cannot_be_read_is_named() -> None:
+    Image.fromarray(gradient(40, 40)).save("cut.png")
+    Path("cut.png").write_bytes(Path("cut.png").read_bytes()[:200])
+    with (
+        Image.open("cut.png") as picture,
+        pytest.raises(InputError, match=r"^.*cut\.png: is no image that can be read"),
+    ):
+        open_image(picture)
+    with pytest.raises(InputError, match=r"^a picture: its numbers may have any range"):
+        open_image(Image.new("F", (2, 2)))
+
+
+def test_pictures_are_left_open() -> None:
+    Image.fromarray(gradient()).save(FILE)
+    with Image.open(FILE) as picture:
+        assert np.array_equal(np.asarray(open_image(picture)), gradient())
+        assert np.array_equal(np.asarray(picture), gradient())
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "gif", "tif"])
@@ -158,7 +341,7 @@ def test_truncated_file(suffix: str, share: float) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "tif", "bmp"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "tif", "bmp", "avif"])
 def test_damaged_bytes_give_an_image_or_our_error(suffix: str) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
@@ -184,6 +367,32 @@ def test_strange_exif_does_not_crash() -> None:
     exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + entries + b"\0" * 4  # a resolution that is a text
     Image.fromarray(gradient()).save("strange.jpg", exif=exif)
     assert open_image(Path("strange.jpg")).size == (5, 8)
+
+
+def test_exif_that_is_none_does_not_crash() -> None:
+    Image.fromarray(gradient()).save("strange.webp", lossless=True, exif=b"Exif\0\0no TIFF at all")
+    assert np.array_equal(np.asarray(open_image(Path("strange.webp"))), gradient())
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif", "avif"])
+def test_orientation_is_followed_in_every_format(suffix: str) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    image = Image.new("RGB", (32, 16), "red")
+    image.paste("blue", (16, 0, 32, 16))
+    image.save(f"turned.{suffix}", exif=exif)
+    found = np.asarray(open_image(Path(f"turned.{suffix}")), int)
+    assert found.shape == (32, 16, 3)
+    assert np.abs(found[2, 2] - [255, 0, 0]).max() <= 4
+    assert np.abs(found[-3, 2] - [0, 0, 255]).max() <= 4
+
+
+@pytest.mark.parametrize(("mode", "grey"), [("1", True), ("L", True), ("LA", True), ("I;16", True), ("RGB", False)])
+def test_grey_is_known_from_the_head_of_the_file(mode: str, grey: bool) -> None:
+    Image.new(mode, (3, 3)).save(FILE)
+    assert is_grey(FILE) is grey is (open_image(FILE).mode == "L")
+    FILE.write_bytes(png(2, 1, 8, 0, bytes([10, 20]), shorts(10)))
+    assert is_grey(FILE) is (open_image(FILE).mode == "L")
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -248,3 +457,43 @@ def test_read_image_is_what_the_model_sees() -> None:
     spec = ImageSpec(1, 10, 10, ("a", "b"), (0.5,), (0.5,))
     assert read_image(FILE, spec).shape == (1, 10, 10)
     assert np.array_equal(read_image(FILE, spec), to_pixels(crop(Image.open(FILE), 10, 10), 1))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 10000), (10000, 3)])
+def test_pictures_of_any_size_are_read(size: tuple[int, int]) -> None:
+    Image.new("RGB", size, (10, 20, 30)).save(FILE)
+    found = read_image(FILE, ImageSpec(3, 10, 12, ("a", "b"), (0.5,) * 3, (0.5,) * 3))
+    assert found.shape == (3, 10, 12)
+    assert (found == np.array([10, 20, 30])[:, None, None]).all()
+
+
+def spec_of_faces(size: int = 48, margin: int = 0) -> ImageSpec:
+    return ImageSpec(1, size, size, ("a", "b"), (0.5,), (0.5,), margin=margin, subject="face")
+
+
+def test_faces_are_cropped_to_where_the_model_knows_them() -> None:
+    image = Image.open(PORTRAIT)
+    found = read_image(PORTRAIT, spec_of_faces())
+    assert np.array_equal(found, to_pixels(crop(crop_face(image)[0], 48, 48, BICUBIC), 1))
+    assert np.array_equal(found, read_image(image, spec_of_faces()))
+    whole = read_image(PORTRAIT, replace(spec_of_faces(), subject="centre"))
+    assert np.abs(found.astype(int) - whole).mean() > 20
+    assert np.array_equal(whole, to_pixels(crop(image, 48, 48), 1))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("margin", [0, 8])
+def test_pictures_of_the_right_size_are_not_searched(margin: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48)).astype(np.uint8)
+    Image.fromarray(noise).save(FILE)
+    assert np.array_equal(read_image(FILE, spec_of_faces(48 - margin, margin))[0], noise)
+
+
+def test_without_a_face_the_whole_picture_is_taken_with_a_warning() -> None:
+    Image.fromarray(gradient(60, 90)).save(FILE)
+    with pytest.warns(FaceWarning) as caught:
+        found = read_image(FILE, spec_of_faces())
+    assert [str(warning.message) for warning in caught] == ["image.png: no face was found; the whole picture was taken"]
+    assert np.array_equal(found, to_pixels(crop(open_image(FILE), 48, 48, BICUBIC), 1))
+    with pytest.warns(FaceWarning, match="^a picture: no face was found"):
+        read_image(Image.fromarray(gradient(60, 90)), spec_of_faces())

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightseq.console import describe
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.spec import ImageSpec
 from sightseq.data.image_folder import ImageFolder
@@ -193,14 +194,15 @@ def test_corrupt_file_is_named_with_a_remedy() -> None:
     assert "data.corrupt=skip" in message
 
 
-def test_corrupt_file_is_skipped_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_corrupt_file_is_skipped_and_counted() -> None:
     break_one()
     data = prepared(corrupt="skip")
-    assert capsys.readouterr().out == ("mine: skipped 1 of 20 files that cannot be read, such as photos/a/3.png\n")
+    assert data.skipped == ["photos/a/3.png"]
+    assert "; skipped 1 that cannot be read, such as photos/a/3.png" in describe(data)
     assert sum(sizes(data).values()) == 19
     assert 3 not in np.concatenate([data.dataset(split).rows for split in ("train", "val", "test")])
     (about,) = Path("cache/mine").glob("*/about.json")
-    assert json.loads(about.read_text()) == {"classes": ["a", "b"], "skipped": ["photos/a/3.png"]}
+    assert json.loads(about.read_text()) == {"classes": ["a", "b"], "skipped": ["photos/a/3.png"], "margin": 0}
 
 
 def test_skipping_and_refusing_are_cached_apart() -> None:

@@ -89,7 +89,7 @@ def test_spec_against_numpy(count: int) -> None:
 
 
 def test_images_all_of_one_colour_have_no_zero_deviation() -> None:
-    train = ArrayDataset({"input": np.full((4, 1, 2, 2), 255, np.uint8)}, np.arange(4))
+    train = ArrayDataset({"input": np.full((4, 1, 2, 2), 255, np.uint8), "target": np.zeros(4, np.int64)}, np.arange(4))
     spec = module().make_spec(train, {"classes": ["a"]})
     assert spec.mean == (1.0,)
     assert 0 < spec.std[0] < 1e-3

@@ -63,7 +63,17 @@ def test_a_room_knows_only_what_is_below(file: Path) -> None:
 def test_networks_know_torch_alone() -> None:
     for file in (PACKAGE / "nets").glob("*.py"):
         tops = {name.partition(".")[0] for name in imports(file)}
-        assert tops <= {"torch", "torchvision", "collections", "itertools", "math", "typing", "sightseq"}, file
+        assert tops <= {
+            "torch",
+            "torchvision",
+            "collections",
+            "difflib",
+            "itertools",
+            "math",
+            "pathlib",
+            "typing",
+            "sightseq",
+        }, file
 
 
 @pytest.mark.parametrize("name", ["cli", "composition", "catalogue", "sweep", "console", "core/rundir", "core/places"])

@@ -2,23 +2,30 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sightseq import predict as module
 from sightseq.core.errors import InputError
 from sightseq.core.spec import ImageSpec
 from sightseq.predict import Model, find_files, predict_files
 from sightseq.tasks.classification import ClassificationTask
+from sightseq.vision.faces import crop_face
+from sightseq.vision.image import FaceWarning
+
+BICUBIC = Image.Resampling.BICUBIC
+PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 
-def make(channels: int = 1, classes: int = 3) -> Model:
-    """A network of one random dense layer on images of 6x6 pixels."""
-    spec = ImageSpec(channels, 6, 6, tuple(f"c{n}" for n in range(classes)), (0.5,) * channels, (0.25,) * channels)
+def make(channels: int = 1, classes: int = 3, size: int = 6, subject: Literal["centre", "face"] = "centre") -> Model:
+    """A small network with random weights, on images of 6x6 pixels."""
+    names = tuple(f"c{n}" for n in range(classes))
+    spec = ImageSpec(channels, size, size, names, (0.5,) * channels, (0.25,) * channels, subject=subject)
     net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4], "hidden": []}
     torch.manual_seed(0)
     return Model(ClassificationTask(spec=spec.to_dict(), net=net), "cpu")
@@ -35,7 +42,7 @@ def picture(channels: int = 1, size: tuple[int, int] = (6, 6), seed: int = 0) ->
 @pytest.fixture
 def photos() -> Path:
     folder = Path("my photos")
-    for name in ("b.png", "a.JPG", "deep/er/c.webp", "notes.txt", "deep/d.tiff.bak"):
+    for name in ("b.png", "a.JPG", "deep/er/c.webp", "notes.txt", "deep/d.tiff.bak", "._b.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     (folder / "folder.png").mkdir()
@@ -55,6 +62,7 @@ def test_one_file_whatever_it_is_called(photos: Path) -> None:
     [
         ("my photos/*.png", ["b.png"]),
         ("my photos/*.*", ["a.JPG", "b.png", "notes.txt"]),
+        ("my photos/._*", ["._b.png"]),
         ("my photos/**/*.webp", ["deep/er/c.webp"]),
         ("my photos/[ab].*", ["a.JPG", "b.png"]),
     ],
@@ -81,9 +89,16 @@ def test_nothing_found(photos: Path, given: str) -> None:
         find_files(given)
 
 
+@pytest.mark.parametrize("suffix", ["avif", "HEIC", "jfif", "mpo", "tif"])
+def test_photographs_of_phones_are_looked_for(suffix: str) -> None:
+    Path("phone").mkdir()
+    Path(f"phone/a.{suffix}").touch()
+    assert find_files("phone") == [Path(f"phone/a.{suffix}")]
+
+
 def test_folder_without_images() -> None:
     Path("empty").mkdir()
-    with pytest.raises(InputError, match=r"empty: holds no image \(\.bmp, "):
+    with pytest.raises(InputError, match=r"empty: holds no image \(\.avif, "):
         find_files("empty")
 
 
@@ -146,7 +161,10 @@ def test_pictures_of_any_mode_agree_with_their_files(mode: str) -> None:
     assert np.array_equal(model.pixels(Image.open("image.png")), model.pixels("image.png"))
 
 
-@pytest.mark.parametrize("array", [np.zeros((6, 6)), np.zeros((3, 6, 6), np.uint8), np.zeros(6, np.uint8)])
+NO_PICTURES = [np.zeros((6, 6)), np.zeros((3, 6, 6), np.uint8), np.zeros(6, np.uint8), np.zeros((0, 6), np.uint8)]
+
+
+@pytest.mark.parametrize("array", NO_PICTURES)
 def test_arrays_of_another_kind_are_refused(array: np.ndarray) -> None:
     with pytest.raises(InputError):
         make().predict([array])
@@ -158,11 +176,48 @@ def test_file_that_cannot_be_read_is_refused() -> None:
         make().predict([picture(), "bad.png"])
 
 
+def test_picture_that_cannot_be_read_is_refused() -> None:
+    Image.fromarray(picture(3, (40, 40))).save("cut.png")
+    Path("cut.png").write_bytes(Path("cut.png").read_bytes()[:500])
+    with pytest.raises(InputError, match=r"cut\.png: is no image"):
+        make().predict([Image.open("cut.png")])
+
+
+# Models of faces
+
+
+def test_faces_in_files_pictures_and_arrays_agree() -> None:
+    model, image = make(size=48, subject="face"), Image.open(PORTRAIT)
+    expected = make(size=48).pixels(crop_face(image)[0].resize((48, 48), BICUBIC))
+    for one in (PORTRAIT, str(PORTRAIT), image, np.asarray(image)):
+        assert np.array_equal(model.pixels(one), expected)
+    assert not np.array_equal(make(size=48).pixels(PORTRAIT), expected)
+    (found,) = model.predict([PORTRAIT])
+    assert found == model.predict_pixels([expected])[0]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("side", [64, 100, 200])
+def test_face_crop_gives_the_same_at_any_size(side: int) -> None:
+    model = make(size=48, subject="face")
+    face = crop_face(Image.open(PORTRAIT).convert("L"))[0].resize((48, 48))
+    (small,), (large,) = model.predict([face]), model.predict([face.resize((side, side), BICUBIC)])
+    assert dict(large["top"]) == pytest.approx(dict(small["top"]), abs=0.02)
+
+
+def test_missing_face_is_a_warning() -> None:
+    Image.fromarray(picture(size=(60, 80))).save("wall.png")
+    with pytest.warns(FaceWarning, match=r"^wall\.png: no face was found; the whole picture was taken$") as caught:
+        found = make(size=48, subject="face").predict(["wall.png", PORTRAIT, picture(size=(48, 48))])
+    assert len(caught) == 1
+    assert found[0] == make(size=48).predict([ImageOps.fit(Image.open("wall.png"), (48, 48), BICUBIC)])[0]
+
+
 # The command
 
 
-def run(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> int:
-    monkeypatch.setattr(module, "load", lambda path, device: make())
+def run(monkeypatch: pytest.MonkeyPatch, model: Model | None = None, **changes: Any) -> int:
+    monkeypatch.setattr(module, "load", lambda path, device: model or make())
     config = {"ckpt": "x", "input": "in", "format": "jsonl", "batch_size": 2, "device": "cpu", "trust": []}
     return predict_files(config | changes)
 
@@ -208,3 +263,38 @@ def test_table_has_a_row_a_file(files: list[str], monkeypatch: pytest.MonkeyPatc
 def test_other_formats_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="format=csv: is table or jsonl"):
         run(monkeypatch, format="csv")
+
+
+@pytest.mark.parametrize("format", ["table", "jsonl"])
+@pytest.mark.parametrize("bad", [[], [2]])
+def test_missing_faces_are_listed_after_the_predictions(
+    files: list[str], format: str, bad: list[int], monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    Path("in/3.png").unlink()
+    Image.open(PORTRAIT).save("in/3.png")
+    for n in bad:
+        Path(files[n]).write_text("no image")
+    model = make(size=48, subject="face")
+    assert run(monkeypatch, model, format=format) == (2 if bad else 0)
+    out, err = capfd.readouterr()
+    warned = [
+        f"Warning: {files[n]}: no face was found; the whole picture was taken" for n in (0, 1, 2, 4) if n not in bad
+    ]
+    refused = [f"InputError: {files[n]}: is no image that can be read" for n in bad]
+    assert err.splitlines() == warned + refused
+    named = (
+        [json.loads(line)["file"] for line in out.splitlines()]
+        if format == "jsonl"
+        else [line.split()[0] for line in out.splitlines()[1:]]
+    )
+    assert named == [file for n, file in enumerate(files) if n not in bad]
+
+
+@pytest.mark.filterwarnings("error")
+def test_pictures_of_the_size_of_the_model_need_no_face(
+    files: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    assert run(monkeypatch, make(subject="face")) == 0
+    out, err = capfd.readouterr()
+    assert [json.loads(line)["file"] for line in out.splitlines()] == files
+    assert err == ""

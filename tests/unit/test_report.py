@@ -17,7 +17,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sightseq.core import plots
+from sightseq.core import plots, plots_images
 from sightseq.core.report import Section, read_history, write_report
 
 EVIL = "<script>alert('$')</script>"
@@ -100,7 +100,7 @@ def test_lower_is_better_for_errors(tmp_path: Path) -> None:
 
 
 def test_everything_is_escaped(tmp_path: Path) -> None:
-    section = Section(EVIL, plots.batch_figure([np.zeros((8, 8), np.uint8)], [EVIL]), EVIL)
+    section = Section(EVIL, plots_images.batch_figure([np.zeros((8, 8), np.uint8)], [EVIL]), EVIL)
     page = write_report(tmp_path, {"note": f"</pre>{EVIL}"}, RESULTS, [section]).read_text("utf-8")
     assert "<script" not in page
     assert "data.name=<b>" not in page
@@ -111,9 +111,11 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
 def test_page_is_self_contained_and_figures_are_saved(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (24, 96, 96, 3), dtype=np.uint8)
     sections = [
-        Section("Sample predictions", plots.batch_figure(list(noise), ["x"] * 24), "Large: WebP in the page."),
+        Section("Sample predictions", plots_images.batch_figure(list(noise), ["x"] * 24), "Large: WebP in the page."),
         Section(
-            "Sample predictions", plots.batch_figure(list(noise[:1] // 255), ["x"]), "Small, and of the same name."
+            "Sample predictions",
+            plots_images.batch_figure(list(noise[:1] // 255), ["x"]),
+            "Small, and of the same name.",
         ),
         Section("A text", None, "Once upon a time\nthere was a net."),
     ]
@@ -235,17 +237,49 @@ def test_reliability_bins() -> None:
 def test_examples_mark_mistakes_by_sign_and_truth() -> None:
     images = [np.zeros((8, 8), np.uint8), np.zeros((28, 20, 3), np.uint8), np.zeros((300, 200), np.uint8)]
     labels = [("cat", 0.987, "cat"), ("$dog", 0.5, "a very long\nname of a class"), ("x", 1.0, "x")]
-    figure = plots.examples_figure(images, labels)
+    figure = plots_images.examples_figure(images, labels)
     titles = [axes.get_title("left") for axes in figure.axes]
     assert titles == ["✓ cat (99%)", "✗ $dog (50%)\ntruth: a very long n…", "✓ x (100%)"]
     assert [axes.images[0].get_interpolation() for axes in figure.axes] == ["nearest", "nearest", "auto"]
     render(figure)
 
 
+def test_heat_glows_on_a_grey_copy_beside_the_image() -> None:
+    image = np.full((40, 20, 3), (200, 0, 0), np.uint8)
+    heat = np.zeros((40, 20), np.float32)
+    heat[:, 10:] = np.linspace(0.5, 1, 40, dtype=np.float32)[:, None]
+    labels = [("cat", 0.987, "cat"), ("dog", 0.5, "cat")]
+    figure = plots_images.saliency_figure([image, image[..., 0]], [heat, heat], labels)
+    assert [axes.get_title("left") for axes in figure.axes] == ["✓ cat (99%)", "✗ dog (50%)\ntruth: cat"]
+    for axes, unlike in zip(figure.axes, (image, image[..., 0]), strict=True):
+        plain, grey, glow = (np.asarray(layer.get_array()) for layer in axes.images)
+        left, right, above = (layer.get_extent() for layer in axes.images)
+        assert np.array_equal(plain, unlike)
+        assert grey.shape == (40, 20)  # no colour of the photograph is taken for heat
+        assert right == above
+        assert left[1] < right[0]
+        assert axes.get_xlim() == (0, right[1])
+        assert np.all(glow[:, :10, 3] == 0)  # where there is no heat the photograph is as it was
+        assert np.all(np.diff(glow[:, 15, 3]) > 0)
+        assert np.all(np.diff(glow[:, 15, :3].sum(axis=1)) > 0)  # hotter is brighter
+        assert glow[..., 3].max() < 0.8  # and even there the photograph is seen
+    image = np.asarray(render(figure).convert("RGB")).astype(int)
+    assert (image[..., 0] - image[..., 2] > 100).sum() > 500
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 12])
+def test_heat_of_any_number_and_shape(count: int) -> None:
+    for shape in ((48, 48), (40, 200), (200, 40, 3)):
+        heats = [np.ones(shape[:2], np.float32)] * count
+        figure = plots_images.saliency_figure([np.zeros(shape, np.uint8)] * count, heats, [("a", 1.0, "b")] * count)
+        assert len(figure.axes) == count
+        assert render(figure).width <= 8 * 50
+
+
 @pytest.mark.parametrize("count", [0, 1, 5, 24])
 def test_batch_of_any_size(count: int) -> None:
     for shape in ((8, 8), (40, 200), (200, 40, 3)):
-        figure = plots.batch_figure([np.zeros(shape, np.uint8)] * count, ["label"] * count)
+        figure = plots_images.batch_figure([np.zeros(shape, np.uint8)] * count, ["label"] * count)
         assert len(figure.axes) == count
         assert render(figure).width <= 8 * 50
 

@@ -28,7 +28,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: is no checkpoint of sightseq, or holds objects that could run code; it was not opened"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
         raise CheckpointError(
             f"{path}: is damaged, or no checkpoint at all ({' '.join(str(error).split())[:100]})"
         ) from error

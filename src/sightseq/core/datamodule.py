@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import filelock
 import numpy as np
@@ -87,7 +87,7 @@ class DataModule(LightningDataModule, ABC):
     """
 
     name: str
-    example_spec: ClassVar[Spec]
+    example_spec: Spec
     """A spec of the kind this data will have, to try a model on before any data is touched."""
 
     def __init__(
@@ -118,6 +118,7 @@ class DataModule(LightningDataModule, ABC):
         if synthetic:
             self.root = self.cache / "synthetic"
         self.source = self.root  # where the files are, known after `prepare_data`
+        self.skipped: list[str] = []  # what could not be read and was left out
         self._spec: Spec | None = None
         self._datasets: dict[str, ArrayDataset] = {}
 
@@ -194,16 +195,18 @@ class DataModule(LightningDataModule, ABC):
         for name, dataset in self._datasets.items():
             if not len(dataset):
                 raise DataError(f"{self.name}: the {name} split is empty; it needs more samples")
-        self._spec = self._cached_spec(folder)
+        about = json.loads((folder / "about.json").read_text()) if (folder / "about.json").exists() else {}
+        self.skipped = about.get("skipped", [])
+        self._spec = self._cached_spec(folder, about)
         if self.given_spec is not None and (difference := self.given_spec.difference(self._spec)):
             raise DataError(f"{self.name}: does not fit the checkpoint: {difference}")
 
-    def _cached_spec(self, folder: Path) -> Spec:
+    def _cached_spec(self, folder: Path, about: dict[str, Any]) -> Spec:
         """The spec of these training rows, computed once."""
         train = self._datasets["train"]
-        file = folder / f"spec-{hashlib.sha256(train.rows.tobytes()).hexdigest()[:16]}.json"
+        fields = json.dumps(sorted(self.example_spec.to_dict()))  # a spec of an older version is not believed
+        file = folder / f"spec-{hashlib.sha256(fields.encode() + train.rows.tobytes()).hexdigest()[:16]}.json"
         if not file.exists():
-            about = json.loads((folder / "about.json").read_text()) if (folder / "about.json").exists() else {}
             part = file.with_suffix(f".{os.getpid()}.part")
             part.write_text(json.dumps(self.make_spec(train, about).to_dict()))
             os.replace(part, file)
@@ -251,8 +254,14 @@ def save_split(folder: Path, split: str, **arrays: NDArray[Any]) -> None:
         np.save(folder / split / f"{name}.npy", array)
 
 
+def new_array(folder: Path, split: str, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """An array of bytes on disk, to be filled: what `save_split` does for arrays that do not fit into memory."""
+    (folder / split).mkdir(parents=True, exist_ok=True)
+    return np.lib.format.open_memmap(folder / split / f"{name}.npy", "w+", np.uint8, shape)
+
+
 def save_about(folder: Path, about: dict[str, Any]) -> None:
-    """Saves what the files say of themselves besides the arrays, for `make_spec`."""
+    """Saves what the files say of themselves besides the arrays, for `make_spec`: "skipped" lists what was left out."""
     (folder / "about.json").write_text(json.dumps(about))
 
 

@@ -47,3 +47,8 @@ def mean_std_text(metric: str, mean: float, std: float) -> str:
         digits, unit = (0, "") if metric == "seconds" else (4, "")
     spread = "" if math.isnan(std) else f" ± {std:.{digits}f}"
     return f"{mean:.{digits}f}{spread}{unit}"
+
+
+def network_name(net: object) -> str:
+    """Its class; where that class stands for many networks, the `name` it gives itself."""
+    return str(getattr(net, "name", type(net).__name__))

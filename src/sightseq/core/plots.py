@@ -138,7 +138,7 @@ def confusion_matrix_figure(matrix: NDArray[np.int64], names: Sequence[str]) -> 
     axes.spines[:].set_visible(False)
 
     ticks = range(0, size, max(1, math.ceil(size / NAMED)))
-    labels = [_short(names[tick], 18) for tick in ticks]
+    labels = [short(names[tick], 18) for tick in ticks]
     places = [tick + 0.5 for tick in ticks]
     room = side * 72 / len(ticks)  # points for each label
     points = min(9.5, 0.75 * room)
@@ -164,7 +164,7 @@ def _list_mistakes(
 ) -> None:
     counts = [int(mistakes[pair]) for pair in pairs]
     bars = axes.barh(range(len(pairs)), counts, height=0.6, color=VERMILION)
-    words = [f"{_short(names[true], 24)} → {_short(names[guess], 24)}" for true, guess in pairs]
+    words = [f"{short(names[true], 24)} → {short(names[guess], 24)}" for true, guess in pairs]
     axes.bar_label(bars, [f"{n}   {word}" for n, word in zip(counts, words, strict=True)], padding=4)
     axes.set(title="most frequent mistakes: true class → prediction", xticks=[], yticks=[], xlim=(0, 2 * counts[0]))
     axes.invert_yaxis()
@@ -211,56 +211,7 @@ def reliability_figure(confidence: Tensor, right: Tensor) -> Figure:
     return figure
 
 
-@style()
-def examples_figure(inputs: Sequence[NDArray[np.uint8]], labels: Sequence[tuple[str, float, str]]) -> Figure:
-    """Samples with what the model says of them; mistakes have a red frame, a cross and the truth.
-
-    Args:
-        inputs: images, [H, W] grey or [H, W, 3] colour, of any sizes.
-        labels: for each the prediction, its probability in 0..1, and the true class.
-    """
-    figure, cells = _grid(inputs)
-    for axes, (guess, confidence, truth) in zip(cells, labels, strict=True):
-        wrong = guess != truth
-        text = f"{'✗' if wrong else '✓'} {_short(guess, 11)} ({confidence:.0%})"
-        if wrong:
-            text += f"\ntruth: {_short(truth, 14)}"
-            axes.spines[:].set(visible=True, color=VERMILION, linewidth=2.5)
-        axes.set_title(text, fontsize=8.5, color=VERMILION if wrong else "black")
-    return figure
-
-
-@style()
-def batch_figure(inputs: Sequence[NDArray[np.uint8]], labels: Sequence[str]) -> Figure:
-    """Samples with their labels, such as a training batch after augmentation.
-
-    Args:
-        inputs: images, [H, W] grey or [H, W, 3] colour, of any sizes.
-        labels: one for each.
-    """
-    figure, cells = _grid(inputs)
-    for axes, label in zip(cells, labels, strict=True):
-        axes.set_title(_short(label, 18), fontsize=8.5)
-    return figure
-
-
-def _grid(inputs: Sequence[NDArray[np.uint8]]) -> tuple[Figure, list[Axes]]:
-    """One cell for each image, with room for a title of two lines."""
-    tall = max((image.shape[0] / image.shape[1] for image in inputs), default=1.0)
-    columns = max(1, min(len(inputs), 5 if tall > 0.5 else 3))
-    rows = max(1, math.ceil(len(inputs) / columns))
-    width = min(8 / columns, 2.0)  # inches
-    figure = Figure(figsize=(width * columns, (min(width * tall, 4.0) + 0.5) * rows))
-    cells = []
-    for place, image in enumerate(inputs, start=1):
-        axes = figure.add_subplot(rows, columns, place)
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if max(image.shape) < 100 else "auto")
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-        cells.append(axes)
-    return figure, cells
-
-
-def _short(name: str, most: int) -> str:
+def short(name: str, most: int) -> str:
+    """The name on one line, cut to so many characters at most."""
     name = " ".join(name.split())
     return name if len(name) <= most else f"{name[: most - 1].rstrip()}…"

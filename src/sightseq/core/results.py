@@ -13,6 +13,7 @@ import numpy as np
 from sightseq.core.baseline import Baseline
 from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import commit, hardware, versions
+from sightseq.core.naming import network_name
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 
@@ -31,7 +32,7 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": config["seed"],
         "task": type(task).__name__,
-        "network": type(task.net).__name__,
+        "network": network_name(task.net),
         "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
         "headline": task.headline,
         "data": {
@@ -41,6 +42,7 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
             "licence": data.licence,
             **splits,
             **({"classes": len(classes)} if classes else {}),
+            **({"skipped": len(data.skipped)} if data.skipped else {}),
         },
         "hardware": hardware(),
         "versions": versions(),

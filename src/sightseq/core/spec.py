@@ -5,8 +5,8 @@ dictionary, and is stored in every checkpoint. It knows no config, no file and n
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,9 @@ class Spec(ABC):
             CheckpointError: the kind is unknown or the values are not its fields.
         """
         cls = Spec.kinds.get(str(values.get("kind")))
-        names = {field.name for field in fields(cls)} if cls else set()
-        if cls is None or set(values) - {"kind"} != names:
+        known = fields(cls) if cls else ()
+        needed = {field.name for field in known if field.default is MISSING}
+        if cls is None or not needed <= set(values) - {"kind"} <= {field.name for field in known}:
             raise CheckpointError(f"no spec of kind {values.get('kind')!r} with the fields {sorted(values)} is known")
         return cls(**{name: _frozen(value) for name, value in values.items() if name != "kind"})
 
@@ -60,6 +61,10 @@ class ImageSpec(Spec):
         height, width: in pixels, as the network sees them.
         classes: the name of each label, in the order of the logits.
         mean, std: of each channel over the training split, on pixel values scaled to 0..1.
+        counts: training samples of each class; empty if they are not known.
+        margin: pixels that photographs are prepared taller and wider than the network sees them, which looks
+            at the centre; training moves about in it.
+        subject: what a photograph is cropped to: "centre", or "face", the largest one.
     """
 
     kind: ClassVar[str] = "image"
@@ -69,6 +74,9 @@ class ImageSpec(Spec):
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    counts: tuple[int, ...] = ()
+    margin: int = 0
+    subject: Literal["centre", "face"] = "centre"
 
     def difference(self, other: Spec) -> str:
         """Another shape or other classes; the statistics of the pixels may differ."""
@@ -76,8 +84,13 @@ class ImageSpec(Spec):
             return super().difference(other)
         if self.classes != other.classes:
             return f"it knows the classes {', '.join(self.classes)}, and the data has {', '.join(other.classes)}"
-        shapes = [f"{spec.channels} x {spec.height} x {spec.width}" for spec in (self, other)]
+        shapes = [" x ".join(map(str, spec.prepared)) for spec in (self, other)]
         return "" if shapes[0] == shapes[1] else f"it was trained on images of {shapes[0]}, and these are {shapes[1]}"
+
+    @property
+    def prepared(self) -> tuple[int, int, int]:
+        """The shape (C, H, W) of an image before the network crops it: with the margin."""
+        return self.channels, self.height + self.margin, self.width + self.margin
 
     def net_arguments(self) -> dict[str, Any]:
         """`in_channels`, `num_classes` and `image_size` (height, width)."""

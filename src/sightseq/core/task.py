@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from sightseq.core.build import build
+from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
 from sightseq.core.report import Section
 from sightseq.core.spec import Spec
@@ -92,6 +93,10 @@ class Task(LightningModule, ABC):
     def augment(self, batch: Batch) -> Batch:
         """The training batch as the network is to see it; draws from torch's default generator."""
         return batch
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What is optimised: `params`, and where it is not the optimiser's, `lr`."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
 
     @abstractmethod
     def picture(self, batch: Batch) -> Figure:
@@ -191,20 +196,36 @@ class Task(LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """The optimiser, without weight decay on biases and normalisation, and the schedule."""
         config = self.optimizer or {"_target_": "torch.optim.AdamW"}
-        trained = [p for p in self.parameters() if p.requires_grad]
-        groups: list[Any] = trained
+        groups = self.parameter_groups()
         if config.get("weight_decay"):
-            groups = [
-                {"params": [p for p in trained if p.ndim >= 2]},
-                {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-            ]
+            large = [group | {"params": [p for p in group["params"] if p.ndim >= 2]} for group in groups]
+            small = [group | {"params": [p for p in group["params"] if p.ndim < 2]} for group in groups]
+            groups = [group for group in large + [g | {"weight_decay": 0.0} for g in small] if group["params"]]
         optimizer = build(config, Optimizer, "model.optimizer", params=groups)
         if not self.scheduler:
             return optimizer
-        scheduler = build(
-            self.scheduler, LRScheduler, "model.scheduler", optimizer=optimizer, total_steps=self.total_steps
-        )
+        schedule = dict(self.scheduler)
+        if "max_lr" in schedule:  # OneCycleLR would give all groups the same rate
+            share = schedule["max_lr"] / optimizer.defaults["lr"]
+            schedule["max_lr"] = [share * group["lr"] for group in optimizer.param_groups]
+        scheduler = build(schedule, LRScheduler, "model.scheduler", optimizer=optimizer, total_steps=self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def load_pretrained(self) -> None:
+        """Loads the weights that the network names, if it does; called when a training begins, and only then.
+
+        Raises:
+            ConfigError: they cannot be read or downloaded, or belong to another network.
+        """
+        if load := getattr(self.net, "load_weights", None):
+            try:
+                load()
+            except Exception as error:  # a strange file makes torch.load raise nearly anything
+                what = " ".join(str(error).split())[:300]
+                raise ConfigError(
+                    f"model.net.weights: {what}; name the file of a state dict, or begin without any: "
+                    f"model.net.weights=null"
+                ) from error
 
     def configure_gradient_clipping(
         self,

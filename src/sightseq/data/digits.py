@@ -1,7 +1,6 @@
 """The handwritten digits that scikit-learn carries."""
 
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -17,7 +16,7 @@ class Digits(ImageData):
     Alpaydin and Kaynak, 1998, UCI Optical Recognition of Handwritten Digits, test part.
     """
 
-    example_spec: ClassVar[ImageSpec] = ImageSpec(1, 8, 8, ("a", "b"), (0.5,), (0.25,))
+    example_spec: ImageSpec = ImageSpec(1, 8, 8, ("a", "b"), (0.5,), (0.25,))
 
     def locate(self) -> list[Path]:
         """The file inside scikit-learn, or the synthetic one."""

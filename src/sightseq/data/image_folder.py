@@ -1,18 +1,22 @@
 """Anyone's own photographs: a folder with one folder of images for each class."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
+from rich.progress import Progress
 
-from sightseq.core.datamodule import save_about, save_split
+from sightseq.core.datamodule import new_array, save_about, save_split
 from sightseq.core.download import find_folder
 from sightseq.core.errors import ConfigError, DataError, InputError
 from sightseq.data.images import ImageData, synthetic_images
-from sightseq.vision.image import SUFFIXES, crop, open_image, to_pixels
+from sightseq.vision.image import SUFFIXES, crop, is_grey, open_image, to_pixels
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
@@ -26,6 +30,7 @@ class ImageFolder(ImageData):
     Args:
         path: the folder; without it, the first of `folders` under `root`.
         image_size: height and width in pixels that the network sees.
+        margin: pixels that they are kept taller and wider, for training to move about in; the rest looks at the centre.
         corrupt: "error" stops at a file that cannot be read, "skip" leaves it out and counts it.
         common: see `ImageData` and `DataModule`.
     """
@@ -35,18 +40,22 @@ class ImageFolder(ImageData):
         *,
         path: str | None = None,
         image_size: int = 64,
+        margin: int = 0,
         corrupt: Literal["error", "skip"] = "error",
         **common: Any,
     ) -> None:
         super().__init__(**common)
         if image_size < 4:
             raise ConfigError(f"data.image_size={image_size}: an image has at least 4 pixels a side")
+        if margin < 0:
+            raise ConfigError(f"data.margin={margin}: is 0 or more pixels")
         self.path = None if path is None or self.synthetic else Path(path).expanduser()
-        self.image_size, self.corrupt = image_size, corrupt
+        self.image_size, self.margin, self.corrupt = image_size, margin, corrupt
+        self.example_spec = replace(self.example_spec, height=image_size, width=image_size, margin=margin)
 
     def cache_key(self) -> dict[str, Any]:
         """What the decoded array depends on besides the files."""
-        return {"image_size": self.image_size, "corrupt": self.corrupt}
+        return {"image_size": self.image_size, "margin": self.margin, "corrupt": self.corrupt}
 
     def locate(self) -> list[Path]:
         """All image files, in the order of their names.
@@ -68,7 +77,7 @@ class ImageFolder(ImageData):
             if not files:
                 raise DataError(f"{self.name}: the class folder {class_folder} holds no image; fill or remove it")
             found += files
-        if len({self._label(file) for file in found}) < 2:
+        if len({self.class_of(file) for file in found}) < 2:
             raise DataError(f"{self.name}: {folder} needs at least two class folders with images in them")
         return found
 
@@ -78,47 +87,50 @@ class ImageFolder(ImageData):
             top = sorted(c for path in top if path.name in SPLITS for c in path.iterdir() if c.is_dir())
         return top
 
-    def _split(self, file: Path) -> str:
+    def split_of(self, file: Path) -> str:
+        """The publisher's split that a file belongs to: "train", "val" or "test"."""
         first = file.relative_to(self.base).parts[0]
         return SPLITS.get(first, "train") if (self.base / "train").is_dir() else "train"
 
-    def _label(self, file: Path) -> str:
+    def class_of(self, file: Path) -> str:
+        """The name of its class."""
         parts = file.relative_to(self.base).parts
         return parts[1] if (self.base / "train").is_dir() else parts[0]
 
     def process(self, sources: list[Path], folder: Path) -> None:
-        """Decodes every file, on all cores; a file that cannot be read has no label (-1) if it is to be skipped.
+        """Decodes every file once, on all cores; a file that cannot be read has no label (-1) if it is to be skipped.
 
         Raises:
             DataError: a file cannot be read, and `corrupt` is "error".
         """
-        with ThreadPoolExecutor() as pool:
-            images = list(pool.map(self._decode, sources))
-        bad = [file for file, image in zip(sources, images, strict=True) if image is None]
-        readable = {self._label(file) for file, image in zip(sources, images, strict=True) if image is not None}
-        if len(readable) < 2:
-            raise DataError(f"{self.name}: {len(bad)} of {len(sources)} files cannot be read, such as {bad[0]}")
-        train = [image for file, image in zip(sources, images, strict=True) if self._split(file) == "train"]
-        channels = 1 if all(image is None or image.mode == "L" for image in train) else 3
-        classes = sorted({self._label(file) for file in sources if self._split(file) == "train"})
-        blank = np.zeros((channels, self.image_size, self.image_size), np.uint8)
-        for split in sorted({self._split(file) for file in sources}):
-            chosen = [n for n, file in enumerate(sources) if self._split(file) == split]
-            strange = {self._label(sources[n]) for n in chosen} - set(classes)
-            if strange:
+        train = [file for file in sources if self.split_of(file) == "train"]
+        channels = 1 if all(is_grey(file) for file in train) else 3
+        classes = self.order_classes({self.class_of(file) for file in train})
+        skipped: list[str] = []
+        readable: set[str] = set()
+        for split in sorted({self.split_of(file) for file in sources}):
+            files = [file for file in sources if self.split_of(file) == split]
+            if strange := {self.class_of(file) for file in files} - set(classes):
                 raise DataError(f"{self.name}: {split} has the classes {sorted(strange)}, which train has not")
-            pixels: list[NDArray[np.uint8]] = []
-            labels = []
-            for n in chosen:
-                image = images[n]
-                pixels.append(blank if image is None else to_pixels(image, channels))
-                labels.append(-1 if image is None else classes.index(self._label(sources[n])))
-            save_split(folder, split, input=np.stack(pixels), target=np.asarray(labels, np.int64))
-        if bad:
-            print(f"{self.name}: skipped {len(bad)} of {len(sources)} files that cannot be read, such as {bad[0]}")
-        save_about(folder, {"classes": classes, "skipped": [str(file) for file in bad]})
+            labels = np.array([classes.index(self.class_of(file)) for file in files], np.int64)
+            size = self.image_size + self.margin
+            pixels = new_array(folder, split, "input", (len(files), channels, size, size))
+            bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+            with ThreadPoolExecutor() as pool, bar:
+                decoded = pool.map(lambda file: self._decode(file, channels), files)
+                for row, image in bar.track(enumerate(decoded), len(files), description=f"decode {split}"):
+                    if image is None:
+                        labels[row] = -1
+                        skipped.append(str(files[row]))
+                    else:
+                        pixels[row] = image
+            readable |= {classes[label] for label in labels if label >= 0}
+            save_split(folder, split, target=labels)
+        if len(readable) < 2:
+            raise DataError(f"{self.name}: {len(skipped)} of {len(sources)} files cannot be read, such as {skipped[0]}")
+        save_about(folder, {"classes": classes, "skipped": skipped, "margin": self.margin})
 
-    def _decode(self, file: Path) -> Image.Image | None:
+    def _decode(self, file: Path, channels: int) -> NDArray[np.uint8] | None:
         try:
             image = open_image(file)
         except InputError as error:
@@ -127,7 +139,12 @@ class ImageFolder(ImageData):
             raise DataError(
                 f"{self.name}: {error}; remove the file, or leave such out with data.corrupt=skip"
             ) from error
-        return crop(image, self.image_size, self.image_size)
+        size = self.image_size + self.margin
+        return to_pixels(crop(image, size, size), channels)
+
+    def order_classes(self, names: set[str]) -> list[str]:
+        """The classes in the order of their labels."""
+        return sorted(names)
 
     def write_synthetic(self, folder: Path) -> None:
         """Three classes of 20 colour photographs each, of different sizes."""

@@ -31,7 +31,7 @@ class MNIST(ImageData):
     (`train-images.idx3-ubyte`). A stratified `val_fraction` of "train" validates.
     """
 
-    example_spec: ClassVar[ImageSpec] = ImageSpec(1, 28, 28, ("a", "b"), (0.5,), (0.25,))
+    example_spec: ImageSpec = ImageSpec(1, 28, 28, ("a", "b"), (0.5,), (0.25,))
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
 
     def locate(self) -> list[Path]:

@@ -18,13 +18,14 @@ class ConvNet(nn.Module):
         num_classes: number of logits.
         image_size: (height, width) in pixels; sizes the first dense layer where features are flattened.
         channels: width of each stage; every stage halves height and width.
-        convs_per_stage: convolutions before each pooling.
+        convs_per_stage: convolutions before each pooling; one number for all stages, or one for each.
         kernel_size: odd, in pixels; the convolutions keep the size.
         batch_norm: normalise after each convolution.
         pool: "flatten" keeps the place of a feature, "average" and "max" forget it.
         hidden: widths of the dense layers before the logits.
-        stage_dropout: probability of dropping a feature map after each pooling.
+        stage_dropout: probability of dropping a value after each pooling.
         dropout: probability of dropping a unit before each dense layer but the first.
+        one_logit: of two classes give one logit, that of the second, for the first has 0.
     """
 
     def __init__(
@@ -33,18 +34,21 @@ class ConvNet(nn.Module):
         num_classes: int,
         image_size: tuple[int, int],
         channels: Sequence[int] = (32, 64),
-        convs_per_stage: int = 1,
+        convs_per_stage: int | Sequence[int] = 1,
         kernel_size: int = 3,
         batch_norm: bool = False,
         pool: Literal["flatten", "average", "max"] = "flatten",
         hidden: Sequence[int] = (128,),
         stage_dropout: float = 0.0,
         dropout: float = 0.0,
+        one_logit: bool = False,
     ) -> None:
         super().__init__()
-        if kernel_size % 2 == 0 or convs_per_stage < 1:
+        counts = [convs_per_stage] * len(channels) if isinstance(convs_per_stage, int) else list(convs_per_stage)
+        if kernel_size % 2 == 0 or min(counts) < 1 or len(counts) != len(channels):
             raise ValueError(
-                f"kernel_size={kernel_size} is to be odd, and convs_per_stage={convs_per_stage} at least 1"
+                f"kernel_size={kernel_size} is to be odd, and convs_per_stage={convs_per_stage} at least 1, "
+                f"one number or {len(channels)}"
             )
         height, width = image_size
         if min(height, width) < 2 ** len(channels):
@@ -53,8 +57,8 @@ class ConvNet(nn.Module):
                 f"are too few for that: name fewer channels"
             )
         layers: list[nn.Module] = []
-        for width_in, width_out in pairwise((in_channels, *channels)):
-            for conv in range(convs_per_stage):
+        for (width_in, width_out), convs in zip(pairwise((in_channels, *channels)), counts, strict=True):
+            for conv in range(convs):
                 layers.append(
                     nn.Conv2d(
                         width_out if conv else width_in,
@@ -69,7 +73,7 @@ class ConvNet(nn.Module):
                 layers.append(nn.ReLU(inplace=True))
             layers.append(nn.MaxPool2d(2))
             if stage_dropout:
-                layers.append(nn.Dropout2d(stage_dropout))
+                layers.append(nn.Dropout(stage_dropout))
         features = channels[-1]
         if pool == "flatten":
             features *= (height >> len(channels)) * (width >> len(channels))
@@ -80,10 +84,11 @@ class ConvNet(nn.Module):
             layers += [nn.Linear(size_in, size_out), nn.ReLU(inplace=True)]
             if dropout:
                 layers.append(nn.Dropout(dropout))
-        layers.append(nn.Linear(hidden[-1] if hidden else features, num_classes))
+        outputs = 1 if one_logit and num_classes == 2 else num_classes
+        layers.append(nn.Linear(hidden[-1] if hidden else features, outputs))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, in_channels, H, W] normalised pixels to [B, num_classes] logits."""
+        """[B, in_channels, H, W] normalised pixels to [B, num_classes] logits, or [B, 1] where there is one."""
         logits: Tensor = self.layers(images)
         return logits

@@ -30,3 +30,9 @@ class Pixels(nn.Module):
 def to_unit(images: Tensor) -> Tensor:
     """Bytes to floats in 0..1; floats stay as they are."""
     return images if images.is_floating_point() else images.float() / 255
+
+
+def centre(images: Tensor, height: int, width: int) -> Tensor:
+    """The middle [B, C, height, width] of larger images; those of this size stay as they are."""
+    top, left = (images.shape[-2] - height) // 2, (images.shape[-1] - width) // 2
+    return images[..., top : top + height, left : left + width]

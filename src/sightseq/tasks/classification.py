@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from matplotlib.figure import Figure
@@ -22,14 +22,17 @@ from torchmetrics.utilities import dim_zero_cat
 from sightseq.core.build import build
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import FILLER, Batch
-from sightseq.core.plots import batch_figure, confusion_matrix_figure, examples_figure, reliability_figure
+from sightseq.core.plots import confusion_matrix_figure, reliability_figure
+from sightseq.core.plots_images import batch_figure, examples_figure, saliency_figure
 from sightseq.core.report import Section
 from sightseq.core.reservoir import Reservoir
 from sightseq.core.spec import ImageSpec
 from sightseq.core.task import Output, Task
-from sightseq.nets.pixels import Pixels, to_unit
+from sightseq.nets.pixels import Pixels, centre, to_unit
+from sightseq.tasks.saliency import heat_maps
 
 SHOWN = 25  # samples of each kind in the report
+EXPLAINED = 6  # of these, with heat maps
 
 
 class ClassificationTask(Task):
@@ -42,6 +45,8 @@ class ClassificationTask(Task):
         spec, net, optimizer, scheduler: see `Task`. The network is given `in_channels`, `num_classes` and
             `image_size` (height, width), as far as it names them.
         augment: augmentations by name, each a `_target_` with arguments, applied in this order to training batches.
+            Each maps images to images, or, if it mixes them, to (images, partner, share): see `vision.augment.Mix`.
+        class_weights: "balanced" weighs a sample's loss by how rare its class is, in training alone.
         label_smoothing: share of the target that is spread evenly over all classes, in training alone
             (Szegedy et al., 2016, arXiv 1512.00567).
         test_time_flips: predict with the mean probabilities of each image and its mirror image.
@@ -51,6 +56,7 @@ class ClassificationTask(Task):
     monitor_mode: ClassVar[str] = "max"
     headline: ClassVar[str] = "accuracy"
     spec: ImageSpec
+    class_weights: Tensor | None
 
     def __init__(
         self,
@@ -60,6 +66,7 @@ class ClassificationTask(Task):
         scheduler: dict[str, Any] | None = None,
         augment: dict[str, Any] | None = None,
         label_smoothing: float = 0.0,
+        class_weights: Literal["balanced"] | None = None,
         test_time_flips: bool = False,
     ) -> None:
         super().__init__(spec, net, optimizer, scheduler)
@@ -67,10 +74,18 @@ class ClassificationTask(Task):
             raise ConfigError(f"model.label_smoothing={label_smoothing}: a share lies in [0, 1)")
         self.label_smoothing = label_smoothing
         self.test_time_flips = test_time_flips
-        self.pixels = Pixels(self.spec.mean, self.spec.std)
-        self.augmentations = nn.Sequential(
-            *(build(brick, nn.Module, f"model.augment.{name}") for name, brick in (augment or {}).items() if brick)
+        # Pretrained weights bring the constants that they were trained with.
+        constants = getattr(self.net, "constants", None) or (self.spec.mean, self.spec.std)
+        self.pixels = Pixels(*constants)
+        size = {"image_size": (self.spec.height, self.spec.width)}
+        self.augmentations = nn.ModuleList(
+            build(brick, nn.Module, f"model.augment.{name}", **size) for name, brick in (augment or {}).items() if brick
         )
+        weights = None
+        if class_weights:
+            counts = torch.tensor(self.spec.counts or [1] * len(self.spec.classes)).clamp(min=1)
+            weights = counts.sum() / (len(counts) * counts)  # the mean over all samples is 1
+        self.register_buffer("class_weights", weights, persistent=False)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's overloads
         self._worst, self._random = Reservoir(SHOWN), Reservoir(SHOWN)
 
@@ -94,11 +109,24 @@ class ClassificationTask(Task):
         }
 
     def augment(self, batch: Batch) -> Batch:
-        """The batch with its images augmented, as floats in 0..1."""
-        return {**batch, "input": self.augmentations(to_unit(batch["input"]))}
+        """The batch with its images augmented, as floats in 0..1, of the size that the network sees.
+
+        Where images were mixed, `shares` [B, num_classes] says what each consists of.
+        """
+        images, mixed = to_unit(batch["input"]), dict[str, Tensor]()
+        for augmentation in self.augmentations:
+            found = augmentation(images)
+            if isinstance(found, Tensor):
+                images = found
+                continue
+            images, partner, share = found
+            shares = mixed.get("shares", F.one_hot(batch["target"], len(self.spec.classes)).float())
+            mixed["shares"] = torch.lerp(shares[partner], shares, share[:, None])
+        return {**batch, **mixed, "input": centre(images, self.spec.height, self.spec.width)}
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] bytes, or floats in 0..1, to logits [B, num_classes]."""
+        """[B, C, H, W] bytes, or floats in 0..1, of which the centre is seen, to logits [B, num_classes]."""
+        images = centre(images, self.spec.height, self.spec.width)
         logits: Tensor = self.net(self.pixels(images)).float()
         if logits.shape[1] == 1:
             logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
@@ -116,23 +144,27 @@ class ClassificationTask(Task):
 
     def step(self, batch: Batch, stage: str) -> Output:
         """In training the network's own logits; in validation and test the average over views."""
-        target = torch.where(batch["index"] < 0, FILLER, batch["target"])
+        real, target = batch["index"] >= 0, batch["target"]
         training = stage == "train"
         scores = self(batch["input"]) if training else self.log_probabilities(batch["input"])
-        loss_sum = F.cross_entropy(
-            scores,
-            target,
-            ignore_index=FILLER,
-            reduction="sum",
-            label_smoothing=self.label_smoothing if training else 0.0,
+        aim = batch.get("shares", target)
+        weights = self.class_weights if training else None
+        losses = F.cross_entropy(
+            scores, aim, weights, reduction="none", label_smoothing=self.label_smoothing if training else 0.0
         )
+        count = real.sum()
+        if weights is not None:
+            count = (real * (weights[target] if aim is target else aim @ weights)).sum()
         predictions = scores.detach() if training else scores.exp()
-        return Output(loss_sum, (target != FILLER).sum(), predictions, target)
+        return Output((losses * real).sum(), count, predictions, torch.where(real, target, FILLER))
 
     def picture(self, batch: Batch) -> Figure:
-        """The images with the names of their classes."""
+        """The images with the names of their classes; of mixed ones, with the shares of both."""
         images = (batch["input"][:SHOWN].clamp(0, 1) * 255).round().byte().cpu().numpy()
         names = [self.spec.classes[label] for label in batch["target"][:SHOWN].tolist()]
+        for place, shares in enumerate(batch.get("shares", batch["target"][:0])[:SHOWN]):
+            parts = [f"{self.spec.classes[label]} {shares[label]:.0%}" for label in shares.nonzero().flatten().tolist()]
+            names[place] = " + ".join(parts)
         return batch_figure([self.spec.to_example(image) for image in images], names)
 
     def observe(self, batch: Batch, output: Output) -> None:
@@ -166,7 +198,7 @@ class ClassificationTask(Task):
         return {"per_class": per_class, "confusion": matrix.long().tolist()}
 
     def sections(self, stage: str) -> list[Section]:
-        """Confusion matrix, calibration, sample predictions and the most confident mistakes."""
+        """Confusion matrix, calibration, sample predictions, the most confident mistakes, and where it looked."""
         names = self.spec.classes
         metrics = self.stage_metrics(stage)
         matrix = metrics["confusion"].compute().cpu().numpy()
@@ -189,10 +221,33 @@ class ClassificationTask(Task):
         ):
             if rows := reservoir.rows():
                 inputs = [self.spec.to_example(image) for image in rows["input"].numpy()]
-                confidence, guess = rows["probabilities"].max(dim=1)
-                labels = [
-                    (names[g], float(c), names[t])
-                    for g, c, t in zip(guess.tolist(), confidence.tolist(), rows["target"].tolist(), strict=True)
-                ]
-                sections.append(Section(title, examples_figure(inputs, labels), caption))
-        return sections
+                sections.append(Section(title, examples_figure(inputs, self._labels(rows)), caption))
+        return [*sections, *self._saliency()]
+
+    def _labels(self, rows: Batch) -> list[tuple[str, float, str]]:
+        """Of each sample the prediction, its probability and the truth."""
+        names = self.spec.classes
+        confidence, guess = rows["probabilities"].max(dim=1)
+        found = zip(guess.tolist(), confidence.tolist(), rows["target"].tolist(), strict=True)
+        return [(names[g], c, names[t]) for g, c, t in found]
+
+    def _saliency(self) -> list[Section]:
+        """Heat maps of some random samples and of the surest mistakes; nothing where maps would say nothing."""
+        some, worst = self._random.rows(), {name: rows[:EXPLAINED] for name, rows in self._worst.rows().items()}
+        if worst:
+            others = ~torch.isin(some["index"], worst["index"])
+            some = {name: rows[others] for name, rows in some.items()}
+        rows = {name: torch.cat([rows[:EXPLAINED], worst.get(name, rows[:0])]) for name, rows in some.items()}
+        if not rows:
+            return []
+        images = centre(rows["input"], self.spec.height, self.spec.width)
+        heat = heat_maps(self, images, rows["probabilities"].argmax(dim=1))
+        if heat is None:
+            return []
+        inputs = [self.spec.to_example(image) for image in images.numpy()]
+        caption = (
+            "Bright: the regions that spoke most for the prediction (Grad-CAM, Selvaraju et al., 2017). "
+            "Samples chosen at random, then the most confident mistakes."
+        )
+        figure = saliency_figure(inputs, list(heat.numpy()), self._labels(rows))
+        return [Section("Where it looked", figure, caption)]

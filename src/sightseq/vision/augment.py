@@ -1,7 +1,8 @@
 """Augmentation of whole batches on the device, every image with random numbers of its own.
 
 torchvision's transforms draw one set of numbers for the whole batch. Each class here takes and returns
-float images [B, C, H, W] in 0..1, draws from torch's default generator, and is the identity in eval mode.
+float images [B, C, H, W] in 0..1, draws from torch's default generator, and is the identity in eval mode;
+`Mix` returns also what it mixed. Photographs come with a margin (see `ImageSpec`), whose centre is taken in the end.
 """
 
 import math
@@ -100,6 +101,65 @@ class Affine(nn.Module):
         return moved.clamp(0, 1)  # bicubic overshoots at edges
 
 
+class ResizedCrop(nn.Module):
+    """Stretches a random part of each image to the size the network sees: Szegedy et al., 2015 (arXiv 1409.4842).
+
+    Args:
+        image_size: (height, width) of what it returns.
+        smallest: smallest part, as a fraction of the image's area; the largest is all of it.
+        stretch: largest change of its proportions, as a factor.
+    """
+
+    def __init__(self, image_size: tuple[int, int], smallest: float = 0.35, stretch: float = 4 / 3) -> None:
+        super().__init__()
+        if not (0 < smallest <= 1 and stretch >= 1):
+            raise ValueError(f"smallest={smallest} lies in (0, 1], and stretch={stretch} is at least 1")
+        self.image_size, self.smallest, self.stretch = image_size, smallest, stretch
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.training:
+            return images
+        b, c, _, _ = images.shape
+        area, log_ratio, x, y = torch.rand(4, b, device=images.device).unbind()
+        area = self.smallest + (1 - self.smallest) * area
+        ratio = torch.exp((2 * log_ratio - 1) * math.log(self.stretch))
+        width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+        zero = torch.zeros_like(x)
+        # Positions go from -1 to 1: the part's centre moves as far as it stays inside.
+        theta = torch.stack(
+            [
+                torch.stack([width, zero, (2 * x - 1) * (1 - width)], dim=1),
+                torch.stack([zero, height, (2 * y - 1) * (1 - height)], dim=1),
+            ],
+            dim=1,
+        )  # [B, 2, 3]
+        grid = F.affine_grid(theta, [b, c, *self.image_size], align_corners=False)
+        return F.grid_sample(images, grid.to(images.dtype), padding_mode="reflection", align_corners=False)
+
+
+class Colour(nn.Module):
+    """Changes brightness, contrast and saturation of each image: Howard, 2013 (arXiv 1312.5402).
+
+    Args:
+        brightness, contrast, saturation: largest relative change each way (0.4: from 0.6 to 1.4); grey images
+            have no saturation.
+    """
+
+    def __init__(self, brightness: float = 0.3, contrast: float = 0.3, saturation: float = 0.3) -> None:
+        super().__init__()
+        self.brightness, self.contrast, self.saturation = brightness, contrast, saturation
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.training:
+            return images
+        changes = (2 * torch.rand(3, len(images), 1, 1, 1, device=images.device) - 1).to(images.dtype)
+        images = images * (1 + self.brightness * changes[0])
+        mean = images.mean((1, 2, 3), keepdim=True)
+        images = torch.lerp(mean.expand_as(images), images, 1 + self.contrast * changes[1])
+        grey = images.mean(1, keepdim=True).expand_as(images)
+        return torch.lerp(grey, images, 1 + self.saturation * changes[2]).clamp(0, 1)
+
+
 class Erase(nn.Module):
     """Paints a rectangle of each image grey with probability `p`: Zhong et al., 2017 (arXiv 1708.04896).
 
@@ -127,3 +187,38 @@ class Erase(nn.Module):
         hit = torch.rand(b, 1, 1, 1, device=device) < self.p
         mask = hit & (rows[:, None, :, None] & columns[:, None, None, :])
         return images.masked_fill(mask, 0.5)
+
+
+class Mix(nn.Module):
+    """Mixes each image with another of the batch: blended (mixup: Zhang et al., 2018, arXiv 1710.09412), or with a
+    rectangle of the other pasted in (cutmix: Yun et al., 2019, arXiv 1905.04899).
+
+    Args:
+        mixup: share of the images that are blended.
+        cutmix: share of the images that get a rectangle.
+        alpha: of the Beta(alpha, alpha) distribution of the image's own part: 1 is uniform, less mixes less.
+    """
+
+    def __init__(self, mixup: float = 0.5, cutmix: float = 0.0, alpha: float = 0.2) -> None:
+        super().__init__()
+        if not (min(mixup, cutmix) >= 0 and mixup + cutmix <= 1 and alpha > 0):
+            raise ValueError(f"mixup={mixup} and cutmix={cutmix} are shares of the images; alpha={alpha} is above 0")
+        self.mixup, self.cutmix = mixup, cutmix
+        self.alpha = alpha
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        """Returns the mixed images, each one's partner [B] in the batch, and its own share of itself [B] in 0..1."""
+        if not self.training:
+            return images
+        b, _, h, w = images.shape
+        partner = torch.randperm(b, device=images.device)
+        own = torch.distributions.Beta(self.alpha, self.alpha).sample((b,)).to(images.device).view(b, 1, 1, 1)
+        kind, y, x = torch.rand(3, b, 1, 1, 1, device=images.device).unbind()
+        half = (1 - own).sqrt() / 2  # of the rectangle's sides
+        rows = (torch.arange(h, device=images.device).view(1, 1, h, 1) + 0.5) / h
+        columns = (torch.arange(w, device=images.device).view(1, 1, 1, w) + 0.5) / w
+        outside = ((rows - y).abs() > half) | ((columns - x).abs() > half)
+        # At each pixel, how much of it is the image's own.
+        weight = torch.where(kind < self.mixup, own.expand_as(outside), outside.to(own.dtype))
+        weight = weight.masked_fill(kind >= self.mixup + self.cutmix, 1)
+        return torch.lerp(images[partner], images, weight), partner, weight.mean((1, 2, 3))

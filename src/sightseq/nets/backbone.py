@@ -1,0 +1,90 @@
+"""Any image classifier of torchvision, with or without pretrained weights."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models import get_model, get_model_weights, list_models
+
+Constants = tuple[float, float, float]
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # pixel values from -1 to 1
+# Trained with HALF, and with side branches that torchvision leaves out on request.
+BRANCHED = ("googlenet", "inception_v3")
+
+
+class Backbone(nn.Module):
+    """A classifier of torchvision by its name there: resnet18, vgg16, mobilenet_v2, efficientnet_b0, convnext_tiny, ...
+
+    Grey images are shown to it as three equal channels. Weights are loaded by `load_weights` when a training begins,
+    not here: a network that is rebuilt from a checkpoint fetches none.
+
+    Args:
+        num_classes: number of logits.
+        image_size: (height, width) in pixels.
+        name: of the model, as `torchvision.models.list_models()` gives it.
+        weights: None begins at random; DEFAULT takes torchvision's best, downloaded and verified; else the path of
+            a state dict in torchvision's layout.
+        mean, std: of each channel, on pixel values in 0..1, that the weights were trained with; by default those of
+            torchvision's. Without weights the data's own are used.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        image_size: tuple[int, int],
+        name: str = "resnet18",
+        weights: str | None = None,
+        mean: Constants | None = None,
+        std: Constants | None = None,
+    ) -> None:
+        super().__init__()
+        known = list_models(module=torchvision.models)
+        if name not in known:
+            near = get_close_matches(name, known, 3) or known
+            raise ValueError(f"torchvision has no classifier {name}; it has {', '.join(near)}")
+        self.name, self.weights = name, weights
+        default = HALF if name in BRANCHED else IMAGENET
+        self.constants = (tuple(mean or default[0]), tuple(std or default[1])) if weights else None
+        branches = {"aux_logits": False, "init_weights": True} if name in BRANCHED else {}
+        try:
+            with torch.device("meta"):  # computes shapes alone
+                get_model(name, num_classes=num_classes, **branches).eval()(torch.empty(1, 3, *image_size))
+        except NotImplementedError:  # RegNet looks at numbers while it is built
+            pass
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"{name} takes no images of {image_size[0]}x{image_size[1]} pixels ({error})") from error
+        self.model = get_model(name, num_classes=num_classes, **branches)
+
+    def load_weights(self) -> None:
+        """Loads the pretrained weights into all layers but the last, whose size is that of other classes.
+
+        Raises:
+            OSError: they cannot be read or downloaded.
+            ValueError: they are those of another model.
+            Exception: whatever `torch.load` raises for a file that holds something else.
+        """
+        if self.weights is None:
+            return
+        if self.weights == "DEFAULT":
+            given = get_model_weights(self.name)["DEFAULT"].get_state_dict(progress=True, check_hash=True)
+        else:
+            given = torch.load(Path(self.weights).expanduser(), map_location="cpu", weights_only=True)
+            given = given.get("state_dict", given)
+        own = self.model.state_dict()
+        fitting = {key: value for key, value in own.items() if key in given and given[key].shape == value.shape}
+        head = [key for key, _ in self.model.named_parameters()][-1].rpartition(".")[0]
+        lacking = [key for key in own if key not in fitting and not key.startswith(f"{head}.")]
+        if lacking:
+            raise ValueError(
+                f"{self.weights} holds no weights of {self.name}: {len(lacking)} of {len(own)} tensors are not in it, "
+                f"such as {lacking[0]}"
+            )
+        self.model.load_state_dict({key: given[key] for key in fitting}, strict=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, 1 or 3, H, W] normalised pixels to [B, num_classes] logits."""
+        logits: Tensor = self.model(images.expand(-1, 3, -1, -1))
+        return logits

@@ -1,0 +1,132 @@
+"""Backbone: every architecture of torchvision that is asked for, and where its weights come from."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.models import get_model
+
+from sightseq.core.build import build
+from sightseq.core.errors import ConfigError
+from sightseq.core.spec import ImageSpec
+from sightseq.nets.backbone import HALF, IMAGENET, Backbone
+from sightseq.tasks.classification import ClassificationTask
+
+SPEC = ImageSpec(3, 64, 64, ("a", "b", "c"), (0.4,) * 3, (0.2,) * 3)
+GREY = ImageSpec(1, 64, 64, ("a", "b", "c"), (0.4,), (0.2,))
+HEADS = {
+    "resnet18": "fc",
+    "mobilenet_v2": "classifier.1",
+    "mobilenet_v3_small": "classifier.3",
+    "efficientnet_b0": "classifier.1",
+    "squeezenet1_1": "classifier.1",
+    "shufflenet_v2_x1_0": "fc",
+    "regnet_y_400mf": "fc",
+    "densenet121": "classifier",
+}
+
+
+def task(spec: ImageSpec = SPEC, **arguments: object) -> ClassificationTask:
+    net = {"_target_": "sightseq.nets.backbone.Backbone", "name": "mobilenet_v3_small", **arguments}
+    torch.manual_seed(0)
+    return build({"_target_": "sightseq.tasks.classification.ClassificationTask", "net": net}, ClassificationTask,
+                 "model", spec=spec.to_dict())  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "size"), [*((name, 64) for name in HEADS), ("inception_v3", 80), ("googlenet", 32)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_logits(name: str, size: int, channels: int) -> None:
+    net = Backbone(5, (size, size), name).eval()
+    with torch.no_grad():
+        assert net(torch.rand(2, channels, size, size)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_weights_fill_all_but_the_head(name: str) -> None:
+    torch.manual_seed(1)
+    given = get_model(name, num_classes=1000).state_dict()
+    torch.save(given, "weights.pth")
+    net = Backbone(5, (64, 64), name, weights="weights.pth")
+    before = {key: value.clone() for key, value in net.model.state_dict().items()}
+    net.load_weights()
+    for key, value in net.model.state_dict().items():
+        head = key.startswith(f"{HEADS[name]}.")
+        assert torch.equal(value, before[key] if head else given[key]), key
+
+
+def test_nothing_is_loaded_when_it_is_built() -> None:
+    net = Backbone(5, (64, 64), "resnet18", weights="/no/such/file")
+    assert net.constants == IMAGENET
+    with pytest.raises(FileNotFoundError):
+        net.load_weights()
+
+
+def test_weights_may_lie_within_a_checkpoint() -> None:
+    given = get_model("resnet18", num_classes=1000).state_dict()
+    torch.save({"state_dict": given, "epoch": 3}, "weights.pth")
+    net = Backbone(5, (64, 64), "resnet18", weights="weights.pth")
+    net.load_weights()
+    assert torch.equal(net.model.conv1.weight, given["conv1.weight"])
+
+
+def test_constants_are_those_of_the_weights_or_of_the_data() -> None:
+    assert task().pixels.mean.flatten().tolist() == pytest.approx([0.4] * 3)
+    assert task(weights="x").pixels.mean.flatten().tolist() == pytest.approx(IMAGENET[0])
+    assert task(weights="x", mean=[0.5] * 3, std=[0.5] * 3).pixels.std.flatten().tolist() == [0.5] * 3
+    assert Backbone(3, (80, 80), "inception_v3", weights="x").constants == HALF
+
+
+def test_grey_images_meet_the_constants_of_each_channel() -> None:
+    model = task(GREY, weights="x").eval()
+    image = torch.rand(2, 1, 64, 64)
+    by_hand = (image - model.pixels.mean) / model.pixels.std
+    with torch.no_grad():
+        torch.testing.assert_close(model(image), model.net.model(by_hand))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file"),
+        (b"", ""),
+        (b"no weights", ""),
+        ({"conv1.weight": torch.zeros(1)}, "holds no weights of mobilenet_v3_small"),
+        ([1, 2], ""),
+    ],
+)
+def test_weights_that_do_not_fit_are_one_line(content: object, words: str) -> None:
+    if isinstance(content, bytes):
+        Path("weights.pth").write_bytes(content)
+    elif content is not None:
+        torch.save(content, "weights.pth")
+    with pytest.raises(ConfigError, match=f"^model.net.weights: .*{words}.*model.net.weights=null") as caught:
+        task(weights="weights.pth").load_pretrained()
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_with_code_are_refused() -> None:
+    class Code:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (Path("ran"),))
+
+    torch.save({"conv1.weight": Code()}, "weights.pth")
+    with pytest.raises(ConfigError):
+        task(weights="weights.pth").load_pretrained()
+    assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [("resnt18", 64, "it has resnet18"), ("inception_v3", 48, "no images of 48x48"), ("vgg11", 16, "no images of 16")],
+)
+def test_what_cannot_be_is_found_when_it_is_built(name: str, size: int, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Backbone(5, (size, size), name)
+
+
+def test_no_warning_when_it_is_built() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Backbone(5, (80, 80), "inception_v3")
+        Backbone(5, (64, 64), "googlenet")
