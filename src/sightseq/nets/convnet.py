@@ -84,7 +84,8 @@ class ConvNet(nn.Module):
             layers += [nn.Linear(size_in, size_out), nn.ReLU(inplace=True)]
             if dropout:
                 layers.append(nn.Dropout(dropout))
-        outputs = 1 if one_logit and num_classes == 2 else num_classes
+        self.one_logit = one_logit and num_classes == 2
+        outputs = 1 if self.one_logit else num_classes
         layers.append(nn.Linear(hidden[-1] if hidden else features, outputs))
         self.layers = nn.Sequential(*layers)
 
