@@ -84,8 +84,14 @@ def test_the_head_learns_alone_then_all() -> None:
     assert changed() == {f"{head}.weight", f"{head}.bias"}  # nor the statistics of batch norm
     train(task, 2)
     assert {name for name, _ in task.net.named_parameters()} <= changed()
-    assert any("running_mean" in name for name in changed())
+    assert not any("running_" in name for name in changed())  # the statistics stay those of the weights
     assert all(p.requires_grad for p in task.net.parameters())
+
+
+def test_statistics_of_batch_norm_may_be_learned() -> None:
+    task = make(head_epochs=0, freeze_statistics=False)
+    train(task, 1)
+    assert any(value.abs().max() > 0 for name, value in task.net.state_dict().items() if "running_mean" in name)
 
 
 def test_without_head_epochs_all_learn_at_once() -> None:

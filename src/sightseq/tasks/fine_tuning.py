@@ -15,23 +15,32 @@ class FineTuningTask(ClassificationTask):
     """Trains the last layer first, then all, the first layers least: Howard and Ruder, 2018 (arXiv 1801.06146).
 
     The last layer is the last that was registered in the network. While it learns alone, the others are as in
-    validation: no dropout, and batch norm with the statistics it came with.
+    validation. Batch norm keeps the statistics that came with the weights: few images give worse ones, and weights
+    into which it was folded would be ruined by others.
 
     Args:
         head_epochs: epochs in which the last layer learns alone.
         lowest_rate: learning rate of the first layers, as a fraction of the last one's; those between have rates
             between, in equal ratios. Schedulers keep these ratios.
+        freeze_statistics: whether batch norm keeps its statistics; a network without pretrained weights needs its own.
         classification: see `ClassificationTask`.
     """
 
-    def __init__(self, *, head_epochs: int = 1, lowest_rate: float = 0.1, **classification: Any) -> None:
+    def __init__(
+        self,
+        *,
+        head_epochs: int = 1,
+        lowest_rate: float = 0.1,
+        freeze_statistics: bool = True,
+        **classification: Any,
+    ) -> None:
         super().__init__(**classification)
         if head_epochs < 0 or not 0 < lowest_rate <= 1:
             raise ConfigError(
                 f"model.head_epochs={head_epochs} is 0 or more, model.lowest_rate={lowest_rate} in (0, 1]"
             )
-        self.head_epochs, self.lowest_rate = head_epochs, lowest_rate
-        self._head_alone = False
+        self.head_epochs, self.lowest_rate, self.freeze_statistics = head_epochs, lowest_rate, freeze_statistics
+        self._head_alone: bool | None = None  # until the first batch
 
     @property
     def _layers(self) -> list[nn.Module]:
@@ -73,6 +82,8 @@ class FineTuningTask(ClassificationTask):
         if alone != self._head_alone:
             self._head_alone = alone
             self.net.train(not alone)
+            for norm in (m for m in self.net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)):
+                norm.train(not (alone or self.freeze_statistics))
             for layer in body:
                 for parameter in layer.parameters(recurse=False):
                     parameter.requires_grad_(not alone)
