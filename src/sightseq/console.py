@@ -51,10 +51,12 @@ def short(path: Path) -> str:
 def describe(data: "DataModule") -> str:
     """One line: the name, the sizes of the splits, the classes, and whether it is generated."""
     words = {"train": "to train", "val": "to validate", "test": "to test"}
-    sizes = ", ".join(f"{len(data.dataset(split)):,} {word}" for split, word in words.items())
+    counts = {split: len(data.dataset(split)) for split in words}
+    sizes = ", ".join(f"{counts[split]:,} {word}" for split, word in words.items())
     classes = getattr(data.spec, "classes", None)
     kind = f"; {len(classes)} classes" if classes else ""
-    skipped = f"; skipped {len(data.skipped):,} that cannot be read, such as {data.skipped[0]}" if data.skipped else ""
+    bad, total = len(data.skipped), sum(counts.values()) + len(data.skipped)
+    skipped = f"; skipped {bad:,} of {total:,} that cannot be read, such as {data.skipped[0]}" if bad else ""
     return f"{data.name}{' (synthetic)' if data.synthetic else ''}: {sizes}{kind}{skipped}"
 
 

@@ -56,7 +56,7 @@ class Refuses(Base):
 
 
 class Unresolvable(Base):
-    def __init__(self, thing: "NoSuchName") -> None:  # noqa: F821
+    def __init__(self, thing: "NoSuchName") -> None:  # noqa: F821 (what cannot be resolved is tested)
         self.thing = thing
 
 

@@ -51,7 +51,7 @@ def test_folder_appears_when_the_block_ends_well() -> None:
 
 def test_block_that_raises_leaves_nothing() -> None:
     target = Path("parent/child").absolute()
-    with pytest.raises(KeyError), atomic_folder(target) as building:  # noqa: PT012
+    with pytest.raises(KeyError), atomic_folder(target) as building:  # noqa: PT012 (the block is what is tested)
         assert building is not None
         (building / "half").write_text("x")
         raise KeyError

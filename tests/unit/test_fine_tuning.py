@@ -78,7 +78,10 @@ def train(task: FineTuningTask, epochs: int, **settings: Any) -> Trainer:
 def test_the_head_learns_alone_then_all() -> None:
     task = make(head_epochs=1, optimizer={"_target_": "torch.optim.SGD", "lr": 0.1})
     before = {name: value.clone() for name, value in task.net.state_dict().items()}
-    changed = lambda: {n for n, v in task.net.state_dict().items() if not torch.equal(v, before[n])}  # noqa: E731
+
+    def changed() -> set[str]:
+        return {name for name, value in task.net.state_dict().items() if not torch.equal(value, before[name])}
+
     train(task, 1)
     head = f"layers.{len(task.net.layers) - 1}"
     assert changed() == {f"{head}.weight", f"{head}.bias"}  # nor the statistics of batch norm
@@ -128,7 +131,7 @@ def test_a_run_begins_with_the_weights_it_names(tmp_path: Path) -> None:
     overrides = (
         "data=image_folder", "data.path=photos", "data.image_size=32", "model=fine_tuning", "model/net=image/backbone",
         "model.net.name=mobilenet_v3_small", "model.net.weights=weights.pth", "optimizer=adam", "callbacks=default",
-        "augment=none", "baseline=none", "precision=32", "trainer.max_epochs=1", "name=mine",
+        "augment=none", "baseline=none", "precision=32", "trainer.max_epochs=1",
     )  # fmt: skip
     with pytest.raises(ConfigError, match=r"model\.net\.weights: .*weights\.pth"):  # before any data is looked for
         sightseq.train(sightseq.compose(*overrides))

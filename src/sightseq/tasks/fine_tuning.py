@@ -78,13 +78,13 @@ class FineTuningTask(ClassificationTask):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Freezes or thaws all but the last layer; here, because a resumed epoch has no start."""
         alone = self.current_epoch < self.head_epochs
+        if alone == self._head_alone:
+            return
+        self._head_alone = alone
+        self.net.train(not alone)
+        for norm in (m for m in self.net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)):
+            norm.train(not (alone or self.freeze_statistics))
         *body, _ = self._layers
-        if alone != self._head_alone:
-            self._head_alone = alone
-            self.net.train(not alone)
-            for norm in (m for m in self.net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)):
-                norm.train(not (alone or self.freeze_statistics))
-            for layer in body:
-                for parameter in layer.parameters(recurse=False):
-                    parameter.requires_grad_(not alone)
-                    parameter.grad = None
+        for parameter in (p for layer in body for p in layer.parameters(recurse=False)):
+            parameter.requires_grad_(not alone)
+            parameter.grad = None
