@@ -31,8 +31,9 @@ def show(config: Config) -> None:
     batch = task.train().augment(raw)
     for name, tensor in batch.items():
         shape = ", ".join(map(str, tensor.shape))
-        say = f"{name} [{shape}] {str(raw[name].dtype).removeprefix('torch.')}"
-        if tensor.dtype != raw[name].dtype:
+        before = raw.get(name, tensor).dtype  # an augmentation that mixes images adds their shares
+        say = f"{name} [{shape}] {str(before).removeprefix('torch.')}"
+        if tensor.dtype != before:
             say += f", augmented {str(tensor.dtype).removeprefix('torch.')} in {tensor.min():.2f} .. {tensor.max():.2f}"
         console.say("batch", say)
     if classes := getattr(data.spec, "classes", None):

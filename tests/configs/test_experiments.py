@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 import sightseq
+from sightseq.composition import compose
 from sightseq.core.places import group_options
+from sightseq.show import show
 from tests.conftest import small
 
 EXPERIMENTS = sorted(group_options("experiment"))
@@ -33,6 +35,14 @@ def test_experiment(experiment: str) -> None:
     assert set(results["test"]) >= {"loss", "accuracy"}
     assert (folder / "report.html").stat().st_size > 10_000
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_batch_of_experiment(experiment: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "batch.png"
+    show(small(compose(f"experiment={experiment}", "data.synthetic=true", f"output={picture}", command="show")))
+    assert "target [" in capsys.readouterr().out
+    assert picture.stat().st_size > 10_000
 
 
 BRICKS = [
