@@ -125,7 +125,9 @@ def projects(records: dict[str, dict[str, Any]]) -> str:
         classes = [config[part]["_target_"].rpartition(".")[2] for part in ("model", "data")]
         network = config["model"]["net"]
         network = network.get("name") or network["_target_"].rpartition(".")[2]
-        found = records.get(name, {}).get("summary", "not recorded")
+        # A dataset without a licence is the reader's own.
+        missing = "not recorded" if config["data"].get("licence") else "yours"
+        found = records.get(name, {}).get("summary", missing)
         lines.append(f"| {config['title']} | `{name}` | `{classes[0]}` | `{classes[1]}` | `{network}` | {found} |")
     return "\n".join(lines)
 
