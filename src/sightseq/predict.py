@@ -19,10 +19,10 @@ from rich.progress import Progress
 from sightseq.console import console, new_table
 from sightseq.core.build import trust
 from sightseq.core.checkpoint import load_task
-from sightseq.core.errors import CheckpointError, InputError
+from sightseq.core.errors import CheckpointError, ConfigError, InputError
 from sightseq.core.rundir import Config
 from sightseq.tasks.classification import ClassificationTask
-from sightseq.vision.image import SUFFIXES, FaceWarning, read_image
+from sightseq.vision.image import SUFFIXES, FaceWarning, image_files, read_image
 
 TOP = 5
 Input = str | Path | Image.Image | NDArray[np.uint8]
@@ -41,7 +41,10 @@ class Model:
         if device == "auto":
             accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
             device = str(accelerator or "cpu")
-        self.task = task.to(device).eval()
+        try:
+            self.task = task.to(device).eval()
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(f"device={device}: {str(error).splitlines()[0]}") from error
         self.classes = task.spec.classes
 
     def predict(self, inputs: Sequence[Input], batch_size: int = 64) -> list[Prediction]:
@@ -103,7 +106,9 @@ def load(path: str | Path, device: str = "auto") -> Model:
 def predict_files(config: Config) -> int:
     """`sightseq predict`: prints what the model sees in each file; the exit status is 2 if any cannot be read."""
     if config["format"] not in ("table", "jsonl"):
-        raise InputError(f"format={config['format']}: is table or jsonl")
+        raise ConfigError(f"format={config['format']}: is table or jsonl")
+    if config["batch_size"] < 1:
+        raise ConfigError(f"batch_size={config['batch_size']}: is at least 1")
     trust(config["trust"])
     files = find_files(config["input"])
     model = load(config["ckpt"], config["device"])
@@ -158,7 +163,7 @@ def find_files(given: str) -> list[Path]:
     """
     path = Path(given).expanduser()
     if path.is_dir():
-        found = sorted(file for file in path.rglob("[!.]*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        found = image_files(path)
         if not found:
             raise InputError(f"{given}: holds no image ({', '.join(sorted(SUFFIXES))})")
         return found

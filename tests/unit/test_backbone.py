@@ -1,5 +1,6 @@
 """Backbone: every architecture of torchvision that is asked for, and where its weights come from."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from torchvision.models import get_model
 from sightseq.core.build import build
 from sightseq.core.errors import ConfigError
 from sightseq.core.spec import ImageSpec
-from sightseq.nets.backbone import HALF, IMAGENET, Backbone
+from sightseq.nets.backbone import HALF, Backbone
 from sightseq.tasks.classification import ClassificationTask
 
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SPEC = ImageSpec(3, 64, 64, ("a", "b", "c"), (0.4,) * 3, (0.2,) * 3)
 GREY = ImageSpec(1, 64, 64, ("a", "b", "c"), (0.4,), (0.2,))
 HEADS = {
@@ -24,6 +26,7 @@ HEADS = {
     "shufflenet_v2_x1_0": "fc",
     "regnet_y_400mf": "fc",
     "densenet121": "classifier",
+    "mnasnet0_5": "classifier.1",
 }
 
 
@@ -55,6 +58,31 @@ def test_weights_fill_all_but_the_head(name: str) -> None:
         assert torch.equal(value, before[key] if head else given[key]), key
 
 
+def test_densenet_as_torchvision_publishes_it() -> None:
+    """`denselayer1.norm.1.weight`, where a network of today has `denselayer1.norm1.weight`."""
+    given = get_model("densenet121", num_classes=1000).state_dict()
+    published = {re.sub(r"(denselayer\d+\.[a-z]+)([12])", r"\1.\2", key): value for key, value in given.items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in published
+    torch.save(published, "weights.pth")
+    net = Backbone(5, (64, 64), "densenet121", weights="weights.pth")
+    net.load_weights()
+    assert torch.equal(net.model.features.denseblock4.denselayer16.conv2.weight,
+                       given["features.denseblock4.denselayer16.conv2.weight"])  # fmt: skip
+
+
+def test_averaged_weights_of_layers_with_versions_are_loaded() -> None:
+    """A plain dictionary, as averaged weights are saved, lacks the version that MNASNet asks for."""
+    first, second = task(name="mnasnet0_5"), task(name="mnasnet0_5")
+    first.net.model.classifier[1].bias.data.fill_(7)
+    second.load_state_dict(dict(first.state_dict()))
+    assert second.net.model.classifier[1].bias.tolist() == [7, 7, 7]
+
+
+def test_vision_transformers_are_told_the_size() -> None:
+    with torch.no_grad():
+        assert Backbone(5, (64, 64), "vit_b_16").eval()(torch.rand(1, 3, 64, 64)).shape == (1, 5)
+
+
 def test_nothing_is_loaded_when_it_is_built() -> None:
     net = Backbone(5, (64, 64), "resnet18", weights="/no/such/file")
     assert net.constants == IMAGENET
@@ -75,6 +103,7 @@ def test_constants_are_those_of_the_weights_or_of_the_data() -> None:
     assert task(weights="x").pixels.mean.flatten().tolist() == pytest.approx(IMAGENET[0])
     assert task(weights="x", mean=[0.5] * 3, std=[0.5] * 3).pixels.std.flatten().tolist() == [0.5] * 3
     assert Backbone(3, (80, 80), "inception_v3", weights="x").constants == HALF
+    assert Backbone(3, (64, 64), "efficientnet_v2_l", weights="x").constants == HALF  # unlike its smaller sisters
 
 
 def test_grey_images_meet_the_constants_of_each_channel() -> None:

@@ -9,6 +9,7 @@ from sklearn import metrics as sk
 from sklearn.svm import SVC
 
 from sightseq.baselines.classification import HOG, SVM, Classifier, Majority
+from sightseq.core import results
 from sightseq.core.datamodule import ArrayDataset, DataModule
 from sightseq.core.results import score_baselines
 from sightseq.data.digits import Digits
@@ -16,8 +17,9 @@ from sightseq.data.images import synthetic_images
 
 
 def stripes(count: int, seed: int, classes: int = 3) -> dict[str, NDArray[Any]]:
+    """As an SVM looks at them."""
     images, labels = synthetic_images(count, classes, 8, 1, seed)
-    return {"input": images, "target": labels}
+    return {"input": SVM().features(images), "target": labels}
 
 
 def test_majority_is_the_most_frequent_label_of_training() -> None:
@@ -54,9 +56,10 @@ def test_svm_is_scikit_learns_on_pixels_of_0_to_1() -> None:
     train, test = stripes(90, 0), stripes(60, 1)
     baseline = SVM(C=2.0, components=None)
     baseline.fit(train)
-    reference = SVC(C=2.0, gamma="scale").fit(train["input"].reshape(90, -1) / 255, train["target"])
-    expected = reference.predict(test["input"].reshape(60, -1) / 255)
-    assert baseline.predict(test).tolist() == expected.tolist()
+    reference = SVC(C=2.0, gamma="scale").fit(train["input"], train["target"])
+    assert baseline.predict(test).tolist() == reference.predict(test["input"]).tolist()
+    pixels = np.array([[[[0, 51], [102, 255]]]], np.uint8)
+    assert baseline.features(pixels) == pytest.approx(np.array([[0, 0.2, 0.4, 1]]))
 
 
 @pytest.mark.parametrize("components", [None, 10, 1000])
@@ -113,6 +116,20 @@ def test_baselines_do_not_see_the_test_split_unasked(data: DataModule) -> None:
     assert [5] not in [labels for _, labels in noted.seen]
 
 
+def test_baselines_look_at_some_samples_at_a_time(data: DataModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Looking(Noted):
+        def features(self, inputs: NDArray[Any]) -> NDArray[Any]:
+            self.seen.append(("look", inputs.tolist()))
+            return 10 * inputs
+
+    monkeypatch.setattr(results, "CHUNK", 2)
+    looking = Looking()
+    found = results.look(looking, data.dataset("train"))
+    assert looking.seen == [("look", [0, 2]), ("look", [4])]
+    assert found["input"].tolist() == [0, 20, 40]
+    assert found["target"].tolist() == [0, 2, 4]
+
+
 def test_hog_counts_directions() -> None:
     """Upright stripes have gradients to the right alone: all counts lie in the bin of that direction."""
     ramp = np.tile(np.arange(64, dtype=np.uint8) * 3, (64, 1))
@@ -129,5 +146,6 @@ def test_hog_learns_from_images_of_any_size_and_colour(shape: tuple[int, int, in
     images, labels = synthetic_images(90, 3, 100, shape[0], 0)
     images = images[:, :, : shape[1], : shape[2]]
     baseline = HOG()
-    baseline.fit({"input": images[:60], "target": labels[:60]})
-    assert baseline.score({"input": images[60:], "target": labels[60:]})["accuracy"] > 0.9
+    seen = baseline.features(images)
+    baseline.fit({"input": seen[:60], "target": labels[:60]})
+    assert baseline.score({"input": seen[60:], "target": labels[60:]})["accuracy"] > 0.9

@@ -47,7 +47,8 @@ def test_ema_against_an_average_by_hand() -> None:
     trainer.fit(model, data, DataLoader([0.0]))
     average, expected = 7.0, []  # the first step's weight begins the average
     for step, weight in enumerate([6.0, 5.0, 4.0, 3.0, 2.0], start=2):
-        average = 0.75 * average + 0.25 * weight
+        decay = min(0.75, step / (9 + step))
+        average = decay * average + (1 - decay) * weight
         if step % 3 == 0:
             expected.append(average)
     assert model.validated == pytest.approx(expected)

@@ -5,6 +5,7 @@ pixels of an image are its logits.
 """
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -266,6 +267,17 @@ def test_augmentation_is_applied_in_order_and_in_training_alone() -> None:
     assert both.augment(batch)["input"].unique().tolist() == [0.5]
     with pytest.raises(ConfigError, match=r"model\.augment\.flip\.q"):
         make(3, augment={"flip": {**bricks["flip"], "q": 1}})
+
+
+def test_augmentation_is_in_full_precision_and_the_network_is_not() -> None:
+    seen: dict[str, bool] = {}
+    task = make()
+    task._trainer = SimpleNamespace(world_size=1)  # type: ignore[assignment]
+    task.augment = lambda batch: [seen.update(augment=torch.is_autocast_enabled("cpu")), batch][1]  # type: ignore[method-assign]
+    task.net.register_forward_hook(lambda *_: seen.update(net=torch.is_autocast_enabled("cpu")))
+    with torch.autocast("cpu", torch.bfloat16):
+        task.training_step(random_batch(4), 0)
+    assert seen == {"augment": False, "net": True}
 
 
 def test_the_most_confident_mistakes_are_observed() -> None:

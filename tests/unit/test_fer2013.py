@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightseq.core.errors import DataError
+from sightseq.core.errors import ConfigError, DataError
 from sightseq.data.fer2013 import CLASSES, FER2013
 
 NAMES = "emotion,pixels,Usage"
@@ -113,6 +113,19 @@ def test_bad_row_is_named_or_skipped(bad: str, words: str) -> None:
 def test_what_is_not_there_is_said() -> None:
     with pytest.raises(DataError, match=r"fer2013\.csv or train/ with a folder for each class"):
         prepared()
+
+
+def test_path_that_holds_no_faces_is_named() -> None:
+    for path in ("nowhere.csv", "notes.txt"):
+        Path("notes.txt").touch()
+        with pytest.raises(DataError, match=f"fer2013: {path} is no csv, and no folder"):
+            prepared(path=path)
+
+
+def test_the_csv_has_one_size() -> None:
+    write(*rows("Training", 70))
+    with pytest.raises(ConfigError, match="have 48x48 pixels, and no margin"):
+        prepared(image_size=64)
 
 
 def test_other_tables_are_refused() -> None:

@@ -76,7 +76,8 @@ def train(task: FineTuningTask, epochs: int, **settings: Any) -> Trainer:
 
 
 def test_the_head_learns_alone_then_all() -> None:
-    task = make(head_epochs=1, optimizer={"_target_": "torch.optim.SGD", "lr": 0.1})
+    sgd = {"_target_": "torch.optim.SGD", "lr": 0.1}
+    task = make(head_epochs=1, freeze_statistics=True, optimizer=sgd)
     before = {name: value.clone() for name, value in task.net.state_dict().items()}
 
     def changed() -> set[str]:
@@ -95,6 +96,13 @@ def test_statistics_of_batch_norm_may_be_learned() -> None:
     task = make(head_epochs=0, freeze_statistics=False)
     train(task, 1)
     assert any(value.abs().max() > 0 for name, value in task.net.state_dict().items() if "running_mean" in name)
+
+
+def test_statistics_are_kept_where_there_are_weights() -> None:
+    assert make().freeze_statistics is False
+    backbone = {"_target_": "sightseq.nets.backbone.Backbone", "name": "mobilenet_v3_small"}
+    assert make(net=backbone).freeze_statistics is False
+    assert make(net=backbone | {"weights": "x"}).freeze_statistics is True
 
 
 def test_without_head_epochs_all_learn_at_once() -> None:

@@ -71,6 +71,33 @@ def test_split_folders_are_followed(word: str) -> None:
     assert data.dataset("test").numpy()["target"].tolist() == [0, 0, 1, 1]
 
 
+def test_split_folders_may_have_capitals_and_other_names() -> None:
+    for split, count in (("Training", 10), ("Testing", 3)):
+        paint(f"photos/{split}/dog", RED, count)
+        paint(f"photos/{split}/cat", GREEN, count)
+    data = prepared(val_fraction=0.2)
+    assert sizes(data) == {"train": 16, "val": 4, "test": 6}
+    assert data.spec.classes == ("cat", "dog")
+
+
+def test_copies_that_editors_hide_are_left_out() -> None:
+    for split in ("train", "test"):
+        paint(f"photos/{split}/a", RED)
+        paint(f"photos/{split}/b", GREEN)
+        paint(f"photos/{split}/.ipynb_checkpoints", GREEN)
+    paint("photos/train/a/.ipynb_checkpoints", RED)
+    data = prepared()
+    assert sizes(data) == {"train": 18, "val": 2, "test": 20}
+    assert data.spec.classes == ("a", "b")
+
+
+def test_splits_of_one_source_share_its_memory() -> None:
+    paint("photos/a", RED)
+    paint("photos/b", GREEN)
+    data = prepared()
+    assert data.dataset("train").arrays["input"] is data.dataset("test").arrays["input"]
+
+
 def test_only_train_and_test_folders_validate_on_a_part_of_train() -> None:
     for split in ("train", "test"):
         paint(f"photos/{split}/a", RED, 10)

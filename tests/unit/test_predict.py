@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageOps
 
 from sightseq import predict as module
-from sightseq.core.errors import InputError
+from sightseq.core.errors import ConfigError, InputError
 from sightseq.core.spec import ImageSpec
 from sightseq.predict import Model, find_files, predict_files
 from sightseq.tasks.classification import ClassificationTask
@@ -260,8 +260,19 @@ def test_table_has_a_row_a_file(files: list[str], monkeypatch: pytest.MonkeyPatc
     assert all(line.split()[3] == "%" for line in lines[1:])
 
 
+def test_devices_that_are_not_there_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^device=nowhere: .*nowhere") as caught:
+        Model(make().task, "nowhere")
+    assert "\n" not in str(caught.value)
+
+
+def test_batches_of_nothing_are_refused(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="batch_size=0: is at least 1"):
+        run(monkeypatch, batch_size=0)
+
+
 def test_other_formats_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="format=csv: is table or jsonl"):
+    with pytest.raises(ConfigError, match="format=csv: is table or jsonl"):
         run(monkeypatch, format="csv")
 
 

@@ -50,19 +50,19 @@ class SVM(Classifier):
         self.C, self.components, self.largest = C, components, largest
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[Any]:
-        """What is looked at of images [N, C, H, W]: [N, D]."""
+        """[N, C, H, W] to numbers in 0..1 [N, C * H * W]."""
         return images.reshape(len(images), -1) / 255
 
     def fit(self, train: Arrays) -> None:
         rows = np.random.default_rng(0).permutation(len(train["target"]))[: self.largest]
-        x, y = self.features(train["input"][rows]), train["target"][rows]
+        x, y = train["input"][rows], train["target"][rows]
         steps: list[Any] = [SVC(C=self.C, gamma="scale", cache_size=1000)]
         if self.components and self.components < min(x.shape):
             steps.insert(0, PCA(self.components, whiten=False, random_state=0))
         self.model = make_pipeline(*steps).fit(x, y)
 
     def predict(self, batch: Arrays) -> NDArray[Any]:
-        labels: NDArray[Any] = self.model.predict(self.features(batch["input"]))
+        labels: NDArray[Any] = self.model.predict(batch["input"])
         return labels
 
 
@@ -77,6 +77,7 @@ class HOG(SVM):
         super().__init__(C, components, largest)
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        """[N, C, H, W] to [N, 1764]."""
         import cv2  # only where photographs are, for it takes a while
 
         # Blocks of 2x2 cells of 8x8 pixels, 9 directions: 7 * 7 * 4 * 9 = 1764 numbers an image.

@@ -9,7 +9,11 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Baseline(ABC):
-    """fit(train) and predict(batch) on arrays by name: `input` [N, ...], `target` [N, ...]."""
+    """fit(train) and predict(batch) on arrays by name: `input` [N, ...] as `features` gives it, `target` [N, ...]."""
+
+    def features(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        """What it looks at of raw inputs [N, ...]: [N, ...]; given some at a time, for all may be too large."""
+        return inputs
 
     @abstractmethod
     def fit(self, train: Arrays) -> None:

@@ -54,6 +54,9 @@ class EMA(WeightAveraging):
 
     Lightning's own `EMAWeightAveraging` averages one tensor after another; this one all at once.
 
+    The first steps look back less far, over about a tenth of what was trained, or a short training would end with
+    little but its first weights.
+
     Args:
         decay: weight of the past in each step; 0.999 looks back over about 1,000 steps.
     """
@@ -61,7 +64,19 @@ class EMA(WeightAveraging):
     def __init__(self, decay: float = 0.999) -> None:
         if not 0 < decay < 1:
             raise ValueError(f"decay={decay} does not lie between 0 and 1")
-        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]  # torch has no types here
+        self.decay, self._step = decay, 0
+        super().__init__(multi_avg_fn=self._average)
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """After every step."""
+        if step_idx is not None:
+            self._step = step_idx
+        return step_idx is not None
+
+    def _average(self, averages: Any, weights: Any, _: Any) -> None:
+        # The count that torch gives lies on the device, where reading it would wait for all that is under way.
+        decay = min(self.decay, (1 + self._step) / (10 + self._step))
+        get_ema_multi_avg_fn(decay)(averages, weights, None)  # type: ignore[no-untyped-call]  # torch has no types here
 
 
 class History(Checkpoint):

@@ -40,9 +40,7 @@ class ArrayDataset(Dataset[Batch]):
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], rows: NDArray[np.int64], source: str = "train") -> None:
-        self.rows, self.source = rows, source
-        small = sum(array.nbytes for array in arrays.values()) <= IN_MEMORY
-        self.arrays = {name: np.array(array) if small else array for name, array in arrays.items()}
+        self.arrays, self.rows, self.source = arrays, rows, source
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,7 +53,7 @@ class ArrayDataset(Dataset[Batch]):
         return batch
 
     def numpy(self) -> dict[str, NDArray[Any]]:
-        """The rows of this split as they are: what a baseline fits on."""
+        """The rows of this split as they are."""
         return {name: array[self.rows] for name, array in self.arrays.items()}
 
 
@@ -186,7 +184,7 @@ class DataModule(LightningDataModule, ABC):
 
     def _load(self, folder: Path) -> None:
         splits = {
-            path.name: {file.stem: np.load(file, mmap_mode="r") for file in sorted(path.glob("*.npy"))}
+            path.name: read_arrays({file.stem: np.load(file, mmap_mode="r") for file in sorted(path.glob("*.npy"))})
             for path in sorted(folder.iterdir())
             if path.is_dir()
         }
@@ -245,6 +243,12 @@ class DataModule(LightningDataModule, ABC):
     def test_dataloader(self) -> Loader:
         """The test split in order."""
         return self.loader("test")
+
+
+def read_arrays(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The memory-mapped arrays, in memory if together they are small."""
+    small = sum(array.nbytes for array in arrays.values()) <= IN_MEMORY
+    return {name: np.array(array) for name, array in arrays.items()} if small else arrays
 
 
 def save_split(folder: Path, split: str, **arrays: NDArray[Any]) -> None:

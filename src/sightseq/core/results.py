@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from sightseq.core.baseline import Baseline
-from sightseq.core.datamodule import DataModule
+from sightseq.core.baseline import Arrays, Baseline
+from sightseq.core.datamodule import ArrayDataset, DataModule
 from sightseq.core.environment import commit, hardware, versions
 from sightseq.core.naming import network_name
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
+
+CHUNK = 1024  # samples at a time
 
 
 def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[str, Any]:
@@ -54,14 +56,21 @@ def score_baselines(baselines: Mapping[str, Baseline], data: DataModule, test: b
     scores: dict[str, Any] = {}
     for name, baseline in baselines.items():
         began = time.monotonic()
-        train, val = data.dataset("train").numpy(), data.dataset("val").numpy()
+        train, val = look(baseline, data.dataset("train")), look(baseline, data.dataset("val"))
         baseline.fit(train)
         scores[name] = {"val": baseline.score(val), "test": None}
         if test:
             baseline.fit({key: np.concatenate([train[key], val[key]]) for key in train})
-            scores[name]["test"] = baseline.score(data.dataset("test").numpy())
+            scores[name]["test"] = baseline.score(look(baseline, data.dataset("test")))
         scores[name]["seconds"] = round(time.monotonic() - began, 1)
     return scores
+
+
+def look(baseline: Baseline, dataset: ArrayDataset) -> Arrays:
+    """The rows of a split as the baseline looks at them."""
+    found = {name: array[dataset.rows] for name, array in dataset.arrays.items() if name != "input"}
+    chunks = np.array_split(dataset.rows, -(-len(dataset.rows) // CHUNK))
+    return found | {"input": np.concatenate([baseline.features(dataset.arrays["input"][rows]) for rows in chunks])}
 
 
 def write_results(folder: Path, results: Mapping[str, Any]) -> None:

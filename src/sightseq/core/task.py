@@ -120,7 +120,10 @@ class Task(LightningModule, ABC):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss, such that the gradients' average over processes is that of the mean over all samples."""
-        output = self.step(self.augment(batch), "train")
+        # Positions in an image, or amplitudes of a signal, need more than the 8 bits of bf16's mantissa.
+        with torch.autocast(self.device.type, enabled=False):
+            batch = self.augment(batch)
+        output = self.step(batch, "train")
         self.update_metrics("train", output)
         count = output.count
         if self.trainer.world_size > 1:
@@ -210,6 +213,15 @@ class Task(LightningModule, ABC):
             schedule["max_lr"] = [share * group["lr"] for group in optimizer.param_groups]
         scheduler = build(schedule, LRScheduler, "model.scheduler", optimizer=optimizer, total_steps=self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As torch's, also of a plain dictionary, as averaged weights are saved: some layers ask for their version."""
+        if not hasattr(state_dict, "_metadata"):
+            own = self.state_dict()
+            own.clear()
+            own.update(state_dict)
+            state_dict = own
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
     def load_pretrained(self) -> None:
         """Loads the weights that the network names, if it does; called when a training begins, and only then.

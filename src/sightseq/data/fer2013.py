@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sightseq.core.datamodule import save_about, save_split
 from sightseq.core.download import missing
-from sightseq.core.errors import DataError
+from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.spec import ImageSpec
 from sightseq.data.image_folder import ImageFolder
 from sightseq.data.images import synthetic_images
@@ -46,11 +46,13 @@ class FER2013(ImageFolder):
         bases = [self.path] if self.path else [self.root / name for name in self.folders]
         for base in bases:
             for file in (base, *(base / name for name in FILES)):
-                if file.is_file():
+                if file.is_file() and file.suffix.lower() == ".csv":
                     return [file]
             if (base / "train").is_dir():
                 self.path = base
                 return super().locate()
+        if self.path:
+            raise DataError(f"{self.name}: {self.path} is no csv, and no folder with {FILES[0]} or train/ in it")
         raise missing(self.name, self.root, self.folders, "fer2013.csv or train/ with a folder for each class")
 
     def order_classes(self, names: set[str]) -> list[str]:
@@ -59,8 +61,10 @@ class FER2013(ImageFolder):
 
     def process(self, sources: list[Path], folder: Path) -> None:
         """Reads the csv; a row that cannot be read is refused, or skipped and counted."""
-        if sources[0].suffix != ".csv":
+        if sources[0].suffix.lower() != ".csv":
             return super().process(sources, folder)
+        if (self.image_size, self.margin) != (SIZE, 0):
+            raise ConfigError(f"{self.name}: the faces of the csv have {SIZE}x{SIZE} pixels, and no margin")
         images: dict[str, list[NDArray[np.uint8]]] = {}
         labels: dict[str, list[int]] = {}
         skipped = []

@@ -16,9 +16,12 @@ from sightseq.core.datamodule import new_array, save_about, save_split
 from sightseq.core.download import find_folder
 from sightseq.core.errors import ConfigError, DataError, InputError
 from sightseq.data.images import ImageData, synthetic_images
-from sightseq.vision.image import SUFFIXES, crop, is_grey, open_image, to_pixels
+from sightseq.vision.image import crop, image_files, is_grey, open_image, to_pixels
 
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLITS = {  # folders of these names, small or capital, are splits if one of them is to train
+    **{"train": "train", "training": "train", "test": "test", "testing": "test"},
+    **{"val": "val", "valid": "val", "validation": "val"},
+}
 
 
 class ImageFolder(ImageData):
@@ -72,8 +75,7 @@ class ImageFolder(ImageData):
         self.base = folder
         found = []
         for class_folder in self._class_folders():
-            named = (file for file in class_folder.rglob("[!.]*") if file.suffix.lower() in SUFFIXES)
-            files = sorted(file for file in named if file.is_file())
+            files = image_files(class_folder)
             if not files:
                 raise DataError(f"{self.name}: the class folder {class_folder} holds no image; fill or remove it")
             found += files
@@ -82,20 +84,19 @@ class ImageFolder(ImageData):
         return found
 
     def _class_folders(self) -> list[Path]:
-        top = sorted(path for path in self.base.iterdir() if path.is_dir() and not path.name.startswith("."))
-        if any(SPLITS.get(path.name) == "train" for path in top):
-            top = sorted(c for path in top if path.name in SPLITS for c in path.iterdir() if c.is_dir())
-        return top
+        top = _folders(self.base)
+        splits = {path.name: SPLITS[path.name.lower()] for path in top if path.name.lower() in SPLITS}
+        self.splits = splits if "train" in splits.values() else {}
+        return sorted(c for path in top if path.name in splits for c in _folders(path)) if self.splits else top
 
     def split_of(self, file: Path) -> str:
         """The publisher's split that a file belongs to: "train", "val" or "test"."""
-        first = file.relative_to(self.base).parts[0]
-        return SPLITS.get(first, "train") if (self.base / "train").is_dir() else "train"
+        return self.splits.get(file.relative_to(self.base).parts[0], "train")
 
     def class_of(self, file: Path) -> str:
         """The name of its class."""
         parts = file.relative_to(self.base).parts
-        return parts[1] if (self.base / "train").is_dir() else parts[0]
+        return parts[1] if self.splits else parts[0]
 
     def process(self, sources: list[Path], folder: Path) -> None:
         """Decodes every file once, on all cores; a file that cannot be read has no label (-1) if it is to be skipped.
@@ -153,3 +154,7 @@ class ImageFolder(ImageData):
             file = folder / f"stripes_{label}" / f"{number}.png"
             file.parent.mkdir(exist_ok=True)
             Image.fromarray(pixels.transpose(1, 2, 0)).resize((48 + number % 7, 48)).save(file)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -46,6 +46,8 @@ class ImageData(DataModule):
         for name, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
             if not 0 < value < 1:
                 raise ConfigError(f"data.{name}={value}: a share lies between 0 and 1")
+        if folds < 2:
+            raise ConfigError(f"data.folds={folds}: at least 2, one to test and the others to train")
         if fold is not None and not 0 <= fold < folds:
             raise ConfigError(f"data.fold={fold}: the {folds} folds are numbered from 0 to {folds - 1}")
         self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed

@@ -1,7 +1,9 @@
 """Any image classifier of torchvision, with or without pretrained weights."""
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -9,10 +11,10 @@ from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights, list_models
 
 Constants = tuple[float, float, float]
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # pixel values from -1 to 1
-# Trained with HALF, and with side branches that torchvision leaves out on request.
+# Trained with HALF (torchvision converts inside the network), and with side branches that it leaves out on request.
 BRANCHED = ("googlenet", "inception_v3")
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])")  # the names in torchvision's own files
 
 
 class Backbone(nn.Module):
@@ -46,17 +48,23 @@ class Backbone(nn.Module):
             near = get_close_matches(name, known, 3) or known
             raise ValueError(f"torchvision has no classifier {name}; it has {', '.join(near)}")
         self.name, self.weights = name, weights
-        default = HALF if name in BRANCHED else IMAGENET
-        self.constants = (tuple(mean or default[0]), tuple(std or default[1])) if weights else None
-        branches = {"aux_logits": False, "init_weights": True} if name in BRANCHED else {}
+        self.constants: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+        if weights:
+            default = HALF if name in BRANCHED else _constants(name)
+            self.constants = (tuple(mean or default[0]), tuple(std or default[1]))
+        options: dict[str, Any] = {}
+        if name in BRANCHED:
+            options = {"aux_logits": False, "init_weights": True}
+        elif name.startswith("vit_"):
+            options = {"image_size": image_size[0]}
         try:
             with torch.device("meta"):  # computes shapes alone
-                get_model(name, num_classes=num_classes, **branches).eval()(torch.empty(1, 3, *image_size))
+                get_model(name, num_classes=num_classes, **options).eval()(torch.empty(1, 3, *image_size))
         except NotImplementedError:  # RegNet looks at numbers while it is built
             pass
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"{name} takes no images of {image_size[0]}x{image_size[1]} pixels ({error})") from error
-        self.model = get_model(name, num_classes=num_classes, **branches)
+        self.model = get_model(name, num_classes=num_classes, **options)
 
     def load_weights(self) -> None:
         """Loads the pretrained weights into all layers but the last, whose size is that of other classes.
@@ -73,8 +81,9 @@ class Backbone(nn.Module):
         else:
             given = torch.load(Path(self.weights).expanduser(), map_location="cpu", weights_only=True)
             given = given.get("state_dict", given)
+        given = {OLD_DENSENET.sub(r"\1\2", key): value for key, value in given.items()}
         own = self.model.state_dict()
-        fitting = {key: value for key, value in own.items() if key in given and given[key].shape == value.shape}
+        fitting = {key: given[key] for key in own if key in given and given[key].shape == own[key].shape}
         head = [key for key, _ in self.model.named_parameters()][-1].rpartition(".")[0]
         lacking = [key for key in own if key not in fitting and not key.startswith(f"{head}.")]
         if lacking:
@@ -82,9 +91,16 @@ class Backbone(nn.Module):
                 f"{self.weights} holds no weights of {self.name}: {len(lacking)} of {len(own)} tensors are not in it, "
                 f"such as {lacking[0]}"
             )
-        self.model.load_state_dict({key: given[key] for key in fitting}, strict=False)
+        own.update(fitting)  # not a plain dictionary: it knows the versions of its layers, as MNASNet asks
+        self.model.load_state_dict(own)
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, 1 or 3, H, W] normalised pixels to [B, num_classes] logits."""
         logits: Tensor = self.model(images.expand(-1, 3, -1, -1))
         return logits
+
+
+def _constants(name: str) -> tuple[Constants, Constants]:
+    """The means and standard deviations that torchvision's best weights of a model were trained with."""
+    presets = get_model_weights(name)["DEFAULT"].transforms()
+    return tuple(presets.mean), tuple(presets.std)

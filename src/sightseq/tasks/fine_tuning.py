@@ -22,7 +22,7 @@ class FineTuningTask(ClassificationTask):
         head_epochs: epochs in which the last layer learns alone.
         lowest_rate: learning rate of the first layers, as a fraction of the last one's; those between have rates
             between, in equal ratios. Schedulers keep these ratios.
-        freeze_statistics: whether batch norm keeps its statistics; a network without pretrained weights needs its own.
+        freeze_statistics: whether batch norm keeps its statistics; by default where the network begins with weights.
         classification: see `ClassificationTask`.
     """
 
@@ -31,7 +31,7 @@ class FineTuningTask(ClassificationTask):
         *,
         head_epochs: int = 1,
         lowest_rate: float = 0.1,
-        freeze_statistics: bool = True,
+        freeze_statistics: bool | None = None,
         **classification: Any,
     ) -> None:
         super().__init__(**classification)
@@ -39,6 +39,8 @@ class FineTuningTask(ClassificationTask):
             raise ConfigError(
                 f"model.head_epochs={head_epochs} is 0 or more, model.lowest_rate={lowest_rate} in (0, 1]"
             )
+        if freeze_statistics is None:
+            freeze_statistics = bool(getattr(self.net, "weights", None))
         self.head_epochs, self.lowest_rate, self.freeze_statistics = head_epochs, lowest_rate, freeze_statistics
         self._head_alone: bool | None = None  # until the first batch
 

@@ -38,6 +38,12 @@ UPRIGHT = dict(
 LARGEST = 89_000_000  # pixels; more would not fit into memory once decoded, and Pillow warns of them
 
 
+def image_files(folder: Path) -> list[Path]:
+    """The images in a folder and below it, in order, but for hidden ones and those in hidden folders."""
+    found = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    return sorted(file for file in found if not any(part[0] == "." for part in file.relative_to(folder).parts))
+
+
 class FaceWarning(UserWarning):
     """No face was found in a picture that a model of faces is given."""
 
