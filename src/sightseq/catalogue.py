@@ -35,7 +35,8 @@ def print_catalogue(arguments: list[str]) -> None:
 def describe(name: str, file: Path) -> dict[str, Any]:
     """One experiment, from its file and that of its data."""
     experiment = read(file)
-    bricks = {key.removeprefix("override /"): value for d in experiment.get("defaults", []) for key, value in d.items()}
+    named = [brick for brick in experiment.get("defaults", []) if isinstance(brick, dict)]
+    bricks = {key.removeprefix("override /"): value for brick in named for key, value in brick.items()}
     data = {}
     options = group_options("data")
     if bricks.get("data") in options:
@@ -55,11 +56,12 @@ def describe(name: str, file: Path) -> dict[str, Any]:
 
 def read(file: Path) -> dict[str, Any]:
     """The content of a YAML file, on top of those beside it that it inherits from."""
-    content = yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+    content = dict(yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {})
     for base in content.get("defaults", []):
         if isinstance(base, str) and (beside := file.with_name(f"{base}.yaml")).exists():
-            content = read(beside) | content
-    return dict(content)
+            below = read(beside)
+            content = below | content | {"defaults": below.get("defaults", []) + content["defaults"]}
+    return content
 
 
 def recorded(experiment: str) -> str | None:

@@ -20,7 +20,7 @@ def make(option: str, spec: ImageSpec) -> nn.Module:
 
 
 @pytest.mark.parametrize("option", IMAGE_NETS)
-@pytest.mark.parametrize(("channels", "height", "width", "classes"), [(1, 28, 28, 10), (3, 33, 24, 2)])
+@pytest.mark.parametrize(("channels", "height", "width", "classes"), [(1, 32, 32, 10), (3, 40, 33, 2)])
 def test_image_network(option: str, channels: int, height: int, width: int, classes: int) -> None:
     spec = ImageSpec(channels, height, width, tuple(map(str, range(classes))), (0.5,) * channels, (0.2,) * channels)
     net = make(option, spec)

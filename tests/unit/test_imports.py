@@ -71,6 +71,7 @@ def test_networks_know_torch_alone() -> None:
             "itertools",
             "math",
             "pathlib",
+            "re",
             "typing",
             "sightseq",
         }, file
