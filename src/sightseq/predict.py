@@ -35,6 +35,9 @@ class Model:
     Args:
         task: as `load_task` gives it.
         device: "cpu", "cuda", "mps", or "auto": the fastest that is there.
+
+    Raises:
+        ConfigError: the device is not there.
     """
 
     def __init__(self, task: ClassificationTask, device: str = "auto") -> None:
@@ -96,6 +99,7 @@ def load(path: str | Path, device: str = "auto") -> Model:
 
     Raises:
         CheckpointError: the file is no checkpoint of sightseq, or not one of a classifier of images.
+        ConfigError: the device is not there.
     """
     task = load_task(Path(path))
     if not isinstance(task, ClassificationTask):

@@ -272,8 +272,8 @@ def test_augmentation_is_applied_in_order_and_in_training_alone() -> None:
 def test_augmentation_is_in_full_precision_and_the_network_is_not() -> None:
     seen: dict[str, bool] = {}
     task = make()
-    task._trainer = SimpleNamespace(world_size=1)  # type: ignore[assignment]
-    task.augment = lambda batch: [seen.update(augment=torch.is_autocast_enabled("cpu")), batch][1]  # type: ignore[method-assign]
+    task._trainer = SimpleNamespace(world_size=1)
+    task.augment = lambda batch: [seen.update(augment=torch.is_autocast_enabled("cpu")), batch][1]
     task.net.register_forward_hook(lambda *_: seen.update(net=torch.is_autocast_enabled("cpu")))
     with torch.autocast("cpu", torch.bfloat16):
         task.training_step(random_batch(4), 0)
