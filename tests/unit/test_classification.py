@@ -15,6 +15,7 @@ from sklearn import metrics as sk
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.transforms.v2.functional import resize
 
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
@@ -433,6 +434,23 @@ def test_only_the_centre_of_a_photograph_is_seen() -> None:
     task, images = photographs().eval(), photograph_batch()["input"]
     assert torch.equal(task(images), task(images[..., 2:8, 2:8]))
     assert task.train().augment(photograph_batch())["input"].shape == (8, 1, 6, 6)
+
+
+def test_crops_average_probabilities() -> None:
+    images = photograph_batch()["input"]
+    with torch.no_grad():
+        centre, whole = photographs().eval()(images), photographs().eval()(resize(images.float() / 255, [6, 6]))
+        found = photographs(test_time_crops=[0.6, 1.0]).eval().predict_step({"input": images})
+        torch.testing.assert_close(found, (centre.softmax(1) + whole.softmax(1)) / 2)
+        flipped = photographs(test_time_crops=[1.0], test_time_flips=True).eval().predict_step({"input": images})
+        other = photographs().eval()(resize(images.flip(-1).float() / 255, [6, 6]))
+    torch.testing.assert_close(flipped, (whole.softmax(1) + other.softmax(1)) / 2)
+
+
+@pytest.mark.parametrize("crops", [[], [0.0, 1.0], [0.5, 1.2]])
+def test_crops_are_shares(crops: list[float]) -> None:
+    with pytest.raises(ConfigError, match="test_time_crops"):
+        make(test_time_crops=crops)
 
 
 def test_training_moves_about_in_the_margin() -> None:

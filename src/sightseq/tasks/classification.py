@@ -1,7 +1,7 @@
 """One label for each sample."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -50,6 +50,8 @@ class ClassificationTask(Task):
         label_smoothing: share of the target that is spread evenly over all classes, in training alone
             (Szegedy et al., 2016, arXiv 1512.00567).
         test_time_flips: predict with the mean probabilities of each image and its mirror image.
+        test_time_crops: sides of the squares about the centre that are looked at, as shares (0, 1] of those of the
+            image with its margin; the mean of their probabilities predicts. None: the centre, at the network's size.
     """
 
     monitor: ClassVar[str] = "val/accuracy"
@@ -68,12 +70,15 @@ class ClassificationTask(Task):
         label_smoothing: float = 0.0,
         class_weights: Literal["balanced"] | None = None,
         test_time_flips: bool = False,
+        test_time_crops: Sequence[float] | None = None,
     ) -> None:
         super().__init__(spec, net, optimizer, scheduler)
         if not 0 <= label_smoothing < 1:
             raise ConfigError(f"model.label_smoothing={label_smoothing}: a share lies in [0, 1)")
+        if test_time_crops is not None and not (test_time_crops and all(0 < share <= 1 for share in test_time_crops)):
+            raise ConfigError(f"model.test_time_crops={test_time_crops}: shares lie in (0, 1]; null for none")
         self.label_smoothing = label_smoothing
-        self.test_time_flips = test_time_flips
+        self.test_time_flips, self.test_time_crops = test_time_flips, test_time_crops
         # Pretrained weights bring the constants that they were trained with.
         constants = getattr(self.net, "constants", None) or (self.spec.mean, self.spec.std)
         self.pixels = Pixels(*constants)
@@ -134,9 +139,15 @@ class ClassificationTask(Task):
 
     def log_probabilities(self, images: Tensor) -> Tensor:
         """[B, C, H, W] to [B, num_classes], averaged over the views of each image that the test uses."""
-        views = [images, images.flip(-1)] if self.test_time_flips else [images]
+        views = [self._crop(images, share) for share in self.test_time_crops] if self.test_time_crops else [images]
+        if self.test_time_flips:
+            views += [view.flip(-1) for view in views]
         found = torch.stack([self(view).log_softmax(dim=1) for view in views])
         return found.logsumexp(dim=0) - math.log(len(views))
+
+    def _crop(self, images: Tensor, share: float) -> Tensor:
+        part = centre(to_unit(images), *(round(share * side) for side in images.shape[-2:]))
+        return F.interpolate(part, (self.spec.height, self.spec.width), mode="bilinear", antialias=True)
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
         """Probabilities [B, num_classes]."""
