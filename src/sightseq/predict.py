@@ -21,7 +21,7 @@ from sightseq.core.build import trust
 from sightseq.core.checkpoint import load_task
 from sightseq.core.errors import CheckpointError, ConfigError, InputError
 from sightseq.core.rundir import Config
-from sightseq.tasks.classification import ClassificationTask
+from sightseq.tasks.image_classification import ImageClassificationTask
 from sightseq.vision.image import SUFFIXES, FaceWarning, image_files, read_image
 
 TOP = 5
@@ -40,7 +40,7 @@ class Model:
         ConfigError: the device is not there.
     """
 
-    def __init__(self, task: ClassificationTask, device: str = "auto") -> None:
+    def __init__(self, task: ImageClassificationTask, device: str = "auto") -> None:
         if device == "auto":
             accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
             device = str(accelerator or "cpu")
@@ -102,7 +102,7 @@ def load(path: str | Path, device: str = "auto") -> Model:
         ConfigError: the device is not there.
     """
     task = load_task(Path(path))
-    if not isinstance(task, ClassificationTask):
+    if not isinstance(task, ImageClassificationTask):
         raise CheckpointError(f"{path}: holds a {type(task).__name__}, which predict does not know")
     return Model(task, device)
 

@@ -26,7 +26,7 @@ class Bomb:
 def test_own_checkpoints_hold_plain_values_only(trained: Path) -> None:
     for name in ("best.ckpt", "last.ckpt"):
         content = torch.load(trained / "checkpoints" / name, weights_only=True)
-        assert content["sightseq"]["task"] == "sightseq.tasks.classification.ClassificationTask"
+        assert content["sightseq"]["task"] == "sightseq.tasks.image_classification.ImageClassificationTask"
         assert content["hyper_parameters"]["spec"]["kind"] == "image"
         assert content["sightseq"]["config"]["experiment"] == "digits"
         assert content["sightseq"]["versions"]["torch"] == torch.__version__.partition("+")[0]

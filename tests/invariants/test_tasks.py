@@ -10,7 +10,7 @@ from sightseq.core.datamodule import DataModule
 from sightseq.core.order import Batch
 from sightseq.core.places import group_options
 from sightseq.core.task import Output, Task
-from sightseq.tasks.classification import ClassificationTask
+from sightseq.tasks.image_classification import ImageClassificationTask
 from sightseq.testing import check_task
 from tests.conftest import small
 
@@ -32,7 +32,7 @@ def test_task_of_experiment(experiment: str) -> None:
     check_task(task, batch)
 
 
-class CountsFiller(ClassificationTask):
+class CountsFiller(ImageClassificationTask):
     """Averages over all rows, fillers too."""
 
     def step(self, batch: Batch, stage: str) -> Output:
@@ -40,7 +40,7 @@ class CountsFiller(ClassificationTask):
         return Output(output.loss_sum, torch.tensor(len(batch["index"])), output.predictions, output.targets)
 
 
-class ForgetsTheHead(ClassificationTask):
+class ForgetsTheHead(ImageClassificationTask):
     """Optimises all but the last layer."""
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -12,7 +12,7 @@ from sightseq.core.build import build
 from sightseq.core.errors import ConfigError
 from sightseq.core.spec import ImageSpec
 from sightseq.nets.backbone import HALF, Backbone
-from sightseq.tasks.classification import ClassificationTask
+from sightseq.tasks.image_classification import ImageClassificationTask
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SPEC = ImageSpec(3, 64, 64, ("a", "b", "c"), (0.4,) * 3, (0.2,) * 3)
@@ -30,11 +30,11 @@ HEADS = {
 }
 
 
-def task(spec: ImageSpec = SPEC, **arguments: object) -> ClassificationTask:
+def task(spec: ImageSpec = SPEC, **arguments: object) -> ImageClassificationTask:
     net = {"_target_": "sightseq.nets.backbone.Backbone", "name": "mobilenet_v3_small", **arguments}
     torch.manual_seed(0)
-    return build({"_target_": "sightseq.tasks.classification.ClassificationTask", "net": net}, ClassificationTask,
-                 "model", spec=spec.to_dict())  # fmt: skip
+    config = {"_target_": "sightseq.tasks.image_classification.ImageClassificationTask", "net": net}
+    return build(config, ImageClassificationTask, "model", spec=spec.to_dict())
 
 
 @pytest.mark.parametrize(("name", "size"), [*((name, 64) for name in HEADS), ("inception_v3", 80), ("googlenet", 32)])

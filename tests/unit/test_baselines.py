@@ -10,7 +10,8 @@ from sklearn.svm import SVC
 
 from sightseq.baselines.classification import HOG, SVM, Classifier, Majority
 from sightseq.core import results
-from sightseq.core.datamodule import ArrayDataset, DataModule
+from sightseq.core.arrays import ArrayDataset
+from sightseq.core.datamodule import DataModule
 from sightseq.core.results import score_baselines
 from sightseq.data.digits import Digits
 from sightseq.data.images import synthetic_images

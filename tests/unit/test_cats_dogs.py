@@ -128,6 +128,6 @@ def test_photographs_are_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_large_data_stays_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sightseq.core.datamodule.IN_MEMORY", 1000)
+    monkeypatch.setattr("sightseq.core.arrays.IN_MEMORY", 1000)
     competition("data/cats_dogs/train")
     assert isinstance(prepared().dataset("train").arrays["input"], np.memmap)

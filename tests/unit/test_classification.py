@@ -21,16 +21,17 @@ from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
 from sightseq.core.spec import ImageSpec
 from sightseq.core.task import Output
-from sightseq.tasks.classification import SHOWN, ClassificationTask
+from sightseq.tasks.classification import SHOWN
+from sightseq.tasks.image_classification import ImageClassificationTask
 from sightseq.tasks.saliency import heat_maps
 
 FLATTEN = {"_target_": "torch.nn.Flatten"}
 
 
-def make(classes: int = 4, width: int | None = None, **arguments: Any) -> ClassificationTask:
+def make(classes: int = 4, width: int | None = None, **arguments: Any) -> ImageClassificationTask:
     names = tuple(f"class {n}" for n in range(classes))
     spec = ImageSpec(1, 1, width or classes, names, (0.0,), (1.0,)).to_dict()
-    return ClassificationTask(**{"spec": spec, "net": FLATTEN, **arguments}).eval()
+    return ImageClassificationTask(**{"spec": spec, "net": FLATTEN, **arguments}).eval()
 
 
 def random_batch(count: int = 300, classes: int = 4, seed: int = 0) -> Batch:
@@ -41,7 +42,7 @@ def random_batch(count: int = 300, classes: int = 4, seed: int = 0) -> Batch:
     return {"input": logits.view(count, 1, 1, classes), "target": target, "index": torch.arange(count)}
 
 
-def scores(task: ClassificationTask, *batches: Batch, stage: str = "val") -> dict[str, float]:
+def scores(task: ImageClassificationTask, *batches: Batch, stage: str = "val") -> dict[str, float]:
     """The metrics of a stage after these batches."""
     for batch in batches:
         task.update_metrics(stage, task.step(batch, stage))
@@ -220,7 +221,7 @@ def test_one_output_is_read_as_two_logits() -> None:
 
 def test_bytes_and_floats_are_normalised_alike() -> None:
     spec = ImageSpec(1, 1, 2, ("a", "b"), (0.25,), (0.5,)).to_dict()
-    task = ClassificationTask(spec=spec, net=FLATTEN)
+    task = ImageClassificationTask(spec=spec, net=FLATTEN)
     pixels = torch.tensor([[[[51, 255]]]], dtype=torch.uint8)
     assert task(pixels)[0].tolist() == pytest.approx([(0.2 - 0.25) / 0.5, (1 - 0.25) / 0.5])
     assert torch.equal(task(pixels), task(pixels.float() / 255))
@@ -231,7 +232,7 @@ def softmax(*logits: float) -> np.ndarray:
     return found
 
 
-def predicted(task: ClassificationTask, *logits: float) -> list[float]:
+def predicted(task: ImageClassificationTask, *logits: float) -> list[float]:
     found: list[float] = task.predict_step({"input": torch.tensor(logits, dtype=torch.float32).view(1, 1, 1, -1)})[
         0
     ].tolist()
@@ -304,7 +305,7 @@ def test_biases_and_norms_do_not_decay() -> None:
     net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4], "batch_norm": True, "hidden": [5]}
     spec = ImageSpec(1, 8, 8, ("a", "b"), (0.0,), (1.0,)).to_dict()
     adamw = {"_target_": "torch.optim.AdamW", "lr": 0.5, "weight_decay": 0.1}
-    task = ClassificationTask(spec=spec, net=net, optimizer=adamw)
+    task = ImageClassificationTask(spec=spec, net=net, optimizer=adamw)
     optimizer = task.configure_optimizers()
     decaying, still = optimizer.param_groups
     assert (decaying["weight_decay"], still["weight_decay"]) == (0.1, 0.0)
@@ -318,7 +319,7 @@ def test_schedule_is_told_the_length_and_steps_with_every_batch() -> None:
     net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [2], "hidden": []}
     spec = ImageSpec(1, 8, 8, ("a", "b"), (0.0,), (1.0,)).to_dict()
     schedule = {"_target_": "sightseq.core.schedule.WarmupCosine", "warmup": 0.5}
-    task = ClassificationTask(
+    task = ImageClassificationTask(
         spec=spec, net=net, optimizer={"_target_": "torch.optim.SGD", "lr": 1.0}, scheduler=schedule
     )
     task.total_steps = 4
@@ -354,12 +355,12 @@ def test_output_is_frozen() -> None:
 # Where it looked
 
 
-def seen(mistakes: int, samples: int = 40, margin: int = 6) -> ClassificationTask:
+def seen(mistakes: int, samples: int = 40, margin: int = 6) -> ImageClassificationTask:
     """A task that has validated, in inference mode as Lightning does, images with a margin; the first are mistaken."""
     net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4, 4], "pool": "average"}
     spec = ImageSpec(3, 32, 40, ("a", "b"), (0.5,) * 3, (0.25,) * 3, margin=margin)
     torch.manual_seed(0)
-    task = ClassificationTask(spec=spec.to_dict(), net=net)
+    task = ImageClassificationTask(spec=spec.to_dict(), net=net)
     with torch.inference_mode():
         images = torch.randint(256, (samples, *spec.prepared), dtype=torch.uint8)
         batch = {"input": images, "index": torch.arange(samples)}
@@ -416,12 +417,12 @@ def test_no_section_of_what_was_not_seen_or_is_too_small() -> None:
 # Mixed images, class weights, and photographs with a margin
 
 
-def photographs(**arguments: Any) -> ClassificationTask:
+def photographs(**arguments: Any) -> ImageClassificationTask:
     """A task on images of 6x6 pixels that come with a margin of 4."""
     spec = ImageSpec(1, 6, 6, ("a", "b", "c"), (0.5,), (0.25,), counts=(6, 3, 1), margin=4)
     net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4], "hidden": []}
     torch.manual_seed(0)
-    return ClassificationTask(spec=spec.to_dict(), net=net, **arguments)
+    return ImageClassificationTask(spec=spec.to_dict(), net=net, **arguments)
 
 
 def photograph_batch(count: int = 8) -> dict[str, Tensor]:

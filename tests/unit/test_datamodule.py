@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from sightseq.core.datamodule import ArrayDataset, DataModule, atomic_folder, save_split
+from sightseq.core.arrays import ArrayDataset, save_split
+from sightseq.core.datamodule import DataModule, atomic_folder
 from sightseq.core.errors import DataError
 from sightseq.core.spec import ImageSpec
 from sightseq.data.digits import Digits

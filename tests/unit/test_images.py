@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sightseq.core.datamodule import ArrayDataset
+from sightseq.core.arrays import ArrayDataset
 from sightseq.core.errors import ConfigError
 from sightseq.core.spec import ImageSpec
 from sightseq.data.digits import Digits
-from sightseq.data.images import ImageData, stratified, synthetic_images
+from sightseq.data.images import ImageData, synthetic_images
+from sightseq.data.labelled import stratified
 
 
 def module(**arguments: Any) -> ImageData:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sightseq.core.datamodule import ArrayDataset
+from sightseq.core.arrays import ArrayDataset
 from sightseq.core.order import FILLER, Loader, Order
 
 

@@ -14,7 +14,7 @@ from sightseq import predict as module
 from sightseq.core.errors import ConfigError, InputError
 from sightseq.core.spec import ImageSpec
 from sightseq.predict import Model, find_files, predict_files
-from sightseq.tasks.classification import ClassificationTask
+from sightseq.tasks.image_classification import ImageClassificationTask
 from sightseq.vision.faces import crop_face
 from sightseq.vision.image import FaceWarning
 
@@ -28,7 +28,7 @@ def make(channels: int = 1, classes: int = 3, size: int = 6, subject: Literal["c
     spec = ImageSpec(channels, size, size, names, (0.5,) * channels, (0.25,) * channels, subject=subject)
     net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4], "hidden": []}
     torch.manual_seed(0)
-    return Model(ClassificationTask(spec=spec.to_dict(), net=net), "cpu")
+    return Model(ImageClassificationTask(spec=spec.to_dict(), net=net), "cpu")
 
 
 def picture(channels: int = 1, size: tuple[int, int] = (6, 6), seed: int = 0) -> np.ndarray:

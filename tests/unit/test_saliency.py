@@ -14,7 +14,7 @@ from torchvision.models import get_model
 from sightseq.core.spec import ImageSpec
 from sightseq.nets.convnet import ConvNet
 from sightseq.nets.resnet import ResNet
-from sightseq.tasks.classification import ClassificationTask
+from sightseq.tasks.image_classification import ImageClassificationTask
 from sightseq.tasks.saliency import _last_map, heat_maps
 
 
@@ -178,10 +178,10 @@ def test_a_layer_that_is_called_again_on_no_map_is_not_looked_at() -> None:
     assert explain(net, torch.rand(1, 1, 40, 40).expand(2, -1, -1, -1), [0, 1]).amax() == 1
 
 
-def one_logit() -> ClassificationTask:
+def one_logit() -> ImageClassificationTask:
     net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4], "one_logit": True, "pool": "average"}
     spec = ImageSpec(1, 32, 40, ("a", "b"), (0.5,), (0.25,))
-    return ClassificationTask(spec=spec.to_dict(), net=net)
+    return ImageClassificationTask(spec=spec.to_dict(), net=net)
 
 
 @pytest.mark.parametrize("frozen", [True, False])

@@ -20,41 +20,11 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import Dataset
 
+from sightseq.core.arrays import ArrayDataset, read_arrays
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.core.order import Batch, Loader, Order
+from sightseq.core.order import Loader, Order
 from sightseq.core.spec import Spec
-
-IN_MEMORY = 2**30  # bytes; larger arrays stay on disk, memory-mapped
-
-
-class ArrayDataset(Dataset[Batch]):
-    """Some rows of equally long arrays, read a whole batch at a time.
-
-    Args:
-        arrays: by name ("input", "target", ...), each [N, ...].
-        rows: which of the N rows belong to this split, in ascending order.
-        source: the publisher's split they are part of.
-    """
-
-    def __init__(self, arrays: Mapping[str, NDArray[Any]], rows: NDArray[np.int64], source: str = "train") -> None:
-        self.arrays, self.rows, self.source = arrays, rows, source
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, indices: Tensor) -> Batch:
-        """The batch of these samples: every array's rows [B, ...] and `index` [B], -1 where an index was -1."""
-        rows = self.rows[indices.clamp(min=0).numpy()]
-        batch = {name: torch.from_numpy(array[rows]) for name, array in self.arrays.items()}
-        batch["index"] = torch.where(indices < 0, indices, torch.from_numpy(rows))
-        return batch
-
-    def numpy(self) -> dict[str, NDArray[Any]]:
-        """The rows of this split as they are."""
-        return {name: array[self.rows] for name, array in self.arrays.items()}
 
 
 class DataModule(LightningDataModule, ABC):
@@ -243,30 +213,6 @@ class DataModule(LightningDataModule, ABC):
     def test_dataloader(self) -> Loader:
         """The test split in order."""
         return self.loader("test")
-
-
-def read_arrays(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The memory-mapped arrays, in memory if together they are small."""
-    small = sum(array.nbytes for array in arrays.values()) <= IN_MEMORY
-    return {name: np.array(array) for name, array in arrays.items()} if small else arrays
-
-
-def save_split(folder: Path, split: str, **arrays: NDArray[Any]) -> None:
-    """Saves equally long arrays [N, ...] as one of the publisher's splits."""
-    (folder / split).mkdir(parents=True, exist_ok=True)
-    for name, array in arrays.items():
-        np.save(folder / split / f"{name}.npy", array)
-
-
-def new_array(folder: Path, split: str, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """An array of bytes on disk, to be filled: what `save_split` does for arrays that do not fit into memory."""
-    (folder / split).mkdir(parents=True, exist_ok=True)
-    return np.lib.format.open_memmap(folder / split / f"{name}.npy", "w+", np.uint8, shape)
-
-
-def save_about(folder: Path, about: dict[str, Any]) -> None:
-    """Saves what the files say of themselves besides the arrays, for `make_spec`: "skipped" lists what was left out."""
-    (folder / "about.json").write_text(json.dumps(about))
 
 
 @contextmanager

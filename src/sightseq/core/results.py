@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from sightseq.core.arrays import ArrayDataset
 from sightseq.core.baseline import Arrays, Baseline
-from sightseq.core.datamodule import ArrayDataset, DataModule
+from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import commit, hardware, versions
 from sightseq.core.naming import network_name
 from sightseq.core.rundir import Config

@@ -105,5 +105,37 @@ class ImageSpec(Spec):
         return image[0] if self.channels == 1 else image.transpose(1, 2, 0)
 
 
+@dataclass(frozen=True)
+class TextSpec(Spec):
+    """Texts with one label each.
+
+    Attributes:
+        tokenizer: what turns a text into numbers and back, as JSON: see `text.tokenizer`.
+        vocab_size: how many numbers there are; 0 fills short rows up, 1 stands for what is unknown.
+        classes: the name of each label, in the order of the logits.
+        counts: training samples of each class; empty if they are not known.
+        max_tokens: of a longer text, the middle is left out.
+    """
+
+    kind: ClassVar[str] = "text"
+    tokenizer: str
+    vocab_size: int
+    classes: tuple[str, ...]
+    counts: tuple[int, ...] = ()
+    max_tokens: int = 1000
+
+    def difference(self, other: Spec) -> str:
+        """Other classes; the tokenizer is the model's own."""
+        if not isinstance(other, TextSpec):
+            return super().difference(other)
+        if self.classes == other.classes:
+            return ""
+        return f"it knows the classes {', '.join(self.classes)}, and the data has {', '.join(other.classes)}"
+
+    def net_arguments(self) -> dict[str, Any]:
+        """`vocab_size` and `num_classes`."""
+        return {"vocab_size": self.vocab_size, "num_classes": len(self.classes)}
+
+
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

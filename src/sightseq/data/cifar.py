@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sightseq.core.datamodule import save_about, save_split
+from sightseq.core.arrays import save_about, save_split
 from sightseq.core.download import download, missing
 from sightseq.core.errors import DataError
 from sightseq.core.spec import ImageSpec

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightseq.core.datamodule import save_about, save_split
+from sightseq.core.arrays import save_about, save_split
 from sightseq.core.download import missing
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.spec import ImageSpec

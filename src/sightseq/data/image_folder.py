@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from sightseq.core.datamodule import new_array, save_about, save_split
+from sightseq.core.arrays import new_array, save_about, save_split
 from sightseq.core.download import find_folder
 from sightseq.core.errors import ConfigError, DataError, InputError
 from sightseq.data.images import ImageData, synthetic_images

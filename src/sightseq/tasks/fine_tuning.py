@@ -6,12 +6,12 @@ from torch import nn
 
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
-from sightseq.tasks.classification import ClassificationTask
+from sightseq.tasks.image_classification import ImageClassificationTask
 
 DEPTHS = 8  # groups of layers that share a learning rate
 
 
-class FineTuningTask(ClassificationTask):
+class FineTuningTask(ImageClassificationTask):
     """Trains the last layer first, then all, the first layers least: Howard and Ruder, 2018 (arXiv 1801.06146).
 
     The last layer is the last that was registered in the network. While it learns alone, the others are as in
@@ -23,7 +23,7 @@ class FineTuningTask(ClassificationTask):
         lowest_rate: learning rate of the first layers, as a fraction of the last one's; those between have rates
             between, in equal ratios. Schedulers keep these ratios.
         freeze_statistics: whether batch norm keeps its statistics; by default where the network begins with weights.
-        classification: see `ClassificationTask`.
+        classification: see `ImageClassificationTask`.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sightseq.core.datamodule import save_about, save_split
+from sightseq.core.arrays import save_about, save_split
 from sightseq.core.download import find_folder, missing
 from sightseq.data.images import ImageData
 
