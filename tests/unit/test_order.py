@@ -50,6 +50,29 @@ def test_ranks_together_read_the_batches_of_one_process(count: int, world: int) 
         assert sorted(together) == sorted(whole)
 
 
+@pytest.mark.parametrize("world", [1, 2])
+def test_samples_of_a_batch_are_of_about_one_length(world: int) -> None:
+    lengths = torch.arange(1000) * 7919 % 100
+    orders = [Order(1000, 8, True, seed=5, rank=rank, world=world, lengths=lengths) for rank in range(world)]
+    found = [batches(order) for order in orders]
+    read = [index for rank in found for batch in rank for index in batch]
+    assert sorted(index for index in read if index != FILLER) == list(range(1000))
+    spread = [
+        int(lengths[batch].max() - lengths[batch].min()) for rank in found for batch in rank if FILLER not in batch
+    ]
+    assert sum(spread) / len(spread) < 5  # of 100
+    first = [int(lengths[batch[0]]) for batch in found[0]]
+    assert first != sorted(first)  # long and short batches take turns
+    assert batches(orders[0]) == found[0]
+    orders[0].set_epoch(1)
+    assert batches(orders[0]) != found[0]
+
+
+def test_lengths_without_shuffling_by_hand() -> None:
+    order = Order(5, 2, lengths=torch.tensor([3, 1, 2, 1, 9]))
+    assert batches(order) == [[1, 3], [2, 0], [4]]
+
+
 def test_by_hand() -> None:
     assert ranks(7, 2, 1, shuffle=False) == [[[0, 1], [2, 3], [4, 5], [6]]]
     assert ranks(7, 2, 2, shuffle=False) == [[[0, 2], [4, 6]], [[1, 3], [5, -1]]]

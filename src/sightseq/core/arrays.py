@@ -25,6 +25,9 @@ class ArrayDataset(Dataset[Batch]):
         source: the publisher's split they are part of.
     """
 
+    lengths: Tensor | None = None
+    """Of the samples [N], where they differ and batches are to be of about one length."""
+
     def __init__(self, arrays: Mapping[str, NDArray[Any]], rows: NDArray[np.int64], source: str = "train") -> None:
         self.arrays, self.rows, self.source = arrays, rows, source
 
@@ -65,3 +68,27 @@ def new_array(folder: Path, split: str, name: str, shape: tuple[int, ...]) -> ND
 def save_about(folder: Path, about: dict[str, Any]) -> None:
     """Saves what the files say of themselves besides the arrays, for `make_spec`: "skipped" lists what was left out."""
     (folder / "about.json").write_text(json.dumps(about))
+
+
+class Ragged:
+    """Sequences of unequal lengths, kept one after another.
+
+    Args:
+        values: [sum of the lengths].
+        ends: where each of the N sequences ends in it; [N].
+    """
+
+    def __init__(self, values: NDArray[Any], ends: NDArray[np.int64]) -> None:
+        self.values, self.ends = values, ends
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Of the sequences, [N]."""
+        return np.diff(self.ends, prepend=0)
+
+    def row(self, number: int) -> NDArray[Any]:
+        """One sequence."""
+        return self.values[self.ends[number - 1] if number else 0 : self.ends[number]]

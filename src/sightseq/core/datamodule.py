@@ -120,6 +120,21 @@ class DataModule(LightningDataModule, ABC):
         """The options that change what `process` writes."""
         return {}
 
+    def spec_key(self) -> dict[str, Any]:
+        """The options that change what `make_spec` says."""
+        return {}
+
+    def read_split(self, folder: Path) -> dict[str, Any]:
+        """One of the publisher's splits, as `process` saved it: arrays [N, ...] by name."""
+        return read_arrays({file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))})
+
+    def encode(self, datasets: dict[str, ArrayDataset], folder: Path) -> dict[str, ArrayDataset]:
+        """The splits in the numbers of `spec`, which is known by then; `folder` is where `process` wrote."""
+        return datasets
+
+    def adopt(self, spec: Spec) -> None:
+        """Takes over from a warm start's spec what its weights depend on, before data is prepared."""
+
     # What all datasets have in common.
 
     @property
@@ -153,11 +168,7 @@ class DataModule(LightningDataModule, ABC):
                 self.write_synthetic(building)
 
     def _load(self, folder: Path) -> None:
-        splits = {
-            path.name: read_arrays({file.stem: np.load(file, mmap_mode="r") for file in sorted(path.glob("*.npy"))})
-            for path in sorted(folder.iterdir())
-            if path.is_dir()
-        }
+        splits = {path.name: self.read_split(path) for path in sorted(folder.iterdir()) if path.is_dir()}
         rows = self.split_rows({name: arrays["target"] for name, arrays in splits.items()})
         self._datasets = {name: ArrayDataset(splits[source], chosen, source) for name, (source, chosen) in rows.items()}
         for name, dataset in self._datasets.items():
@@ -168,11 +179,13 @@ class DataModule(LightningDataModule, ABC):
         self._spec = self._cached_spec(folder, about)
         if self.given_spec is not None and (difference := self.given_spec.difference(self._spec)):
             raise DataError(f"{self.name}: does not fit the checkpoint: {difference}")
+        self._datasets = self.encode(self._datasets, folder)
 
     def _cached_spec(self, folder: Path, about: dict[str, Any]) -> Spec:
         """The spec of these training rows, computed once."""
         train = self._datasets["train"]
-        fields = json.dumps(sorted(self.example_spec.to_dict()))  # a spec of an older version is not believed
+        # A spec of an older version is not believed.
+        fields = json.dumps([sorted(self.example_spec.to_dict()), self.spec_key()])
         file = folder / f"spec-{hashlib.sha256(fields.encode() + train.rows.tobytes()).hexdigest()[:16]}.json"
         if not file.exists():
             part = file.with_suffix(f".{os.getpid()}.part")
@@ -199,6 +212,7 @@ class DataModule(LightningDataModule, ABC):
             seed=self.seed,
             rank=trainer.global_rank if trainer else 0,
             world=trainer.world_size if trainer else 1,
+            lengths=self.dataset(split).lengths,
         )
         return Loader(self.dataset(split), order, self.workers, pin_memory=torch.cuda.is_available())
 

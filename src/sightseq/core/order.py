@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 Batch = dict[str, Tensor]
 FILLER = -1
+POOL = 50  # batches among which samples of equal length are sought
 
 
 class Order(Sampler[Tensor]):
@@ -24,13 +25,21 @@ class Order(Sampler[Tensor]):
         seed: of the permutation.
         rank: number of this process.
         world: number of processes.
+        lengths: of the samples [count]; then those of a batch are about equally long, so that little is filled up.
     """
 
     def __init__(
-        self, count: int, batch_size: int, shuffle: bool = False, seed: int = 0, rank: int = 0, world: int = 1
+        self,
+        count: int,
+        batch_size: int,
+        shuffle: bool = False,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        lengths: Tensor | None = None,
     ) -> None:
         self.count, self.batch_size, self.shuffle, self.seed = count, batch_size, shuffle, seed
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.lengths = rank, world, lengths
         self.epoch = 0
         self.start = 0  # the batch an interrupted epoch goes on with
 
@@ -42,11 +51,19 @@ class Order(Sampler[Tensor]):
         return -(-self.count // (self.batch_size * self.world))
 
     def __iter__(self) -> Iterator[Tensor]:
-        order = torch.arange(self.count)
+        order, size = torch.arange(self.count), self.batch_size * self.world
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         if self.shuffle:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
             order = torch.randperm(self.count, generator=generator)
-        for batch in torch.split(order, self.batch_size * self.world)[self.start :]:
+        batches = torch.split(order, size)
+        if self.lengths is not None:
+            # Sorted within pools of batches, so that batches still differ from epoch to epoch.
+            pools = torch.split(order, POOL * size) if self.shuffle else (order,)
+            sorted_pools = [pool[self.lengths[pool].argsort(stable=True)] for pool in pools]
+            batches = tuple(batch for pool in sorted_pools for batch in torch.split(pool, size))
+            if self.shuffle:
+                batches = tuple(batches[place] for place in torch.randperm(len(batches), generator=generator).tolist())
+        for batch in batches[self.start :]:
             short = -len(batch) % self.world
             yield torch.cat([batch, batch.new_full((short,), FILLER)])[self.rank :: self.world]
 

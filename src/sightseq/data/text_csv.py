@@ -1,0 +1,137 @@
+"""Anyone's own texts: tables with a column of texts and one of labels."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from sightseq.core.arrays import save_about
+from sightseq.core.download import find_folder
+from sightseq.core.errors import DataError, nearest
+from sightseq.data.texts import TextData, save_texts, synthetic_reviews
+
+SUFFIXES = {".csv": ",", ".tsv": "\t", ".jsonl": ""}
+SPLITS = ("train", "val", "test")
+
+
+class TextCSV(TextData):
+    """`reviews.csv` with a header (or `.tsv`, or `.jsonl` of one object a line), or `train.csv`, `val.csv`, `test.csv`.
+
+    Splits that have no file are stratified parts of the training file.
+
+    Args:
+        path: the file or the folder; without it, the first of `folders` under `root`.
+        text: the name of the column of texts.
+        label: the name of the column of labels: any words or numbers.
+        corrupt: "error" stops at a row without text or label, "skip" leaves it out and counts it.
+        common: see `TextData`.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str | None = None,
+        text: str = "text",
+        label: str = "label",
+        corrupt: Literal["error", "skip"] = "error",
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.path = None if path is None or self.synthetic else Path(path).expanduser()
+        self.text, self.label, self.corrupt = text, label, corrupt
+
+    def cache_key(self) -> dict[str, Any]:
+        """What is read besides the files."""
+        return {"text": self.text, "label": self.label, "corrupt": self.corrupt}
+
+    def locate(self) -> list[Path]:
+        """The file, or those of the splits in the folder.
+
+        Raises:
+            DataError: there are none.
+        """
+        place = self.path or find_folder(self.root, self.folders)
+        if place is None or not place.exists():
+            raise DataError(
+                f"{self.name}: there is no {place or self.root / self.folders[0]}; name your file with data.path=FILE "
+                f"({', '.join(SUFFIXES)})"
+            )
+        if place.is_file():
+            if place.suffix.lower() not in SUFFIXES:
+                raise DataError(f"{self.name}: {place} is none of {', '.join(SUFFIXES)}")
+            return [place]
+        found = [place / f"{split}{suffix}" for split in SPLITS for suffix in SUFFIXES]
+        found = [file for file in found if file.is_file()]
+        splits = [file.stem for file in found]
+        if "train" not in splits or len(set(splits)) < len(splits):
+            raise DataError(
+                f"{self.name}: {place} needs one train.csv (or {', '.join(SUFFIXES)}), at most one val and test"
+            )
+        return found
+
+    def process(self, sources: list[Path], folder: Path) -> None:
+        """Reads the tables.
+
+        Raises:
+            DataError: a file is no such table, or a row has no text or no label and `corrupt` is "error".
+        """
+        skipped: list[str] = []
+        names = [file.stem for file in sources] if len(sources) > 1 else ["train"]
+        splits = {name: list(self._rows(file, skipped)) for name, file in zip(names, sources, strict=True)}
+        classes = sorted({label for _, label in splits["train"]})
+        if len(classes) < 2:
+            raise DataError(f"{self.name}: all texts to train have the label {classes}; at least two are needed")
+        for split, rows in splits.items():
+            if strange := {label for _, label in rows} - set(classes):
+                raise DataError(f"{self.name}: {split} has the labels {sorted(strange)[:5]}, which train has not")
+            save_texts(folder, split, [text for text, _ in rows], [classes.index(label) for _, label in rows])
+        save_about(folder, {"classes": classes, "skipped": skipped})
+
+    def _rows(self, file: Path, skipped: list[str]) -> Iterator[tuple[str, str]]:
+        """Text and label of each row."""
+        for place, row in _read(file, self.name):
+            for column in (self.text, self.label):
+                if column not in row:
+                    raise DataError(
+                        f"{self.name}: {place} has no column {column!r}; {nearest(column, [str(k) for k in row])}; "
+                        f"name yours with data.text= and data.label="
+                    )
+            text, label = row[self.text], row[self.label]
+            if isinstance(text, str) and text.strip() and label not in (None, ""):
+                yield text, str(label)
+            elif self.corrupt == "skip":
+                skipped.append(place)
+            else:
+                raise DataError(
+                    f"{self.name}: {place} has no text or no label; mend it, or leave such out with data.corrupt=skip"
+                )
+
+    def write_synthetic(self, folder: Path) -> None:
+        """200 made-up reviews in one table."""
+        texts, labels = synthetic_reviews(200, seed=0)
+        with (folder / "train.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "label"])
+            writer.writerows((text, ["bad", "good"][label]) for text, label in zip(texts, labels, strict=True))
+
+
+def _read(file: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each row stands, and its values by column."""
+    csv.field_size_limit(2**31 - 1)
+    number = 0
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:  # spreadsheets begin their files with a mark
+            rows: Iterator[Any]
+            if file.suffix.lower() == ".jsonl":
+                rows = (json.loads(line) for line in stream if line.strip())
+            else:
+                rows = csv.DictReader(stream, delimiter=SUFFIXES[file.suffix.lower()])
+            for number, row in enumerate(rows, 1):
+                if not isinstance(row, dict):
+                    raise DataError(f"{name}: {file}, row {number} is no object of columns")
+                yield f"{file}, row {number},", row
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: {file} is not UTF-8 after row {number}; save it as such") from error
+    except (csv.Error, json.JSONDecodeError) as error:
+        raise DataError(f"{name}: {file} cannot be read after row {number}: {error}") from error

@@ -1,0 +1,1 @@
+"""Text to numbers and back. Knows no dataset and no network."""

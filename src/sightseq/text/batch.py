@@ -1,0 +1,31 @@
+"""Texts of unequal lengths as one batch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sightseq.core.order import Batch
+
+
+def pad(sequences: Sequence[Sequence[int] | NDArray[Any]], max_tokens: int) -> Batch:
+    """Token numbers as one batch.
+
+    Args:
+        sequences: of each text; of one with more than `max_tokens`, the middle is left out.
+        max_tokens: at least 2.
+
+    Returns:
+        `input` int64 [B, T], filled up with 0, and `length` int64 [B], at least 1: an empty text is one 0.
+    """
+    head, tail = -(-max_tokens // 2), max_tokens // 2
+    lengths = np.array([min(max(len(sequence), 1), max_tokens) for sequence in sequences])
+    tokens = np.zeros((len(sequences), lengths.max(initial=1)), np.int64)
+    for row, sequence in enumerate(sequences):
+        if len(sequence) > max_tokens:
+            tokens[row, :head], tokens[row, head:max_tokens] = sequence[:head], sequence[-tail:]
+        else:
+            tokens[row, : len(sequence)] = sequence
+    return {"input": torch.from_numpy(tokens), "length": torch.from_numpy(lengths)}

@@ -1,0 +1,123 @@
+"""Text to token numbers and back, by Hugging Face's `tokenizers`."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer as Encoder
+
+from sightseq.core.errors import ConfigError, InputError
+
+Unit = Literal["words", "subwords", "characters"]
+EOS, UNKNOWN = "<eos>", "<unk>"
+SPECIAL = [EOS, UNKNOWN]  # nothing in a text is ever taken for them
+EOS_NUMBER, UNKNOWN_NUMBER = 0, 1
+BYTES = 256
+WORD = r"\w+(?:['\u2019]\w+)*|[^\w\s]"  # "don't" is one word; each sign that is no letter or digit is one too
+
+
+class Tokenizer:
+    """One fitted tokenizer; it is what its JSON says, and nothing else.
+
+    Number 0 ends a document and fills short rows up; number 1 is a word that is not known.
+
+    Args:
+        description: its JSON, as `json` gives it.
+    """
+
+    def __init__(self, description: str) -> None:
+        self.json = description
+        self._encoder: Encoder = Encoder.from_str(description)
+        self.vocab_size: int = self._encoder.get_vocab_size()
+        self._words = isinstance(self._encoder.model, models.WordLevel)
+
+    def encode(self, text: str) -> list[int]:
+        """The token numbers of a text; of an empty one, none.
+
+        Raises:
+            InputError: the text holds bytes that are no Unicode.
+        """
+        return self.encode_all([text])[0]
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """As `encode`, of many texts on all cores."""
+        try:
+            return [found.ids for found in self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)]
+        except TypeError as error:  # what half a surrogate pair makes it say
+            raise InputError("a text is not valid Unicode (UTF-8)") from error
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """The text of these tokens: of subwords and characters exactly what was encoded, of words one space apart."""
+        text: str = self._encoder.decode(list(numbers), skip_special_tokens=False)
+        return text
+
+    def pieces(self, numbers: Sequence[int]) -> list[str]:
+        """Each token as it reads by itself; together they read as the text does."""
+        space = " " if self._words else ""
+        return [self.decode([number]) + space for number in numbers]
+
+
+def fit(texts: Iterable[str], unit: Unit, vocab_size: int, lowercase: bool = False) -> Tokenizer:
+    """A tokenizer of the most frequent units of these texts.
+
+    Args:
+        texts: of the training split alone.
+        unit: "words" (and signs), any other of which becomes `<unk>`; "subwords", byte pairs merged by frequency
+            (Sennrich et al., 2016, arXiv 1508.07909), which can spell any text; or "characters", of which a rare
+            one is spelt in bytes.
+        vocab_size: the largest number of units, with the two special ones.
+        lowercase: do not tell capitals apart; then texts do not come back as they were.
+
+    Raises:
+        ConfigError: `vocab_size` has no room for the special units, and for the bytes where they are units.
+    """
+    least = len(SPECIAL) + (1 if unit == "words" else BYTES)
+    if vocab_size < least:
+        raise ConfigError(f"data.vocab_size={vocab_size}: {unit} need at least {least}")
+    normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()]) if lowercase else None
+    trainer: trainers.Trainer
+    if unit == "words":
+        encoder = Encoder(models.WordLevel(unk_token=UNKNOWN))
+        encoder.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), "removed", invert=True)
+        trainer = trainers.WordLevelTrainer(vocab_size=vocab_size, special_tokens=SPECIAL, show_progress=False)
+    elif unit == "subwords":
+        encoder = Encoder(models.BPE())
+        encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        encoder.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            special_tokens=SPECIAL,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+    else:
+        return _characters(texts, vocab_size, normalizer)
+    if normalizer:
+        encoder.normalizer = normalizer
+    encoder.train_from_iterator(texts, trainer)
+    return _plain(encoder)
+
+
+def _characters(texts: Iterable[str], vocab_size: int, normalizer: normalizers.Normalizer | None) -> Tokenizer:
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(normalizer.normalize_str(text) if normalizer else text)
+    room = vocab_size - len(SPECIAL) - BYTES
+    frequent = sorted(counts, key=lambda character: (-counts[character], character))[:room]
+    units = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(BYTES)), *sorted(frequent)]
+    vocabulary = {unit: number for number, unit in enumerate(units)}
+    encoder = Encoder(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True))
+    encoder.pre_tokenizer = pre_tokenizers.Split(Regex("(?m)."), "isolated")  # (?m): line breaks too
+    encoder.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    if normalizer:
+        encoder.normalizer = normalizer
+    return _plain(encoder)
+
+
+def _plain(encoder: Encoder) -> Tokenizer:
+    """Without `added_tokens`, which would be found in the raw text of whoever types "<eos>"."""
+    description = json.loads(encoder.to_str())
+    description["added_tokens"] = []
+    return Tokenizer(json.dumps(description, ensure_ascii=False))

@@ -1,0 +1,87 @@
+"""Text to numbers and back."""
+
+import pytest
+
+from sightseq.core.errors import ConfigError, InputError
+from sightseq.text.batch import pad
+from sightseq.text.tokenizer import Tokenizer, Unit, fit
+
+TEXTS = ["Don't panic, don't!", "The film, the FILM.", "a film"]
+ODD = [
+    "",
+    " two  spaces \n\tand a tab\r\n",
+    "naïve café, e\u0301",
+    "नमस्ते दुनिया",
+    "سلام دنیا",
+    "\U0001f600\u200d\u2764\ufe0f",
+    "<eos> <unk> <0x41>",
+    "\x00\x1b[31m",
+    "日本語",
+    "\ufeffmark",
+]
+
+
+def test_words_by_hand() -> None:
+    tokenizer = fit(TEXTS, "words", 7, lowercase=True)
+    # "film" and "," come three and two times, "don't" and "the" twice, all others once.
+    assert tokenizer.vocab_size == 7
+    assert tokenizer.decode(tokenizer.encode("The film, don't panic")) == "the film , don't <unk>"
+    assert tokenizer.pieces(tokenizer.encode("Film, film")) == ["film ", ", ", "film "]
+    assert tokenizer.encode("panic") == [1]
+
+
+def test_capitals_are_told_apart_on_request() -> None:
+    tokenizer = fit(TEXTS, "words", 100)
+    assert tokenizer.encode("film") != tokenizer.encode("FILM") != [1]
+
+
+@pytest.mark.parametrize("unit", ["subwords", "characters"])
+@pytest.mark.parametrize("text", [*TEXTS, *ODD])
+def test_decoding_is_the_inverse_of_encoding(unit: Unit, text: str) -> None:
+    tokenizer = fit(TEXTS, unit, 300)
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@pytest.mark.parametrize("unit", ["words", "subwords", "characters"])
+def test_nothing_in_a_text_is_taken_for_a_special_token(unit: Unit) -> None:
+    assert 0 not in fit([*TEXTS, *ODD], unit, 400).encode("<eos> a<eos>b")
+
+
+@pytest.mark.parametrize("unit", ["words", "subwords", "characters"])
+def test_json_is_all_of_it(unit: Unit) -> None:
+    tokenizer = fit([*TEXTS, *ODD], unit, 300, lowercase=True)
+    again = Tokenizer(tokenizer.json)
+    assert again.json == tokenizer.json
+    assert again.vocab_size == tokenizer.vocab_size
+    for text in (*TEXTS, *ODD):
+        assert again.encode(text) == tokenizer.encode(text)
+        assert max(tokenizer.encode(text), default=0) < tokenizer.vocab_size
+
+
+def test_frequent_characters_are_one_token_and_rare_ones_bytes() -> None:
+    tokenizer = fit(["aaab", "aé"], "characters", 2 + 256 + 2)
+    assert [len(tokenizer.encode(text)) for text in ("a", "b", "é", "日")] == [1, 1, 2, 3]
+
+
+def test_subwords_grow_with_the_vocabulary() -> None:
+    lengths = [len(fit(TEXTS * 9, "subwords", size).encode("the film")) for size in (258, 300)]
+    assert lengths[0] == 8 > lengths[1]
+
+
+@pytest.mark.parametrize(("unit", "least"), [("words", 3), ("subwords", 258), ("characters", 258)])
+def test_a_vocabulary_has_room_for_what_it_needs(unit: Unit, least: int) -> None:
+    assert fit(TEXTS, unit, least).vocab_size <= least
+    with pytest.raises(ConfigError, match=rf"data.vocab_size={least - 1}: {unit} need at least {least}"):
+        fit(TEXTS, unit, least - 1)
+
+
+def test_halves_of_characters_are_refused() -> None:
+    with pytest.raises(InputError, match="not valid Unicode"):
+        fit(TEXTS, "words", 100).encode("a \udc80 b")
+
+
+def test_padding_by_hand() -> None:
+    batch = pad([[5, 6, 7, 8, 9, 10], [4], []], 5)
+    assert batch["input"].tolist() == [[5, 6, 7, 9, 10], [4, 0, 0, 0, 0], [0, 0, 0, 0, 0]]
+    assert batch["length"].tolist() == [5, 1, 1]
+    assert pad([[3, 4]], 400)["input"].tolist() == [[3, 4]]
