@@ -22,7 +22,7 @@ from sightseq.core.order import FILLER, Batch, Order
 from sightseq.core.spec import Spec
 from sightseq.core.task import STAGES, Output, Task
 
-__all__ = ["check_datamodule", "check_network", "check_task"]
+__all__ = ["check_datamodule", "check_network", "check_task", "check_text_network"]
 
 
 def check_network(net: nn.Module, example: Tensor, compiled: bool = False) -> None:
@@ -58,10 +58,53 @@ def check_network(net: nn.Module, example: Tensor, compiled: bool = False) -> No
         with torch.no_grad():
             other = torch.compile(net, backend="aot_eager")(example)
         torch.testing.assert_close(other, output, msg=lambda m: f"{name} differs when compiled: {m}")
+    _check_weights(net, example)
+
+
+def check_text_network(net: nn.Module, tokens: Tensor, lengths: Tensor) -> None:
+    """Checks a network that maps texts, tokens [B, T] and lengths [B], to one row of an output each.
+
+    It is deterministic in eval mode; no text sees another; nothing depends on what fills a text up, nor on how far;
+    every parameter is trained; its state loads into itself.
+
+    Args:
+        net: the network.
+        tokens: at least two rows of random numbers.
+        lengths: the first below T.
+
+    Raises:
+        AssertionError: one of these does not hold.
+    """
+    name = type(net).__name__
+    net.eval()
+    with torch.no_grad():
+        output = net(tokens, lengths)
+        assert output.shape[0] == len(tokens), f"{name} makes {output.shape[0]} rows of {len(tokens)}"
+        assert output.isfinite().all(), f"{name} computes numbers that are not finite"
+        assert torch.equal(net(tokens, lengths), output), f"{name} computes something else the second time"
+        for place in (0, int(lengths[0]) - 1):
+            other = tokens.clone()
+            other[0, place] = (other[0, place] + 1) % int(tokens.max())
+            assert not torch.equal(net(other, lengths)[0], output[0]), f"{name} does not look at place {place}"
+            torch.testing.assert_close(
+                net(other, lengths)[1:], output[1:], msg=lambda m: f"{name} lets one text see another: {m}"
+            )
+        filler = torch.arange(tokens.shape[1]) >= lengths[:, None]
+        for other in (
+            torch.where(filler, tokens.flip(0), tokens),
+            torch.cat([tokens, tokens], dim=1),
+        ):
+            torch.testing.assert_close(
+                net(other, lengths), output, msg=lambda m: f"{name} looks at what fills a text up: {m}"
+            )
+    _check_weights(net, tokens, lengths)
+
+
+def _check_weights(net: nn.Module, *example: Tensor) -> None:
     net.train()
-    torch.autograd.backward(net(example).square().sum())
+    torch.autograd.backward(net(*example).square().sum())
     idle = [n for n, p in net.named_parameters() if p.requires_grad and p.grad is None]
-    assert not idle, f"{name} has parameters that no gradient reaches: {', '.join(idle)}"
+    assert not idle, f"{type(net).__name__} has parameters that no gradient reaches: {', '.join(idle)}"
     net.zero_grad()
     state = {key: value.clone() for key, value in net.state_dict().items()}
     net.load_state_dict(state)

@@ -7,13 +7,14 @@ from torch import nn
 from sightseq.composition import compose
 from sightseq.core.build import build
 from sightseq.core.places import group_options
-from sightseq.core.spec import ImageSpec
-from sightseq.testing import check_network
+from sightseq.core.spec import ImageSpec, Spec, TextSpec
+from sightseq.testing import check_network, check_text_network
 
 IMAGE_NETS = [option for option in group_options("model/net") if option.startswith("image/")]
+TEXT_NETS = [option for option in group_options("model/net") if option.startswith("text/")]
 
 
-def make(option: str, spec: ImageSpec) -> nn.Module:
+def make(option: str, spec: Spec) -> nn.Module:
     config = compose(f"model/net={option}")["model"]["net"]
     torch.manual_seed(0)
     return build(config, nn.Module, "model.net", **spec.net_arguments())
@@ -28,6 +29,32 @@ def test_image_network(option: str, channels: int, height: int, width: int, clas
     check_network(net, example, compiled=channels == 1)
     one_logit = getattr(net, "one_logit", False)
     assert net(example).shape == (4, 1 if one_logit else classes)
+
+
+@pytest.mark.parametrize("option", TEXT_NETS)
+@pytest.mark.parametrize("classes", [2, 5])
+def test_text_network(option: str, classes: int) -> None:
+    net = make(option, TextSpec("", 50, tuple(map(str, range(classes)))))
+    tokens, lengths = torch.randint(50, (4, 9)), torch.tensor([6, 1, 9, 2])
+    check_text_network(net, tokens, lengths)
+    one_logit = compose(f"model/net={option}")["model"]["net"]["one_logit"] and classes == 2
+    assert net(tokens, lengths).shape == (4, 1 if one_logit else classes)
+
+
+class Padded(nn.Module):
+    """Takes the mean over filler too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(50, 3)
+
+    def forward(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return self.embedding(tokens).mean(1)
+
+
+def test_the_check_finds_texts_that_depend_on_filler() -> None:
+    with pytest.raises(AssertionError, match="looks at what fills a text up"):
+        check_text_network(Padded(), torch.randint(50, (4, 9)), torch.tensor([6, 1, 9, 2]))
 
 
 class Leaky(nn.Module):

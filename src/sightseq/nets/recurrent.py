@@ -1,0 +1,137 @@
+"""Recurrent layers over batches of sequences, of which nothing depends on how far they are filled up."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+State = list[tuple[Tensor, ...]]  # of each layer: (h, c) of an LSTM, (h,) of a GRU, all [1, B, hidden]
+CELLS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
+
+
+class Embedding(nn.Embedding):
+    """A vector for each token; in training some tokens are left out, wherever they occur in a batch.
+
+    Args:
+        vocab_size: number of tokens.
+        width: of a vector.
+        token_dropout: probability that a token is left out (Gal and Ghahramani, 2016, arXiv 1512.05287).
+    """
+
+    def __init__(self, vocab_size: int, width: int, token_dropout: float = 0.0) -> None:
+        super().__init__(vocab_size, width)
+        nn.init.uniform_(self.weight, -0.1, 0.1)
+        self.token_dropout = token_dropout
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[...] to [..., width]."""
+        weight = self.weight
+        if self.training and self.token_dropout:
+            weight = F.dropout(weight.new_ones(len(weight), 1), self.token_dropout) * weight
+        return F.embedding(tokens, weight)
+
+
+class Recurrent(nn.Module):
+    """An embedding of tokens, then LSTM or GRU layers: what classifiers and language models inherit.
+
+    The dropouts are those of AWD-LSTM (Merity et al., 2018, arXiv 1708.02182): masks that stay the same for all
+    positions of a sequence (Gal and Ghahramani, 2016, arXiv 1512.05287).
+
+    Args:
+        vocab_size: number of tokens.
+        embedding: size of a token's vector.
+        hidden: size of each layer's state, in each direction.
+        cell: "lstm" (Hochreiter and Schmidhuber, 1997) or "gru" (Cho et al., 2014, arXiv 1406.1078).
+        bidirectional: each layer also reads from the end (Schuster and Paliwal, 1997).
+        token_dropout: probability that a token is left out, wherever it occurs in the batch.
+        input_dropout: of the embedded tokens.
+        hidden_dropout: between layers.
+        output_dropout: of what the last layer says.
+        weight_dropout: of the weights from state to state (DropConnect).
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embedding: int = 128,
+        hidden: Sequence[int] = (128,),
+        cell: Literal["lstm", "gru"] = "lstm",
+        bidirectional: bool = False,
+        token_dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not hidden:
+            raise ValueError("hidden names no layer")
+        directions = 2 if bidirectional else 1
+        self.bidirectional = bidirectional
+        self.embedding = Embedding(vocab_size, embedding, token_dropout)
+        widths = list(pairwise((embedding, *(directions * width for width in hidden))))
+        self.layers = nn.ModuleList(
+            CELLS[cell](before, after // directions, batch_first=True) for before, after in widths
+        )
+        self.reverse_layers = nn.ModuleList(
+            CELLS[cell](before, after // directions, batch_first=True) for before, after in widths if bidirectional
+        )
+        self.width = widths[-1][1]
+        self.weight_dropout = weight_dropout
+        self.dropouts = [input_dropout, *[hidden_dropout] * (len(widths) - 1), output_dropout]
+
+    def read(self, tokens: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
+        """Reads the tokens.
+
+        Args:
+            tokens: [B, T].
+            lengths: [B], of the rows; what comes after is filler. Without it all rows are full.
+            state: what was returned for the tokens before these; without it nothing came before.
+
+        Returns:
+            What the last layer says at each position [B, T, width] (of both directions, one after the other), and
+            the state after the last position, which filler would spoil; of both directions, none.
+        """
+        x, after = self.embedding(tokens), State()
+        for depth, layer in enumerate(self.layers):
+            x = self._drop(x, self.dropouts[depth])
+            outputs, last = self._run(layer, x, state[depth] if state else None)
+            if self.bidirectional:
+                backward, _ = self._run(self.reverse_layers[depth], reverse(x, lengths), None)
+                outputs = torch.cat([outputs, reverse(backward, lengths)], dim=-1)
+            else:
+                after.append(last)
+            x = outputs
+        return self._drop(x, self.dropouts[-1]), after
+
+    def _drop(self, x: Tensor, p: float) -> Tensor:
+        return F.dropout(x.new_ones(len(x), 1, x.shape[-1]), p) * x if self.training and p else x
+
+    def _run(self, layer: nn.Module, x: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        lstm = isinstance(layer, nn.LSTM)
+        if not (self.training and self.weight_dropout):
+            outputs, after = layer(x, state if lstm or state is None else state[0])
+            return outputs, after if lstm else (after,)
+        weights = [
+            F.dropout(weight, self.weight_dropout) if name.startswith("weight_hh") else weight
+            for name, weight in layer.named_parameters()
+        ]
+        state = state or (x.new_zeros(1, len(x), weights[1].shape[1]),) * (2 if lstm else 1)
+        # The functions behind nn.LSTM and nn.GRU: (..., biases, layers, dropout, training, bidirectional, batch_first)
+        how = (weights, True, 1, 0.0, True, False, True)
+        if lstm:
+            outputs, h, c = torch.lstm(x, state, *how)
+            return outputs, (h, c)
+        outputs, h = torch.gru(x, state[0], *how)
+        return outputs, (h,)
+
+
+def reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Each row of [B, T, D] from its end to its beginning; what fills it up stays where it is."""
+    if lengths is None:
+        return x.flip(1)
+    place, end = torch.arange(x.shape[1], device=x.device), lengths[:, None]
+    return x.gather(1, torch.where(place < end, end - 1 - place, place)[..., None].expand_as(x))

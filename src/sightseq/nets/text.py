@@ -1,0 +1,121 @@
+"""Classifiers of texts: tokens [B, T] and lengths [B] to logits."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sightseq.nets.recurrent import Embedding, Recurrent
+
+Pooling = Literal["last", "mean", "max", "attention"]
+
+
+class RecurrentClassifier(Recurrent):
+    """Reads a text with recurrent layers, pools what they say at its positions, and judges that.
+
+    With `pooling=["last", "mean", "max"]` it is that of ULMFiT (Howard and Ruder, 2018, arXiv 1801.06146).
+
+    Args:
+        vocab_size, num_classes: of the data.
+        pooling: one or more of: "last", where each direction ends; "mean" and "max" over the positions; "attention",
+            the mean weighted by what a linear layer says of each position (after Yang et al., 2016).
+        dense: widths of dense layers before the logits.
+        dropout: before each dense layer and before the logits.
+        one_logit: of two classes give one logit, that of the second, for the first has 0.
+        recurrent: see `Recurrent`.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        num_classes: int,
+        *,
+        pooling: Sequence[Pooling] = ("last",),
+        dense: Sequence[int] = (),
+        dropout: float = 0.0,
+        one_logit: bool = False,
+        **recurrent: Any,
+    ) -> None:
+        super().__init__(vocab_size, **recurrent)
+        if not pooling:
+            raise ValueError("pooling names no way to pool")
+        self.pooling = tuple(pooling)
+        self.attention = nn.Linear(self.width, 1) if "attention" in self.pooling else None
+        self.head = head(self.width * len(self.pooling), dense, num_classes, dropout, one_logit)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """[B, T] and [B] to logits [B, num_classes], or [B, 1] where there is one."""
+        outputs, _ = self.read(tokens, lengths)  # [B, T, width]
+        filler = (torch.arange(tokens.shape[1], device=tokens.device) >= lengths[:, None])[..., None]  # [B, T, 1]
+        found = []
+        for kind in self.pooling:
+            if kind == "last":
+                end = outputs[torch.arange(len(tokens), device=tokens.device), lengths - 1]
+                # What reads from the end has read all at the beginning.
+                forward, backward = end.chunk(2, 1)[0], outputs[:, 0].chunk(2, 1)[1]
+                found.append(torch.cat([forward, backward], dim=1) if self.bidirectional else end)
+            elif kind == "mean":
+                found.append(outputs.masked_fill(filler, 0).sum(1) / lengths[:, None])
+            elif kind == "max":
+                found.append(outputs.masked_fill(filler, -torch.inf).amax(1))
+            elif self.attention:
+                weights = self.attention(outputs).masked_fill(filler, -torch.inf).softmax(dim=1)
+                found.append((weights * outputs).sum(1))
+        logits: Tensor = self.head(torch.cat(found, dim=1))
+        return logits
+
+
+class TextCNN(nn.Module):
+    """Convolutions over a few words each, the largest answer of every filter, and a linear layer: Kim, 2014
+    (arXiv 1408.5882).
+
+    Args:
+        vocab_size, num_classes: of the data.
+        embedding: size of a token's vector.
+        filters: number of filters of each width.
+        widths: how many tokens a filter sees.
+        token_dropout: probability that a token is left out, wherever it occurs in the batch.
+        dense, dropout, one_logit: see `RecurrentClassifier`.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        num_classes: int,
+        embedding: int = 128,
+        filters: int = 100,
+        widths: Sequence[int] = (3, 4, 5),
+        token_dropout: float = 0.0,
+        dense: Sequence[int] = (),
+        dropout: float = 0.5,
+        one_logit: bool = False,
+    ) -> None:
+        super().__init__()
+        self.embedding = Embedding(vocab_size, embedding, token_dropout)
+        self.margins = [width - 1 for width in widths]
+        self.convolutions = nn.ModuleList(nn.Conv1d(embedding, filters, width) for width in widths)
+        self.head = head(filters * len(widths), dense, num_classes, dropout, one_logit)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """[B, T] and [B] to logits [B, num_classes], or [B, 1] where there is one."""
+        place = torch.arange(tokens.shape[1], device=tokens.device)
+        x = self.embedding(tokens).masked_fill((place >= lengths[:, None])[..., None], 0).mT  # [B, embedding, T]
+        found = []
+        for margin, convolution in zip(self.margins, self.convolutions, strict=True):
+            answers = convolution(F.pad(x, (margin, margin)))  # [B, filters, T + margin]: words at the edges too
+            beyond = torch.arange(answers.shape[2], device=tokens.device) >= (lengths + margin)[:, None]
+            found.append(answers.masked_fill(beyond[:, None], -torch.inf).amax(2))
+        logits: Tensor = self.head(F.relu(torch.cat(found, dim=1)))
+        return logits
+
+
+def head(width: int, dense: Sequence[int], num_classes: int, dropout: float, one_logit: bool) -> nn.Sequential:
+    """Features [B, width] to logits, over dense layers, with dropout before each."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise((width, *dense)):
+        layers += [nn.Dropout(dropout), nn.Linear(before, after), nn.ReLU()]
+    outputs = 1 if one_logit and num_classes == 2 else num_classes
+    return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(dense[-1] if dense else width, outputs))

@@ -1,0 +1,147 @@
+"""Recurrent layers and classifiers of texts, against torch's own layers and by hand."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from sightseq.nets.recurrent import Embedding, Recurrent, reverse
+from sightseq.nets.text import RecurrentClassifier, TextCNN
+
+TOKENS, LENGTHS = torch.tensor([[3, 4, 5, 6, 0], [7, 8, 0, 0, 0], [1, 2, 3, 4, 5]]), torch.tensor([4, 2, 5])
+
+
+def test_reverse_by_hand() -> None:
+    x = torch.tensor([[1, 2, 3, 0], [1, 2, 0, 0]])[..., None]
+    assert reverse(x, torch.tensor([3, 2]))[..., 0].tolist() == [[3, 2, 1, 0], [2, 1, 0, 0]]
+    assert reverse(x, None)[..., 0].tolist() == [[0, 3, 2, 1], [0, 0, 2, 1]]
+    assert torch.equal(reverse(reverse(x, torch.tensor([3, 2])), torch.tensor([3, 2])), x)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_both_directions_are_those_of_packed_sequences(cell: Any) -> None:
+    torch.manual_seed(0)
+    net = Recurrent(10, embedding=6, hidden=[4, 3], cell=cell, bidirectional=True).eval()
+    outputs, state = net.read(TOKENS, LENGTHS)
+    assert outputs.shape == (3, 5, 6)
+    assert state == []
+    x = net.embedding(TOKENS)
+    for depth in range(2):
+        forward, backward = net.layers[depth], net.reverse_layers[depth]
+        both = type(forward)(x.shape[2], forward.hidden_size, batch_first=True, bidirectional=True)
+        both.load_state_dict(
+            {**forward.state_dict(), **{f"{name}_reverse": value for name, value in backward.state_dict().items()}}
+        )
+        packed = nn.utils.rnn.pack_padded_sequence(x, LENGTHS, batch_first=True, enforce_sorted=False)
+        x, _ = nn.utils.rnn.pad_packed_sequence(both(packed)[0], batch_first=True)
+    real = torch.arange(5) < LENGTHS[:, None]
+    torch.testing.assert_close(outputs[real], x[real])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_carried_state_is_one_long_pass(cell: Any) -> None:
+    torch.manual_seed(0)
+    net = Recurrent(10, embedding=6, hidden=[4, 3], cell=cell).eval()
+    whole, end = net.read(TOKENS)
+    state, parts = None, []
+    for start, stop in ((0, 2), (2, 3), (3, 5)):
+        part, state = net.read(TOKENS[:, start:stop], state=state)
+        parts.append(part)
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole)
+    torch.testing.assert_close(state, end)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_dropped_weights_are_those_from_state_to_state(cell: Any) -> None:
+    torch.manual_seed(0)
+    net = Recurrent(10, embedding=6, hidden=[4], cell=cell, weight_dropout=1.0)
+    plain = Recurrent(10, embedding=6, hidden=[4], cell=cell)
+    plain.load_state_dict(net.state_dict())
+    nn.init.zeros_(plain.layers[0].weight_hh_l0)
+    torch.testing.assert_close(net.train().read(TOKENS)[0], plain.read(TOKENS)[0])
+    assert not torch.allclose(net.eval().read(TOKENS)[0], plain.read(TOKENS)[0])
+    _, state = net.train().read(TOKENS)
+    torch.testing.assert_close(net.read(TOKENS, state=state)[1], plain.read(TOKENS, state=state)[1])
+
+
+def test_dropped_weights_still_learn() -> None:
+    net = Recurrent(10, embedding=6, hidden=[4], weight_dropout=0.5).train()
+    net.read(TOKENS)[0].square().sum().backward()
+    assert net.layers[0].weight_hh_l0.grad.abs().sum() > 0
+
+
+def test_dropped_tokens_are_left_out_wherever_they_occur() -> None:
+    torch.manual_seed(0)
+    found = Embedding(20, 8, token_dropout=0.5).train()(torch.arange(20).repeat(3, 1))
+    gone = (found == 0).all(2)
+    assert 0 < gone[0].sum() < 20
+    assert torch.equal(gone[0], gone[1])
+    assert torch.equal((found == 0).any(2), gone)
+
+
+@pytest.mark.parametrize("which", ["input_dropout", "output_dropout"])
+def test_masks_stay_the_same_for_all_positions(which: str) -> None:
+    torch.manual_seed(0)
+    net = Recurrent(10, embedding=6, hidden=[50], **{which: 0.5}).train()
+    if which == "output_dropout":
+        outputs, _ = net.read(TOKENS)
+        gone = outputs == 0
+        assert 0.3 < gone.float().mean() < 0.7
+        assert torch.equal(gone.all(1), gone.any(1))
+        assert not torch.equal(gone[0], gone[1])
+    first, second = net.read(TOKENS)[0], net.read(TOKENS)[0]
+    assert not torch.equal(first, second)
+    assert torch.equal(net.eval().read(TOKENS)[0], net.read(TOKENS)[0])
+
+
+def pooled(pooling: str, bidirectional: bool = False) -> tuple[torch.Tensor, torch.Tensor, RecurrentClassifier]:
+    """What the head is given, and what the recurrent layers say."""
+    torch.manual_seed(0)
+    net = RecurrentClassifier(10, 2, pooling=[pooling], embedding=6, hidden=[4], bidirectional=bidirectional).eval()
+    outputs, _ = net.read(TOKENS, LENGTHS)
+    net.head = nn.Identity()
+    return net(TOKENS, LENGTHS), outputs, net
+
+
+def test_last_is_where_each_direction_ends() -> None:
+    found, outputs, _ = pooled("last")
+    torch.testing.assert_close(found, torch.stack([outputs[0, 3], outputs[1, 1], outputs[2, 4]]))
+    found, outputs, _ = pooled("last", bidirectional=True)
+    torch.testing.assert_close(found[:, :4], torch.stack([outputs[0, 3, :4], outputs[1, 1, :4], outputs[2, 4, :4]]))
+    torch.testing.assert_close(found[:, 4:], outputs[:, 0, 4:])
+
+
+def test_mean_max_and_attention_by_hand() -> None:
+    for row, length in enumerate(LENGTHS.tolist()):
+        found, outputs, _ = pooled("mean")
+        torch.testing.assert_close(found[row], outputs[row, :length].mean(0))
+        found, outputs, _ = pooled("max")
+        torch.testing.assert_close(found[row], outputs[row, :length].amax(0))
+        found, outputs, net = pooled("attention")
+        weights = net.attention(outputs[row, :length]).softmax(0)
+        torch.testing.assert_close(found[row], (weights * outputs[row, :length]).sum(0))
+
+
+def test_convolutions_by_hand() -> None:
+    torch.manual_seed(0)
+    net = TextCNN(10, 2, embedding=3, filters=4, widths=[2]).eval()
+    (convolution,) = net.convolutions
+    text = nn.functional.pad(net.embedding(TOKENS[1, :2]), (0, 0, 1, 1))  # nothing, 7, 8, nothing
+    windows = torch.stack([text[start : start + 2].T.flatten() for start in range(3)])
+    answers = windows @ convolution.weight.flatten(1).T + convolution.bias
+    net.head = nn.Identity()
+    torch.testing.assert_close(net(TOKENS, LENGTHS)[1], answers.amax(0).relu())
+
+
+def test_the_course_network_is_that_of_the_courses() -> None:
+    net = RecurrentClassifier(10_000, 2, embedding=32, hidden=[64], one_logit=True)
+    # 10,000 x 32, then 4 gates of 64 x (32 + 64) with torch's two biases each, then 64 + 1
+    assert sum(p.numel() for p in net.parameters()) == 320_000 + 4 * 64 * (32 + 64 + 2) + 65
+    assert net(TOKENS, LENGTHS).shape == (3, 1)
+
+
+@pytest.mark.parametrize("arguments", [{"hidden": []}, {"pooling": []}])
+def test_networks_of_nothing_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="names no"):
+        RecurrentClassifier(10, 2, **arguments)
