@@ -17,7 +17,7 @@ from sightseq.sweep import Job, check, run_command, run_job, summarise
 COMMANDS = {
     "train": "trains an experiment, or goes on with one",
     "test": "scores a checkpoint on its test data",
-    "predict": "says what a trained model sees in your files",
+    "predict": "says what a trained model makes of your files or texts",
     "data": "downloads and verifies the data of an experiment",
     "list": "lists the experiments, whether their data is here, and their recorded results",
     "show": "draws a training batch as the network sees it, and counts the data",
@@ -109,9 +109,9 @@ def hand_over(command: str, config: Config, arguments: list[str], typed: str) ->
     if command in ("train", "test"):
         os.execv(sys.executable, run_command(run_folder(config, arguments, typed)))
     elif command == "predict":
-        from sightseq.predict import predict_files
+        from sightseq.predict import predict
 
-        sys.exit(predict_files(config))
+        sys.exit(predict(config))
     else:
         from sightseq.show import prepare, show
 

@@ -46,7 +46,7 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
     """
     for key in PATHS:
         value = OmegaConf.select(composed, key)
-        if isinstance(value, str) and value.startswith("~"):
+        if isinstance(value, str) and (value == "~" or value.startswith("~/")):
             OmegaConf.update(composed, key, str(Path(value).expanduser()))
     for key in ("data", "cache", "runs"):
         composed.paths[key] = str(Path(composed.paths[key]).absolute())
@@ -75,9 +75,10 @@ def compose(*overrides: str, command: str = "train") -> Config:
 
 
 def quote_path(argument: str) -> str:
-    """Quotes the value of a key that holds a path: Hydra's grammar would trip over its spaces and signs."""
-    key, equals, value = argument.partition("=")
-    if not equals or key.lstrip("+") not in PATHS or not value or value[0] in "'\"" or value in ("null", "auto"):
+    """Quotes the value of a key that holds a path or a text: Hydra's grammar would trip over its spaces and signs."""
+    key, _, value = argument.partition("=")
+    quoted = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0] not in value[1:-1]
+    if key.lstrip("+") not in PATHS or not value or quoted or (value in ("null", "auto") and key != "input"):
         return argument
     # Backslashes are doubled where a quote or the end follows, and nowhere else; ${ would be an interpolation.
     escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value).replace("${", r"\${")

@@ -111,6 +111,7 @@ def train(config: Config, folder: Path) -> Outcome:
     from sightseq.core.naming import network_name
     from sightseq.core.report import read_history
     from sightseq.core.results import about, score_baselines
+    from sightseq.core.spec import Spec
     from sightseq.core.task import Task
 
     trust(config["trust"])
@@ -128,6 +129,8 @@ def train(config: Config, folder: Path) -> Outcome:
     trainer = make_trainer(config, folder, precision, trial)
 
     console.say("run", console.short(folder))
+    if warm:
+        data.adopt(Spec.from_dict(warm["hyper_parameters"]["spec"]))
     data.prepare_data()
     console.say("data", console.describe(data))
     seed_everything(config["seed"], workers=True, verbose=False)

@@ -43,7 +43,12 @@ def show(config: Config) -> None:
         for name, *row in zip(classes, *counts, strict=True):
             table.add_row(name, *map(str, row))
         console.console().print(table)
+    picture = task.picture(batch)
+    if isinstance(picture, list):
+        for line in picture:
+            console.say("", line)
+        return
     path = Path(config["output"] or Path(config["paths"]["runs"]) / config["experiment"] / "batch.png")
     path.parent.mkdir(parents=True, exist_ok=True)
-    task.picture(batch).savefig(path, dpi=150)
+    picture.savefig(path, dpi=150)
     console.say("picture", console.short(path))

@@ -40,11 +40,17 @@ def test_experiment(experiment: str) -> None:
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_batch_of_experiment(experiment: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "batch.png"
-    show(small(compose(f"experiment={experiment}", "data.synthetic=true", f"output={picture}", command="show")))
-    assert "target [" in capsys.readouterr().out
-    assert picture.stat().st_size > 10_000
+    config = small(compose(f"experiment={experiment}", "data.synthetic=true", f"output={picture}", command="show"))
+    show(config)
+    out = capsys.readouterr().out
+    assert "target [" in out
+    if config["data"]["name"] in TEXTS:
+        assert any(line.startswith(("positive: ", "good: ")) for line in map(str.strip, out.splitlines()))
+    else:
+        assert picture.stat().st_size > 10_000
 
 
+TEXTS = ("imdb", "text_csv")
 BRICKS = [
     f"{group}={option}"
     for group in ("model/net", "optimizer", "scheduler", "augment", "callbacks", "data", "baseline")
@@ -54,8 +60,11 @@ BRICKS = [
 
 @pytest.mark.parametrize("brick", BRICKS)
 def test_brick(brick: str) -> None:
+    group, _, option = brick.partition("=")
     bricks = ["experiment=digits", "augment=none", "model/net=image/convnet", brick]
-    if brick.startswith("model/net"):
+    if option.startswith("text") or option in TEXTS:
+        bricks = ["experiment=imdb", brick]
+    elif group == "model/net":
         bricks.append("data=cifar10")  # digits are too small for networks of five stages
     assert (run(*bricks) / "results.json").exists()
 

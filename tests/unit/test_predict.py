@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from sightseq import predict as module
 from sightseq.core.errors import ConfigError, InputError
 from sightseq.core.spec import ImageSpec
-from sightseq.predict import Model, find_files, predict_files
+from sightseq.predict.images import ImageModel, batch, find_files
 from sightseq.tasks.image_classification import ImageClassificationTask
 from sightseq.vision.faces import crop_face
 from sightseq.vision.image import FaceWarning
@@ -22,13 +22,15 @@ BICUBIC = Image.Resampling.BICUBIC
 PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 
-def make(channels: int = 1, classes: int = 3, size: int = 6, subject: Literal["centre", "face"] = "centre") -> Model:
+def make(
+    channels: int = 1, classes: int = 3, size: int = 6, subject: Literal["centre", "face"] = "centre"
+) -> ImageModel:
     """A small network with random weights, on images of 6x6 pixels."""
     names = tuple(f"c{n}" for n in range(classes))
     spec = ImageSpec(channels, size, size, names, (0.5,) * channels, (0.25,) * channels, subject=subject)
     net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4], "hidden": []}
     torch.manual_seed(0)
-    return Model(ImageClassificationTask(spec=spec.to_dict(), net=net), "cpu")
+    return ImageModel(ImageClassificationTask(spec=spec.to_dict(), net=net), "cpu")
 
 
 def picture(channels: int = 1, size: tuple[int, int] = (6, 6), seed: int = 0) -> np.ndarray:
@@ -102,7 +104,7 @@ def test_folder_without_images() -> None:
         find_files("empty")
 
 
-# Model
+# ImageModel
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -193,7 +195,7 @@ def test_faces_in_files_pictures_and_arrays_agree() -> None:
         assert np.array_equal(model.pixels(one), expected)
     assert not np.array_equal(make(size=48).pixels(PORTRAIT), expected)
     (found,) = model.predict([PORTRAIT])
-    assert found == model.predict_pixels([expected])[0]
+    assert found == model.judge(batch([expected]))[0]
 
 
 @pytest.mark.filterwarnings("error")
@@ -216,10 +218,10 @@ def test_missing_face_is_a_warning() -> None:
 # The command
 
 
-def run(monkeypatch: pytest.MonkeyPatch, model: Model | None = None, **changes: Any) -> int:
+def run(monkeypatch: pytest.MonkeyPatch, model: ImageModel | None = None, **changes: Any) -> int:
     monkeypatch.setattr(module, "load", lambda path, device: model or make())
     config = {"ckpt": "x", "input": "in", "format": "jsonl", "batch_size": 2, "device": "cpu", "trust": []}
-    return predict_files(config | changes)
+    return module.predict(config | changes)
 
 
 @pytest.fixture
@@ -262,7 +264,7 @@ def test_table_has_a_row_a_file(files: list[str], monkeypatch: pytest.MonkeyPatc
 
 def test_devices_that_are_not_there_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"^device=nowhere: .*nowhere") as caught:
-        Model(make().task, "nowhere")
+        ImageModel(make().task, "nowhere")
     assert "\n" not in str(caught.value)
 
 

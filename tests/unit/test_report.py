@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sightseq.core import plots, plots_images
-from sightseq.core.report import Section, read_history, write_report
+from sightseq.core.report import Passage, Section, read_history, write_report
 
 EVIL = "<script>alert('$')</script>"
 RESULTS: dict[str, Any] = {
@@ -100,12 +100,24 @@ def test_lower_is_better_for_errors(tmp_path: Path) -> None:
 
 
 def test_everything_is_escaped(tmp_path: Path) -> None:
-    section = Section(EVIL, plots_images.batch_figure([np.zeros((8, 8), np.uint8)], [EVIL]), EVIL)
+    passages = [Passage(EVIL, 0.5, EVIL, [(EVIL, 1.0)])]
+    section = Section(EVIL, plots_images.batch_figure([np.zeros((8, 8), np.uint8)], [EVIL]), EVIL, passages)
     page = write_report(tmp_path, {"note": f"</pre>{EVIL}"}, RESULTS, [section]).read_text("utf-8")
     assert "<script" not in page
     assert "data.name=<b>" not in page
     assert page.count("</pre>") == 2
     assert "&lt;script&gt;" in page
+
+
+def test_passages_are_marked_by_their_weights(tmp_path: Path) -> None:
+    words = [("good ", 1.0), ("bad ", -0.5), ("film", 0.01)]
+    section = Section("Words", None, "Some.", [Passage("a", 0.9, "b", words), Passage("a", 0.51, "a", [("fine", 0.0)])])
+    page = write_report(tmp_path, {}, RESULTS, [section]).read_text("utf-8")
+    assert '<p class="passage wrong"><strong>✗ a (90%), truth: b</strong>' in page
+    assert '<p class="passage"><strong>✓ a (51%)</strong>' in page
+    blue, red = "rgb(0 114 178 / 0.60)", "rgb(213 94 0 / 0.30)"
+    marked = f'<span style="background: {blue}">good </span><span style="background: {red}">bad </span>film'
+    assert marked in page
 
 
 def test_page_is_self_contained_and_figures_are_saved(tmp_path: Path) -> None:

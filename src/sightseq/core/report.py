@@ -29,6 +29,31 @@ LARGEST_PNG = 250_000  # bytes; a larger figure stands in the page as WebP, so t
 
 
 @dataclass(frozen=True)
+class Passage:
+    """A text with what a model says of it.
+
+    Attributes:
+        guess: the prediction.
+        probability: that the model gives it, in 0..1.
+        truth: what it should have been.
+        words: the text in pieces, spaces included, each with its weight in -1..1: how much it spoke for the
+            prediction, or, below 0, against it.
+    """
+
+    guess: str
+    probability: float
+    truth: str
+    words: Sequence[tuple[str, float]]
+
+    @property
+    def verdict(self) -> str:
+        """The prediction, and where it is wrong the truth."""
+        right = self.guess == self.truth
+        text = f"{'✓' if right else '✗'} {self.guess} ({self.probability:.0%})"
+        return text if right else f"{text}, truth: {self.truth}"
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of the report.
 
@@ -36,11 +61,13 @@ class Section:
         title: its heading; the figure's file is named after it.
         figure: at most 8 inches wide, or None.
         caption: what the reader sees, in a sentence or two. Line breaks are kept.
+        passages: texts, below the caption.
     """
 
     title: str
     figure: Figure | None
     caption: str = ""
+    passages: Sequence[Passage] = ()
 
 
 def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any], sections: list[Section]) -> Path:
@@ -73,7 +100,7 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
             names.append(slug)
             number = f"-{names.count(slug)}" if names.count(slug) > 1 else ""
             picture = _picture(section.figure, run_dir / "figures" / f"{slug}{number}.png")
-        shown.append({"title": section.title, "caption": section.caption, "picture": picture})
+        shown.append(vars(section) | {"picture": picture, "passages": [_passage(p) for p in section.passages]})
 
     per_class = (results.get("details") or {}).get("per_class")
     page = {
@@ -111,6 +138,15 @@ def _curves(history: Sequence[Mapping[str, float]], headline: str) -> list[str]:
     both = sorted(name[6:] for name in columns if name.startswith("train/") and f"val/{name[6:]}" in columns)
     wanted = dict.fromkeys(["loss", headline, *both])
     return [name for name in wanted if {f"train/{name}", f"val/{name}"} & columns][:4]
+
+
+def _passage(passage: Passage) -> dict[str, Any]:
+    """What the page shows of it: blue behind what spoke for the prediction, red behind what spoke against it."""
+    words = []
+    for word, weight in passage.words:
+        colour = "0 114 178" if weight > 0 else "213 94 0"  # as in the figures
+        words.append((word, f"rgb({colour} / {0.6 * abs(weight):.2f})" if abs(weight) > 0.05 else ""))
+    return {"verdict": passage.verdict, "wrong": passage.guess != passage.truth, "words": words}
 
 
 def _picture(figure: Figure, path: Path) -> dict[str, Any]:

@@ -99,8 +99,8 @@ class Task(LightningModule, ABC):
         return [{"params": [p for p in self.parameters() if p.requires_grad]}]
 
     @abstractmethod
-    def picture(self, batch: Batch) -> Figure:
-        """A batch as `augment` gives it, with its targets, for people."""
+    def picture(self, batch: Batch) -> Figure | list[str]:
+        """A batch as `augment` gives it, with its targets, for people: a figure, or lines of text."""
 
     def observe(self, batch: Batch, output: Output) -> None:
         """Called with every batch that is scored after training: keeps the few samples that the report shows."""

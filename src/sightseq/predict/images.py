@@ -1,4 +1,4 @@
-"""Using a trained model: from files, pictures or arrays to labels."""
+"""Using a trained classifier of images: from files, pictures or arrays to labels."""
 
 import glob
 import json
@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,38 +16,20 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sightseq.console import console, new_table
-from sightseq.core.build import trust
-from sightseq.core.checkpoint import load_task
-from sightseq.core.errors import CheckpointError, ConfigError, InputError
+from sightseq.core.errors import InputError
+from sightseq.core.order import Batch
 from sightseq.core.rundir import Config
+from sightseq.predict.model import TOP, Model, Prediction, verdict
 from sightseq.tasks.image_classification import ImageClassificationTask
 from sightseq.vision.image import SUFFIXES, FaceWarning, image_files, read_image
 
-TOP = 5
 Input = str | Path | Image.Image | NDArray[np.uint8]
-Prediction = dict[str, Any]
 
 
-class Model:
-    """A trained classifier of images.
+class ImageModel(Model):
+    """A trained classifier of images. Arguments and errors: see `Model`."""
 
-    Args:
-        task: as `load_task` gives it.
-        device: "cpu", "cuda", "mps", or "auto": the fastest that is there.
-
-    Raises:
-        ConfigError: the device is not there.
-    """
-
-    def __init__(self, task: ImageClassificationTask, device: str = "auto") -> None:
-        if device == "auto":
-            accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-            device = str(accelerator or "cpu")
-        try:
-            self.task = task.to(device).eval()
-        except (RuntimeError, AssertionError) as error:
-            raise ConfigError(f"device={device}: {str(error).splitlines()[0]}") from error
-        self.classes = task.spec.classes
+    task: ImageClassificationTask
 
     def predict(self, inputs: Sequence[Input], batch_size: int = 64) -> list[Prediction]:
         """What the model sees in each input.
@@ -58,8 +39,7 @@ class Model:
             batch_size: how many go through the network at once.
 
         Returns:
-            For each input a dictionary: `label`, its `probability` (0..1), and `top`, the most probable
-            labels with their probabilities.
+            For each input what `judge` says.
 
         Raises:
             InputError: a file or a picture cannot be read.
@@ -69,7 +49,7 @@ class Model:
         """
         found: list[Prediction] = []
         for start in range(0, len(inputs), batch_size):
-            found += self.predict_pixels([self.pixels(one) for one in inputs[start : start + batch_size]])
+            found += self.judge(batch([self.pixels(one) for one in inputs[start : start + batch_size]]))
         return found
 
     def pixels(self, one: Input) -> NDArray[np.uint8]:
@@ -82,40 +62,10 @@ class Model:
             one = Image.fromarray(one)
         return read_image(one, self.task.spec)
 
-    @torch.inference_mode()
-    def predict_pixels(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
-        """See `predict`; the inputs as `pixels` gives them."""
-        batch = torch.from_numpy(np.stack(images)).to(self.task.device)
-        values, places = self.task.predict_step({"input": batch}).cpu().topk(min(TOP, len(self.classes)))
-        tops = [
-            [(self.classes[place], round(value, 6)) for place, value in zip(*row, strict=True)]
-            for row in zip(places.tolist(), values.tolist(), strict=True)
-        ]
-        return [{"label": top[0][0], "probability": top[0][1], "top": [list(pair) for pair in top]} for top in tops]
 
-
-def load(path: str | Path, device: str = "auto") -> Model:
-    """The model in a checkpoint (or in a run directory), ready to predict.
-
-    Raises:
-        CheckpointError: the file is no checkpoint of sightseq, or not one of a classifier of images.
-        ConfigError: the device is not there.
-    """
-    task = load_task(Path(path))
-    if not isinstance(task, ImageClassificationTask):
-        raise CheckpointError(f"{path}: holds a {type(task).__name__}, which predict does not know")
-    return Model(task, device)
-
-
-def predict_files(config: Config) -> int:
-    """`sightseq predict`: prints what the model sees in each file; the exit status is 2 if any cannot be read."""
-    if config["format"] not in ("table", "jsonl"):
-        raise ConfigError(f"format={config['format']}: is table or jsonl")
-    if config["batch_size"] < 1:
-        raise ConfigError(f"batch_size={config['batch_size']}: is at least 1")
-    trust(config["trust"])
+def predict_files(model: ImageModel, config: Config) -> int:
+    """Prints what the model sees in each file; the exit status is 2 if any cannot be read."""
     files = find_files(config["input"])
-    model = load(config["ckpt"], config["device"])
     bad: list[InputError] = []
     table = new_table("file", "label", "probability", f"top {min(TOP, len(model.classes))}")
     with warnings.catch_warnings(record=True) as warned:
@@ -124,8 +74,7 @@ def predict_files(config: Config) -> int:
             if config["format"] == "jsonl":
                 print(json.dumps({"file": str(file), **found}, ensure_ascii=False), flush=True)
             else:
-                others = "  ".join(f"{label} {100 * p:.1f}" for label, p in found["top"])
-                table.add_row(str(file), found["label"], f"{100 * found['probability']:.1f} %", others)
+                table.add_row(str(file), *verdict(found))
     if table.row_count:
         console().print(table)
     for text in sorted({str(warning.message) for warning in warned}):  # threads warn in no order
@@ -136,7 +85,7 @@ def predict_files(config: Config) -> int:
 
 
 def _predict_each(
-    model: Model, files: Sequence[Path], batch_size: int, bad: list[InputError]
+    model: ImageModel, files: Sequence[Path], batch_size: int, bad: list[InputError]
 ) -> Iterator[tuple[Path, Prediction]]:
     """Reads the files in threads and predicts batch by batch; what cannot be read is put into `bad`."""
 
@@ -155,8 +104,13 @@ def _predict_each(
             good = [(file, image) for file, image in zip(chunk, images, strict=True) if isinstance(image, np.ndarray)]
             bad += [image for image in images if isinstance(image, InputError)]
             if good:
-                yield from zip([f for f, _ in good], model.predict_pixels([i for _, i in good]), strict=True)
+                yield from zip([f for f, _ in good], model.judge(batch([i for _, i in good])), strict=True)
             bar.advance(job, len(chunk))
+
+
+def batch(images: Sequence[NDArray[np.uint8]]) -> Batch:
+    """Images as `ImageModel.pixels` gives them, as one batch."""
+    return {"input": torch.from_numpy(np.stack(images))}
 
 
 def find_files(given: str) -> list[Path]:

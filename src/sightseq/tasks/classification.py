@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric
@@ -80,7 +79,7 @@ class ClassificationTask(Task):
         return self.logits(batch).log_softmax(dim=1)
 
     @abstractmethod
-    def examples(self, rows: Batch) -> Figure:
+    def examples(self, title: str, rows: Batch, caption: str) -> Section:
         """Samples that were observed, with what the model says of them: see `labels`."""
 
     @abstractmethod
@@ -180,7 +179,7 @@ class ClassificationTask(Task):
             ("Most confident mistakes", self._worst, "Where the model was surest and wrong."),
         ):
             if rows := reservoir.rows():
-                sections.append(Section(title, self.examples(rows), caption))
+                sections.append(self.examples(title, rows, caption))
         if (rows := self._some_of_each()) and (section := self.explanation(rows)):
             sections.append(section)
         return sections

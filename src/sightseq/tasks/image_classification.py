@@ -103,10 +103,10 @@ class ImageClassificationTask(ClassificationTask):
             names[place] = " + ".join(parts)
         return batch_figure([self.spec.to_example(image) for image in images], names)
 
-    def examples(self, rows: Batch) -> Figure:
+    def examples(self, title: str, rows: Batch, caption: str) -> Section:
         """The images with their margins."""
         inputs = [self.spec.to_example(image) for image in rows["input"].numpy()]
-        return examples_figure(inputs, self.labels(rows))
+        return Section(title, examples_figure(inputs, self.labels(rows)), caption)
 
     def explanation(self, rows: Batch) -> Section | None:
         """Heat maps; nothing where maps would say nothing."""

@@ -39,7 +39,7 @@ def heat_maps(model: nn.Module, images: Tensor, classes: Tensor) -> Tensor | Non
         logits: Tensor = model(inputs)
         return logits - logits.mean(dim=1, keepdim=True)
 
-    with torch.inference_mode(False), _at_rest(model):
+    with torch.inference_mode(False), at_rest(model):
         device = next((parameter.device for parameter in model.parameters()), images.device)
         # Copies, because what was kept in inference mode may not be used where gradients are.
         images, classes = images.to(device, copy=True), classes.to(device, copy=True)
@@ -96,7 +96,7 @@ class Grid:
 
 
 @contextmanager
-def _at_rest(model: nn.Module) -> Iterator[None]:
+def at_rest(model: nn.Module) -> Iterator[None]:
     """Within it the model is in evaluation mode and its parameters take no gradients, which saves memory."""
     modes = [(module, module.training) for module in model.modules()]
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -1,0 +1,40 @@
+"""Using a trained model."""
+
+from pathlib import Path
+
+from sightseq.core.build import trust
+from sightseq.core.checkpoint import load_task
+from sightseq.core.errors import CheckpointError, ConfigError
+from sightseq.core.rundir import Config
+from sightseq.predict.images import ImageModel, predict_files
+from sightseq.predict.texts import TextModel, predict_texts
+from sightseq.tasks.image_classification import ImageClassificationTask
+from sightseq.tasks.text_classification import TextClassificationTask
+
+__all__ = ["ImageModel", "TextModel", "load", "predict"]
+
+
+def load(path: str | Path, device: str = "auto") -> ImageModel | TextModel:
+    """The model in a checkpoint (or in a run directory), ready to predict.
+
+    Raises:
+        CheckpointError: the file is no checkpoint of sightseq, or of a task that predict does not know.
+        ConfigError: the device is not there.
+    """
+    task = load_task(Path(path))
+    if isinstance(task, ImageClassificationTask):
+        return ImageModel(task, device)
+    if isinstance(task, TextClassificationTask):
+        return TextModel(task, device)
+    raise CheckpointError(f"{path}: holds a {type(task).__name__}, which predict does not know")
+
+
+def predict(config: Config) -> int:
+    """`sightseq predict`: prints what the model says of the input; the exit status is 2 if any of it cannot be read."""
+    if config["format"] not in ("table", "jsonl"):
+        raise ConfigError(f"format={config['format']}: is table or jsonl")
+    if config["batch_size"] < 1:
+        raise ConfigError(f"batch_size={config['batch_size']}: is at least 1")
+    trust(config["trust"])
+    model = load(config["ckpt"], config["device"])
+    return predict_texts(model, config) if isinstance(model, TextModel) else predict_files(model, config)

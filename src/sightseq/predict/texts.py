@@ -1,0 +1,136 @@
+"""Using a trained classifier of texts: from a text, a file of lines, or standard input to labels."""
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from sightseq.console import console, new_table
+from sightseq.core.errors import InputError
+from sightseq.core.rundir import Config
+from sightseq.predict.model import TOP, Model, Prediction, verdict
+from sightseq.tasks.text_classification import TextClassificationTask
+from sightseq.text.batch import pad
+from sightseq.text.tokenizer import UNKNOWN_NUMBER, Tokenizer
+
+SHOWN = 60  # characters of a text in a table
+
+
+class TextWarning(UserWarning):
+    """A text was understood in part alone."""
+
+
+class TextModel(Model):
+    """A trained classifier of texts. Arguments and errors: see `Model`."""
+
+    task: TextClassificationTask
+
+    def __init__(self, task: TextClassificationTask, device: str = "auto") -> None:
+        super().__init__(task, device)
+        self.tokenizer = Tokenizer(task.spec.tokenizer)
+
+    def predict(self, texts: Sequence[str], batch_size: int = 64) -> list[Prediction]:
+        """What the model says of each text.
+
+        Args:
+            texts: of any length; of one with more than `spec.max_tokens` tokens, the middle is not read.
+            batch_size: how many go through the network at once.
+
+        Returns:
+            For each text what `judge` says.
+
+        Raises:
+            InputError: a text is empty, or not valid Unicode.
+
+        Warns:
+            TextWarning: a text was too long, or consists of unknown words.
+        """
+        found: list[Prediction] = []
+        for start in range(0, len(texts), batch_size):
+            numbers = [self.numbers(text) for text in texts[start : start + batch_size]]
+            found += self.judge(pad(numbers, self.task.spec.max_tokens))
+        return found
+
+    def numbers(self, text: str) -> list[int]:
+        """The tokens of a text."""
+        numbers, limit = self.tokenizer.encode(text), self.task.spec.max_tokens
+        if not numbers:
+            raise InputError("a text is empty; there is nothing to judge")
+        if len(numbers) > limit:
+            warnings.warn(
+                TextWarning(
+                    f"{short(text)}: of {len(numbers):,} words and signs the model reads the first and last "
+                    f"{limit // 2:,}"
+                ),
+                stacklevel=2,
+            )
+        elif set(numbers) == {UNKNOWN_NUMBER}:
+            warnings.warn(TextWarning(f"{short(text)}: the model knows none of its words"), stacklevel=2)
+        return numbers
+
+
+def predict_texts(model: TextModel, config: Config) -> int:
+    """Prints what the model says of each text; the exit status is 2 if any cannot be read."""
+    bad: list[InputError] = []
+    table = new_table("text", "label", "probability", f"top {min(TOP, len(model.classes))}")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", TextWarning)
+        for text, found in _predict_each(model, config, bad):
+            if config["format"] == "jsonl":
+                print(json.dumps({"text": text, **found}, ensure_ascii=False), flush=True)
+            else:
+                table.add_row(short(text), *verdict(found))
+    if table.row_count:
+        console().print(table)
+    for warning in warned:
+        print(f"Warning: {warning.message}", file=sys.stderr)
+    for error in bad:
+        print(f"InputError: {error}", file=sys.stderr)
+    return 2 if bad else 0
+
+
+def _predict_each(model: TextModel, config: Config, bad: list[InputError]) -> Iterator[tuple[str, Prediction]]:
+    """Predicts batch by batch; what cannot be read is put into `bad`."""
+    good: list[tuple[str, list[int]]] = []
+
+    def flush() -> Iterator[tuple[str, Prediction]]:
+        if good:
+            found = model.judge(pad([numbers for _, numbers in good], model.task.spec.max_tokens))
+            yield from zip([text for text, _ in good], found, strict=True)
+            good.clear()
+
+    for place, raw in read_lines(config["input"]):
+        try:
+            text = raw.decode()
+            good.append((text, model.numbers(text)))
+        except UnicodeDecodeError:
+            bad.append(InputError(f"{place}: is not UTF-8"))
+        except InputError as error:
+            bad.append(InputError(f"{place}: {error}"))
+        if len(good) == config["batch_size"]:
+            yield from flush()
+    yield from flush()
+
+
+def read_lines(given: str) -> Iterator[tuple[str, bytes]]:
+    """Where each text stands, and its bytes: the lines of a file or, for "-", of standard input, or what was given."""
+    if given == "-":
+        yield from _numbered("standard input", sys.stdin.buffer)
+    elif "\0" not in given and len(os.fsencode(given)) < 4096 and Path(given).is_file():
+        with Path(given).open("rb") as file:
+            yield from _numbered(given, file)
+    else:
+        yield "input", os.fsencode(given)
+
+
+def _numbered(name: str, lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    for number, line in enumerate(lines, 1):
+        yield f"{name}, line {number}", line.rstrip(b"\r\n")
+
+
+def short(text: str) -> str:
+    """The beginning of a text, for a table: on one line, without what would control the terminal."""
+    text = "".join(c if c.isprintable() else " " for c in text[: 2 * SHOWN])
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -1,0 +1,138 @@
+"""Predicting texts: what is typed, a file of lines, standard input; whatever comes."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from sightseq import predict as module
+from sightseq.core.errors import InputError
+from sightseq.core.spec import TextSpec
+from sightseq.predict.texts import TextModel, TextWarning, read_lines, short
+from sightseq.tasks.text_classification import TextClassificationTask
+from sightseq.text.tokenizer import fit
+
+TOKENIZER = fit(["a good bad film, the actors are fine"], "words", 100)
+
+
+def make(max_tokens: int = 20) -> TextModel:
+    spec = TextSpec(TOKENIZER.json, TOKENIZER.vocab_size, ("negative", "positive"), max_tokens=max_tokens)
+    net = {"_target_": "sightseq.nets.text.RecurrentClassifier", "embedding": 4, "hidden": [4]}
+    torch.manual_seed(0)
+    return TextModel(TextClassificationTask(spec=spec.to_dict(), net=net), "cpu")
+
+
+def run(monkeypatch: pytest.MonkeyPatch, given: str, **changes: Any) -> int:
+    monkeypatch.setattr(module, "load", lambda path, device: make())
+    config = {"ckpt": "x", "input": given, "format": "jsonl", "batch_size": 2, "device": "cpu", "trust": []}
+    return module.predict(config | changes)
+
+
+def rows(capfd: Any) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+
+
+def test_a_text_is_judged(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    assert run(monkeypatch, "a good film") == 0
+    (row,) = rows(capfd)
+    assert row == {"text": "a good film", **make().predict(["a good film"])[0]}
+    assert row["label"] in ("negative", "positive")
+    assert sum(p for _, p in row["top"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_lines_of_a_file_are_judged_each(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    Path("lines.txt").write_text("a good film\r\na bad film\nfine")
+    assert run(monkeypatch, "lines.txt") == 0
+    found = rows(capfd)
+    assert [row["text"] for row in found] == ["a good film", "a bad film", "fine"]
+    alone = [make().predict([row["text"]])[0]["probability"] for row in found]
+    assert [row["probability"] for row in found] == pytest.approx(alone, abs=1e-5)
+
+
+def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"fine\na film")))
+    assert run(monkeypatch, "-") == 0
+    assert [row["text"] for row in rows(capfd)] == ["fine", "a film"]
+
+
+def test_bad_lines_are_listed_and_the_others_judged(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    Path("lines.txt").write_bytes(b"a film\n\nfine\n\xff\xfe\nbad\n \t\n")
+    assert run(monkeypatch, "lines.txt") == 2
+    out, err = capfd.readouterr()
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["a film", "fine", "bad"]
+    assert err.splitlines() == [
+        "InputError: lines.txt, line 2: a text is empty; there is nothing to judge",
+        "InputError: lines.txt, line 4: is not UTF-8",
+        "InputError: lines.txt, line 6: a text is empty; there is nothing to judge",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"), [("", "input: a text is empty"), ("fine \udcff", "input: is not UTF-8")]
+)
+def test_what_is_no_text_is_refused(given: str, complaint: str, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    assert run(monkeypatch, given) == 2
+    assert complaint in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("\U0001f600\U0001f600", "knows none of its words"),
+        ("यह फ़िल्म अच्छी है", "knows none of its words"),
+        ("film " * 100_000, "of 100,000 words and signs the model reads the first and last 10"),
+        ("a film \U0001f600 यह \u200f سلام", ""),
+        ("x" * 1_000_000, "knows none of its words"),
+        ("\x00 fine \x1b[31m", ""),
+    ],
+)
+def test_odd_texts_are_judged(text: str, warning: str, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    assert run(monkeypatch, text, format="table") == 0
+    out, err = capfd.readouterr()
+    assert out.splitlines()[1].count("%") == 1
+    assert "\x1b[31m" not in out
+    assert warning in err
+    assert err.count("Warning") == bool(warning)
+
+
+def test_a_long_text_is_judged_by_its_ends() -> None:
+    model = make(max_tokens=6)
+    with pytest.warns(TextWarning):
+        (found,) = model.predict(["a good film " + "bad " * 1000 + "actors are fine"])
+    assert found == model.predict(["a good film actors are fine"])[0]
+
+
+def test_a_table_has_a_row_a_text(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    Path("lines.txt").write_text(f"{'film ' * 50}\nfine\n")
+    assert run(monkeypatch, "lines.txt", format="table") == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].split() == ["text", "label", "probability", "top", "2"]
+    assert len(lines) == 3
+    assert lines[1].startswith(("film " * 12)[:60] + "...")
+
+
+def test_predicting_from_python() -> None:
+    model = make()
+    texts = ["a good film", "the actors", "bad", "fine, fine"]
+    whole = model.predict(texts)
+    assert [row["probability"] for row in model.predict(texts, batch_size=1)] == pytest.approx(
+        [row["probability"] for row in whole], abs=1e-5
+    )
+    assert model.predict([]) == []
+    with pytest.raises(InputError, match="a text is empty"):
+        model.predict(["fine", ""])
+
+
+def test_a_text_that_is_no_file_name_is_a_text() -> None:
+    assert list(read_lines("a" * 5000)) == [("input", b"a" * 5000)]
+    assert list(read_lines("a\0b")) == [("input", b"a\0b")]
+
+
+def test_short_texts_stay_as_they_are() -> None:
+    assert short("naïve \u0928") == "naïve \u0928"
+    assert short("two\nlines\x1b") == "two lines "
