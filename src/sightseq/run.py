@@ -283,9 +283,7 @@ def count_steps(trainer: "Trainer", data: "DataModule") -> int:
 
     Lightning's own `estimated_stepping_batches` would make the loaders early, and resume would lose their state.
     """
-    from sightseq.core.order import Order
-
-    batches = len(Order(len(data.dataset("train")), data.batch_size, world=trainer.world_size))
+    batches = len(data.order("train", world=trainer.world_size))
     limit = trainer.limit_train_batches
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
     steps = math.ceil(batches / trainer.accumulate_grad_batches) * (trainer.max_epochs or 1)

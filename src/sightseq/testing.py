@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sightseq.core.build import build
@@ -22,7 +23,7 @@ from sightseq.core.order import FILLER, Batch, Order
 from sightseq.core.spec import Spec
 from sightseq.core.task import STAGES, Output, Task
 
-__all__ = ["check_datamodule", "check_network", "check_task", "check_text_network"]
+__all__ = ["check_datamodule", "check_language_network", "check_network", "check_task", "check_text_network"]
 
 
 def check_network(net: nn.Module, example: Tensor, compiled: bool = False) -> None:
@@ -100,9 +101,43 @@ def check_text_network(net: nn.Module, tokens: Tensor, lengths: Tensor) -> None:
     _check_weights(net, tokens, lengths)
 
 
+def check_language_network(net: nn.Module, tokens: Tensor) -> None:
+    """Checks a network that maps tokens [B, T] and a state to logits [B, T, vocab_size] and the next state.
+
+    It is deterministic in eval mode; no row sees another; no position sees a later one; the state carries all that
+    came before; every parameter is trained; its state loads into itself.
+
+    Args:
+        net: the network.
+        tokens: at least two rows of at least three random numbers.
+
+    Raises:
+        AssertionError: one of these does not hold.
+    """
+    name = type(net).__name__
+    net.eval()
+    with torch.no_grad():
+        output, end = net(tokens)
+        assert output.shape[:2] == tokens.shape, f"{name} makes {list(output.shape)} of tokens {list(tokens.shape)}"
+        assert output.isfinite().all(), f"{name} computes numbers that are not finite"
+        assert torch.equal(net(tokens)[0], output), f"{name} computes something else the second time, in eval mode"
+        other = tokens.clone()
+        other[0, -2] = (other[0, -2] + 1) % int(tokens.max())
+        changed, _ = net(other)
+        torch.testing.assert_close(changed[1:], output[1:], msg=lambda m: f"{name} lets one row see another: {m}")
+        torch.testing.assert_close(changed[0, :-2], output[0, :-2], msg=lambda m: f"{name} sees what is to come: {m}")
+        assert not torch.equal(changed[0, -1], output[0, -1]), f"{name} does not look at what came before"
+        first, state = net(tokens[:, :-2])
+        second, last = net(tokens[:, -2:], state)
+        for found, whole in ((torch.cat([first, second], dim=1), output), (last, end)):
+            torch.testing.assert_close(found, whole, msg=lambda m: f"{name}: the state does not carry all: {m}")
+    _check_weights(net, tokens)
+
+
 def _check_weights(net: nn.Module, *example: Tensor) -> None:
     net.train()
-    torch.autograd.backward(net(*example).square().sum())
+    output = net(*example)
+    torch.autograd.backward((output[0] if isinstance(output, tuple) else output).square().sum())
     idle = [n for n, p in net.named_parameters() if p.requires_grad and p.grad is None]
     assert not idle, f"{type(net).__name__} has parameters that no gradient reaches: {', '.join(idle)}"
     net.zero_grad()
@@ -191,7 +226,7 @@ def check_datamodule(make: Callable[..., DataModule]) -> None:
     Raises:
         AssertionError: one of these does not hold.
     """
-    data, again = make(), make()
+    data, again = (make(batch_size=7, eval_batch_size=7) for _ in range(2))
     name = type(data).__name__
     data.prepare_data()
     again.prepare_data()
@@ -204,10 +239,11 @@ def check_datamodule(make: Callable[..., DataModule]) -> None:
             shared = set(dataset.rows) & set(another.rows) if dataset.source == another.source else set()
             assert split == other or not shared, f"{name}: {len(shared)} samples are in {split} and in {other}"
         for world in (1, 2):
-            read = [_indices(dataset, Order(len(dataset), 7, rank=rank, world=world)) for rank in range(world)]
-            seen = np.concatenate(read)
-            assert sorted(seen[seen != FILLER]) == sorted(dataset.rows), f"{name}: {split} is not read exactly once"
-            assert len({len(part) for part in read}) == 1, f"{name}: two processes get unequal parts of {split}"
+            orders = [data.order(split, rank, world) for rank in range(world)]
+            seen = np.concatenate([_read(dataset, order) for order in orders])
+            assert sorted(seen) == sorted(dataset.rows), f"{name}: {split} is not read exactly once"
+            batches = {(len(order), sum(1 for _ in order)) for order in orders}
+            assert len(batches) == 1, f"{name}: two processes get unequal parts of {split}"
     for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
         batch = next(iter(loader))
         assert {"input", "target", "index"} <= set(batch), f"{name}: a batch has only {sorted(batch)}"
@@ -215,8 +251,18 @@ def check_datamodule(make: Callable[..., DataModule]) -> None:
         assert batch["index"].dtype == torch.int64, f"{name}: index is not int64"
 
 
-def _indices(dataset: Any, order: Order) -> Any:
-    return torch.cat([dataset[indices]["index"] for indices in order]).numpy()
+def _read(dataset: Any, order: Order) -> NDArray[np.int64]:
+    """The numbers of all samples that were read, or, of streams, of all tokens."""
+    found = []
+    for indices in order:
+        batch = dataset[indices]
+        index = batch["index"]
+        if "fresh" in batch:
+            index = torch.where(
+                batch["target"] == FILLER, FILLER, index[:, None] + torch.arange(batch["target"].shape[1])
+            )
+        found.append(index[index != FILLER])
+    return torch.cat(found).numpy()
 
 
 def _as_lists(value: Any) -> Any:

@@ -33,12 +33,12 @@ def test_real_digits() -> None:
 class Overlapping(Digits):
     """Trains on what it validates on."""
 
-    def split_rows(self, targets: Any) -> Any:
-        rows = super().split_rows(targets)
+    def split_rows(self, splits: Any) -> Any:
+        rows = super().split_rows(splits)
         source, train = rows["train"]
         return rows | {"train": (source, np.union1d(train, rows["val"][1]))}
 
 
 def test_the_check_finds_what_is_wrong() -> None:
     with pytest.raises(AssertionError, match="samples are in train and in val"):
-        check_datamodule(lambda: Overlapping(name="digits", cache="cache"))
+        check_datamodule(lambda **changes: Overlapping(name="digits", cache="cache", **changes))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -92,3 +92,33 @@ class Ragged:
     def row(self, number: int) -> NDArray[Any]:
         """One sequence."""
         return self.values[self.ends[number - 1] if number else 0 : self.ends[number]]
+
+
+class ArrayWriter:
+    """A one-dimensional array on disk (.npy) that grows: for what does not fit into memory and is not counted yet.
+
+    Args:
+        path: of the file.
+        dtype: of the values.
+    """
+
+    def __init__(self, path: Path, dtype: DTypeLike) -> None:
+        self.dtype, self.count = np.dtype(dtype), 0
+        self._file = path.open("wb")
+        self._write_header()
+
+    def append(self, values: NDArray[Any]) -> None:
+        """Writes further values."""
+        self._file.write(values.astype(self.dtype, copy=False).tobytes())
+        self.count += len(values)
+
+    def close(self) -> None:
+        """Writes down how many there are; before that, the array is empty."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()
+
+    def _write_header(self) -> None:
+        """The header of numpy's format, filled up to 128 bytes, whatever the count."""
+        about = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.count,)}
+        self._file.write(b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + f"{about!r:<117}\n".encode())

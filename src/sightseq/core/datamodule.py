@@ -36,7 +36,7 @@ class DataModule(LightningDataModule, ABC):
     A subclass says what is its own:
         `locate()`: the publisher's files, or `DataError`.
         `process(sources, folder)`: reads them and saves each of the publisher's splits with `save_split`.
-        `split_rows(targets)`: which rows of those are "train", "val" and "test".
+        `split_rows(splits)`: which rows of those are "train", "val" and "test".
         `make_spec(train, about)`: the spec, from the training rows alone.
         `write_synthetic(folder)`: a tiny generated dataset in the publisher's format.
 
@@ -105,8 +105,12 @@ class DataModule(LightningDataModule, ABC):
         """Reads the files and saves each of the publisher's splits into `folder` with `save_split`."""
 
     @abstractmethod
-    def split_rows(self, targets: Mapping[str, NDArray[Any]]) -> dict[str, tuple[str, NDArray[np.int64]]]:
-        """For "train", "val" and "test": the publisher's split it is part of, and which rows of it."""
+    def split_rows(self, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, NDArray[np.int64]]]:
+        """For "train", "val" and "test": the publisher's split it is part of, and which rows of it.
+
+        Args:
+            splits: the arrays of each of the publisher's splits, as `read_split` gives them.
+        """
 
     @abstractmethod
     def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> Spec:
@@ -169,7 +173,7 @@ class DataModule(LightningDataModule, ABC):
 
     def _load(self, folder: Path) -> None:
         splits = {path.name: self.read_split(path) for path in sorted(folder.iterdir()) if path.is_dir()}
-        rows = self.split_rows({name: arrays["target"] for name, arrays in splits.items()})
+        rows = self.split_rows(splits)
         self._datasets = {name: ArrayDataset(splits[source], chosen, source) for name, (source, chosen) in rows.items()}
         for name, dataset in self._datasets.items():
             if not len(dataset):
@@ -201,19 +205,23 @@ class DataModule(LightningDataModule, ABC):
         """Lightning calls this in every process."""
         self.prepare_data()
 
-    def loader(self, split: str) -> Loader:
-        """The batches of a split, for this process of a distributed run."""
+    def order(self, split: str, rank: int = 0, world: int = 1) -> Order:
+        """What the batches of a split consist of, for one process of several."""
         train = split == "train"
-        trainer = self.trainer
-        order = Order(
+        return Order(
             len(self.dataset(split)),
             self.batch_size if train else self.eval_batch_size,
             shuffle=train and self.shuffle,
             seed=self.seed,
-            rank=trainer.global_rank if trainer else 0,
-            world=trainer.world_size if trainer else 1,
+            rank=rank,
+            world=world,
             lengths=self.dataset(split).lengths,
         )
+
+    def loader(self, split: str) -> Loader:
+        """The batches of a split, for this process of a distributed run."""
+        trainer = self.trainer
+        order = self.order(split, trainer.global_rank if trainer else 0, trainer.world_size if trainer else 1)
         return Loader(self.dataset(split), order, self.workers, pin_memory=torch.cuda.is_available())
 
     def train_dataloader(self) -> Loader:

@@ -68,6 +68,38 @@ class Order(Sampler[Tensor]):
             yield torch.cat([batch, batch.new_full((short,), FILLER)])[self.rank :: self.world]
 
 
+class Streams(Order):
+    """Reads one long row of tokens as streams side by side, each from its beginning to its end.
+
+    The row is cut into `batch_size * world` streams of one length, of which every process reads its own. Yields
+    windows [batch_size, 3]: the first token of each, the one after its last, and whether it begins a stream. The last
+    streams may be shorter; then windows of nothing stand for them.
+
+    Args:
+        count: number of tokens.
+        batch_size: streams of a batch, for each process.
+        window: tokens of a window.
+        rank: number of this process.
+        world: number of processes.
+    """
+
+    def __init__(self, count: int, batch_size: int, window: int, rank: int = 0, world: int = 1) -> None:
+        super().__init__(count, batch_size, rank=rank, world=world)
+        self.window = window
+        self.length = -(-count // (batch_size * world))
+
+    def __len__(self) -> int:
+        return -(-self.length // self.window)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        begins = torch.arange(self.rank, self.batch_size * self.world, self.world) * self.length
+        ends = (begins + self.length).clamp(max=self.count)
+        for number in range(self.start, len(self)):
+            first = torch.minimum(begins + number * self.window, ends)
+            last = torch.minimum(first + self.window, ends)
+            yield torch.stack([first, last, torch.full_like(first, number == 0)], dim=1)
+
+
 class Loader(DataLoader[Batch]):
     """A DataLoader of whole batches that knows how far it has read, and goes on from there.
 

@@ -137,5 +137,27 @@ class TextSpec(Spec):
         return {"vocab_size": self.vocab_size, "num_classes": len(self.classes)}
 
 
+@dataclass(frozen=True)
+class LanguageSpec(Spec):
+    """A language.
+
+    Attributes:
+        tokenizer: what turns a text into numbers and back, as JSON: see `text.tokenizer`.
+        vocab_size: how many numbers there are; 0 ends a document, 1 stands for what is unknown.
+    """
+
+    kind: ClassVar[str] = "language"
+    tokenizer: str
+    vocab_size: int
+
+    def difference(self, other: Spec) -> str:
+        """None: the tokenizer is the model's own, and reads any text."""
+        return "" if isinstance(other, LanguageSpec) else super().difference(other)
+
+    def net_arguments(self) -> dict[str, Any]:
+        """`vocab_size`."""
+        return {"vocab_size": self.vocab_size}
+
+
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -1,21 +1,23 @@
 """The Large Movie Review Dataset: Maas et al., 2011."""
 
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sightseq.core.arrays import save_about
+from sightseq.core.datamodule import DataModule
 from sightseq.core.download import download, find_folder, missing
 from sightseq.core.errors import DataError
 from sightseq.data.labelled import Rows
+from sightseq.data.streams import StreamData
 from sightseq.data.texts import TextData, save_texts, synthetic_reviews
 
 ARCHIVE = "aclImdb_v1.tar.gz"
 CLASSES = {"neg": "negative", "pos": "positive"}
+STARS = {"neg": 3, "pos": 8}  # of made-up reviews
 
 
 class IMDB(TextData):
@@ -32,21 +34,7 @@ class IMDB(TextData):
         Raises:
             DataError: neither is there and nothing can be downloaded.
         """
-        folder = find_folder(self.root, self.folders)
-        if folder is not None and (folder / "train").is_dir():
-            parts = [folder / split / name for split in ("train", "test") for name in CLASSES]
-            found = [sorted(part.glob("[0-9]*_*.txt")) for part in parts]
-            if not all(found):
-                raise DataError(f"{self.name}: {parts[list(map(bool, found)).index(False)]} holds no reviews (0_9.txt)")
-            return [file for files in found for file in files]
-        places = [self.root / ARCHIVE, *(self.root / name / ARCHIVE for name in self.folders)]
-        archive = next((place for place in places if place.is_file()), None)
-        if archive is None and self.url and not self.synthetic:
-            archive = places[1]
-            download(self.name, self.url, self.files, archive.parent)
-        if archive is None:
-            raise missing(self.name, self.root, self.folders, f"reviews (train/pos/0_9.txt or {ARCHIVE})")
-        return [archive]
+        return find_reviews(self, [(split, name) for split in ("train", "test") for name in CLASSES])
 
     def process(self, sources: list[Path], folder: Path) -> None:
         """Reads the reviews in the order of their numbers; the line breaks of their web pages become such of a text.
@@ -55,42 +43,20 @@ class IMDB(TextData):
             DataError: a file is not UTF-8, or the archive is damaged.
         """
         found: dict[tuple[str, str], list[tuple[int, str]]] = {}
-        for split, name, number, data in self._read(sources):
-            try:
-                text = data.decode()
-            except UnicodeDecodeError as error:
-                raise DataError(f"{self.name}: {split}/{name}, review {number} is not UTF-8") from error
-            found.setdefault((split, name), []).append((number, text.replace("<br />", "\n")))
+        for split, name, number, text in read_reviews(self.name, sources):
+            found.setdefault((split, name), []).append((number, text))
         for split in ("train", "test"):
             rows = [(number, label, text) for label, name in enumerate(CLASSES) for number, text in found[split, name]]
             rows.sort()
             save_texts(folder, split, [text for _, _, text in rows], [label for _, label, _ in rows])
         save_about(folder, {"classes": list(CLASSES.values())})
 
-    def _read(self, sources: list[Path]) -> Iterator[tuple[str, str, int, bytes]]:
-        """Split, class, number and bytes of each review."""
-        if sources[0].name != ARCHIVE:
-            for file in sources:
-                yield file.parts[-3], file.parts[-2], int(file.name.partition("_")[0]), file.read_bytes()
-            return
-        try:
-            with tarfile.open(sources[0]) as archive:
-                for member in archive:
-                    parts = Path(member.name).parts[-3:]
-                    if member.isfile() and len(parts) == 3 and parts[1] in CLASSES:
-                        content = archive.extractfile(member)
-                        yield parts[0], parts[1], int(parts[2].partition("_")[0]), content.read() if content else b""
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise DataError(
-                f"{self.name}: {sources[0]} is damaged ({error}); remove it to have it downloaded"
-            ) from error
-
-    def split_rows(self, targets: Mapping[str, NDArray[Any]]) -> dict[str, tuple[str, Rows]]:
+    def split_rows(self, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, Rows]]:
         """The publisher's halves; of the first, the share of each class with the highest numbers validates."""
-        rows = super().split_rows(targets)
+        rows, labels = super().split_rows(splits), splits["train"]["target"]
         train, val = [], []
-        for label in np.unique(targets["train"]):
-            members = np.flatnonzero(targets["train"] == label)
+        for label in np.unique(labels):
+            members = np.flatnonzero(labels == label)
             cut = len(members) - max(round(len(members) * self.val_fraction), 1)
             train.append(members[:cut])
             val.append(members[cut:])
@@ -100,7 +66,106 @@ class IMDB(TextData):
     def write_synthetic(self, folder: Path) -> None:
         """200 reviews to train and 100 to test, in the publisher's folders."""
         for split, count in (("train", 200), ("test", 100)):
-            for number, (text, label) in enumerate(zip(*synthetic_reviews(count, seed=count), strict=True)):
-                place = folder / split / list(CLASSES)[label]
-                place.mkdir(parents=True, exist_ok=True)
-                (place / f"{number // 2}_{8 if label else 3}.txt").write_text(text)
+            texts, labels = synthetic_reviews(count, seed=count)
+            for label, name in enumerate(CLASSES):
+                _write(folder / split / name, [t for t, found in zip(texts, labels, strict=True) if found == label])
+
+
+class IMDBLanguage(StreamData):
+    """The language of film reviews: those to train a classifier with and 50,000 without a label, none to test it with.
+
+    Of the reviews without a label, those with the highest numbers test, and those before them validate.
+    """
+
+    def locate(self) -> list[Path]:
+        """The files of the reviews, or the archive, downloaded if need be.
+
+        Raises:
+            DataError: neither is there and nothing can be downloaded.
+        """
+        return find_reviews(self, [("train", name) for name in ("neg", "pos", "unsup")])
+
+    def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
+        """The reviews, those with a label first.
+
+        Raises:
+            DataError: a file is not UTF-8, or the archive is damaged.
+        """
+        found = sorted(row[1:] for row in read_reviews(self.name, sources) if row[0] == "train")
+        test = len(found) - max(round(len(found) * self.test_fraction), 1)
+        val = test - max(round(test * self.val_fraction), 1)
+        for place, (_, _, text) in enumerate(found):  # neg, pos and unsup, each by number
+            yield "train" if place < val else "val" if place < test else "test", text
+
+    def write_synthetic(self, folder: Path) -> None:
+        """300 reviews, a third of them without a label."""
+        for name, label in (("neg", 0), ("pos", 1), ("unsup", 0)):
+            texts, labels = synthetic_reviews(200, seed=len(name))
+            _write(folder / "train" / name, [t for t, found in zip(texts, labels, strict=True) if found == label])
+
+
+def find_reviews(data: DataModule, parts: Sequence[tuple[str, str]]) -> list[Path]:
+    """The files of all reviews of these parts (split, class), or the archive, downloaded if need be.
+
+    Raises:
+        DataError: neither is there and nothing can be downloaded.
+    """
+    folder = find_folder(data.root, data.folders)
+    if folder is not None and (folder / "train").is_dir():
+        found = []
+        for split, name in parts:
+            files = sorted((folder / split / name).glob("[0-9]*_*.txt"))
+            if not files:
+                raise DataError(f"{data.name}: {folder / split / name} holds no reviews (0_9.txt)")
+            found += files
+        return found
+    places = [data.root / ARCHIVE, *(data.root / name / ARCHIVE for name in data.folders)]
+    archive = next((place for place in places if place.is_file()), None)
+    if archive is None and data.url and not data.synthetic:
+        archive = places[1]
+        download(data.name, data.url, data.files, archive.parent)
+    if archive is None:
+        raise missing(data.name, data.root, data.folders, f"reviews (train/pos/0_9.txt or {ARCHIVE})")
+    return [archive]
+
+
+def read_reviews(name: str, sources: Sequence[Path]) -> Iterator[tuple[str, str, int, str]]:
+    """Split, class, number and text of each review; the line breaks of their web pages become such of a text.
+
+    Args:
+        name: of the dataset, for messages.
+        sources: as `find_reviews` gives them.
+
+    Raises:
+        DataError: a file is not UTF-8, or the archive is damaged.
+    """
+    packed = sources[0].name == ARCHIVE
+    for split, kind, file, data in _read_archive(name, sources[0]) if packed else _read_files(sources):
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{name}: {split}/{kind}/{file} is not UTF-8") from error
+        yield split, kind, int(file.partition("_")[0]), text.replace("<br />", "\n")
+
+
+def _read_files(sources: Sequence[Path]) -> Iterator[tuple[str, str, str, bytes]]:
+    for file in sources:
+        yield file.parts[-3], file.parts[-2], file.name, file.read_bytes()
+
+
+def _read_archive(name: str, source: Path) -> Iterator[tuple[str, str, str, bytes]]:
+    try:
+        with tarfile.open(source) as archive:
+            for member in archive:
+                parts = Path(member.name).parts[-3:]
+                if member.isfile() and len(parts) == 3 and parts[1] in (*CLASSES, "unsup"):
+                    content = archive.extractfile(member)
+                    yield parts[0], parts[1], parts[2], content.read() if content else b""
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise DataError(f"{name}: {source} is damaged ({error}); remove it, and fetch it anew") from error
+
+
+def _write(folder: Path, texts: Sequence[str]) -> None:
+    folder.mkdir(parents=True)
+    for number, text in enumerate(texts):
+        (folder / f"{number}_{STARS.get(folder.name, 0)}.txt").write_text(text)

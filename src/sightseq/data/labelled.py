@@ -48,8 +48,9 @@ class LabelledData(DataModule):
         self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
         self.fold, self.folds = fold, folds
 
-    def split_rows(self, targets: Mapping[str, NDArray[Any]]) -> dict[str, tuple[str, Rows]]:
+    def split_rows(self, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, Rows]]:
         """The publisher's splits where there are any, else stratified parts; rows without a label are left out."""
+        targets = {name: arrays["target"] for name, arrays in splits.items()}
         rows = {name: (name, np.flatnonzero(labels >= 0)) for name, labels in targets.items()}
         if self.fold is not None and "test" in rows:
             raise ConfigError(f"data.fold={self.fold}: {self.name} has a test split of its own; leave data.fold out")

@@ -10,11 +10,13 @@ from tokenizers import Tokenizer as Encoder
 
 from sightseq.core.errors import ConfigError, InputError
 
-Unit = Literal["words", "subwords", "characters"]
+Unit = Literal["words", "whitespace", "subwords", "characters"]
 EOS, UNKNOWN = "<eos>", "<unk>"
 SPECIAL = [EOS, UNKNOWN]  # nothing in a text is ever taken for them
 EOS_NUMBER, UNKNOWN_NUMBER = 0, 1
 BYTES = 256
+LONGEST_CHARACTER = 4  # bytes
+CLOSING = set(".,;:!?)]}")  # signs that no space stands before
 WORD = r"\w+(?:['\u2019]\w+)*|[^\w\s]"  # "don't" is one word; each sign that is no letter or digit is one too
 
 
@@ -31,7 +33,7 @@ class Tokenizer:
         self.json = description
         self._encoder: Encoder = Encoder.from_str(description)
         self.vocab_size: int = self._encoder.get_vocab_size()
-        self._words = isinstance(self._encoder.model, models.WordLevel)
+        self.words = isinstance(self._encoder.model, models.WordLevel)
 
     def encode(self, text: str) -> list[int]:
         """The token numbers of a text; of an empty one, none.
@@ -55,8 +57,61 @@ class Tokenizer:
 
     def pieces(self, numbers: Sequence[int]) -> list[str]:
         """Each token as it reads by itself; together they read as the text does."""
-        space = " " if self._words else ""
+        space = " " if self.words else ""
         return [self.decode([number]) + space for number in numbers]
+
+    def characters(self) -> list[int]:
+        """How many characters each token stands for: of a word also the space or line's end after it, of the end of a
+        document none, of some of the bytes of a character one for its first.
+        """
+        tokens = [str(self._encoder.id_to_token(number)) for number in range(self.vocab_size)]
+        if self.words:
+            counts = [len(token) + 1 for token in tokens]
+        elif self._encoder.decoder is not None and "ByteLevel" in repr(self._encoder.decoder):
+            # Each of its signs stands for a byte; those from 0x80 to 0xBF go on with a character.
+            inner = {sign for byte, sign in _signs().items() if 0x80 <= byte < 0xC0}
+            counts = [sum(sign not in inner for sign in token) for token in tokens]
+        else:
+            inner = {f"<0x{byte:02X}>" for byte in range(0x80, 0xC0)}
+            counts = [int(token not in inner) for token in tokens]
+        counts[EOS_NUMBER] = 0
+        return counts
+
+
+class Speller:
+    """Spells tokens as they come: a word after a space, a character when its last byte is there, an end as a line's.
+
+    Args:
+        tokenizer: whose tokens they are.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self._pending: list[int] = []
+
+    def add(self, number: int) -> str:
+        """What a token adds to the text."""
+        if number == EOS_NUMBER:
+            self._pending.clear()
+            return "\n"
+        if self.tokenizer.words:
+            word = self.tokenizer.decode([number])
+            return word if word in CLOSING else f" {word}"
+        self._pending.append(number)
+        text = self.tokenizer.decode(self._pending)
+        if text.endswith("\ufffd") and len(self._pending) < LONGEST_CHARACTER:
+            return ""
+        self._pending.clear()
+        return text
+
+
+def _signs() -> dict[int, str]:
+    """The sign that stands for each byte in byte-level subwords (GPT-2: Radford et al., 2019): itself, if it can be
+    seen, or else the next one from U+0100.
+    """
+    seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in seen]
+    return {byte: chr(byte) for byte in seen} | {byte: chr(0x100 + place) for place, byte in enumerate(hidden)}
 
 
 def fit(texts: Iterable[str], unit: Unit, vocab_size: int, lowercase: bool = False) -> Tokenizer:
@@ -64,7 +119,8 @@ def fit(texts: Iterable[str], unit: Unit, vocab_size: int, lowercase: bool = Fal
 
     Args:
         texts: of the training split alone.
-        unit: "words" (and signs), any other of which becomes `<unk>`; "subwords", byte pairs merged by frequency
+        unit: "words" (and signs), any other of which becomes `<unk>`; "whitespace", whatever stands between spaces,
+            of texts that somebody else has tokenised; "subwords", byte pairs merged by frequency
             (Sennrich et al., 2016, arXiv 1508.07909), which can spell any text; or "characters", of which a rare
             one is spelt in bytes.
         vocab_size: the largest number of units, with the two special ones.
@@ -73,14 +129,18 @@ def fit(texts: Iterable[str], unit: Unit, vocab_size: int, lowercase: bool = Fal
     Raises:
         ConfigError: `vocab_size` has no room for the special units, and for the bytes where they are units.
     """
-    least = len(SPECIAL) + (1 if unit == "words" else BYTES)
+    least = len(SPECIAL) + (1 if unit in ("words", "whitespace") else BYTES)
     if vocab_size < least:
         raise ConfigError(f"data.vocab_size={vocab_size}: {unit} need at least {least}")
     normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()]) if lowercase else None
     trainer: trainers.Trainer
-    if unit == "words":
+    if unit in ("words", "whitespace"):
         encoder = Encoder(models.WordLevel(unk_token=UNKNOWN))
-        encoder.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), "removed", invert=True)
+        encoder.pre_tokenizer = (
+            pre_tokenizers.WhitespaceSplit()
+            if unit == "whitespace"
+            else pre_tokenizers.Split(Regex(WORD), "removed", invert=True)
+        )
         trainer = trainers.WordLevelTrainer(vocab_size=vocab_size, special_tokens=SPECIAL, show_progress=False)
     elif unit == "subwords":
         encoder = Encoder(models.BPE())
@@ -97,6 +157,12 @@ def fit(texts: Iterable[str], unit: Unit, vocab_size: int, lowercase: bool = Fal
     if normalizer:
         encoder.normalizer = normalizer
     encoder.train_from_iterator(texts, trainer)
+    if isinstance(encoder.model, models.WordLevel):
+        # A text that says "<unk>" itself, as the Penn Treebank does, has moved its number.
+        numbers = encoder.get_vocab()
+        words = sorted(set(numbers) - set(SPECIAL), key=lambda word: numbers[word])
+        vocabulary = {word: number for number, word in enumerate([*SPECIAL, *words])}
+        encoder.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
     return _plain(encoder)
 
 

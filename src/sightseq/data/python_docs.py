@@ -1,0 +1,30 @@
+"""The prose that Python itself carries: what `help()` says of its topics."""
+
+import pydoc_data.topics
+from collections.abc import Iterator
+from pathlib import Path
+
+from sightseq.data.streams import StreamData, cut, synthetic_prose
+
+
+class PythonDocs(StreamData):
+    """About 65,000 words on the Python language, in some 80 documents; each version of Python has its own.
+
+    Of each document the end tests, and the part before it validates.
+    """
+
+    def locate(self) -> list[Path]:
+        """The module of the standard library, or the synthetic file."""
+        if self.synthetic:
+            return [self.root / self.folders[0] / "topics.txt"]
+        return [Path(pydoc_data.topics.__file__)]
+
+    def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
+        """The parts of each topic, in the order of their names."""
+        texts = [sources[0].read_text()] if self.synthetic else [t for _, t in sorted(pydoc_data.topics.topics.items())]
+        for text in texts:
+            yield from cut(text, self.val_fraction, self.test_fraction)
+
+    def write_synthetic(self, folder: Path) -> None:
+        """20,000 characters or so of made-up prose."""
+        (folder / "topics.txt").write_text(synthetic_prose(400, seed=0))

@@ -1,0 +1,69 @@
+"""Anyone's own texts, to write like them: a folder of .txt files, or one file."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sightseq.core.download import find_folder
+from sightseq.core.errors import DataError
+from sightseq.data.streams import StreamData, cut, synthetic_prose
+
+FEW = 3  # files, of which each gives a part to every split
+
+
+class TextFiles(StreamData):
+    """Each `.txt` file in the folder and below it is a document; whole documents train, validate and test.
+
+    Of fewer than three files each gives its beginning to train, then a part to validate, and its end to test.
+
+    Args:
+        path: the folder or the file; without it, the first of `folders` under `root`.
+        common: see `StreamData`.
+    """
+
+    def __init__(self, *, path: str | None = None, **common: Any) -> None:
+        super().__init__(**common)
+        self.path = None if path is None or self.synthetic else Path(path).expanduser()
+
+    def locate(self) -> list[Path]:
+        """The files, by name.
+
+        Raises:
+            DataError: there are none.
+        """
+        place = self.path or find_folder(self.root, self.folders)
+        if place is None or not place.exists():
+            raise DataError(
+                f"{self.name}: there is no {place or self.root / self.folders[0]}; name yours with data.path=FOLDER"
+            )
+        found = [place] if place.is_file() else sorted(f for f in place.rglob("*.txt") if f.is_file())
+        if not found:
+            raise DataError(f"{self.name}: {place} holds no .txt file")
+        return found
+
+    def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
+        """The files in the order of their names; which of them validate and test, a hash of their names decides.
+
+        Raises:
+            DataError: a file is not UTF-8.
+        """
+        drawn = sorted(sources, key=lambda file: hashlib.sha256(file.name.encode()).digest())
+        tests = max(round(len(drawn) * self.test_fraction), 1)
+        vals = max(round((len(drawn) - tests) * self.val_fraction), 1)
+        split = dict.fromkeys(drawn, "train") | dict.fromkeys(drawn[:tests], "test")
+        split |= dict.fromkeys(drawn[tests : tests + vals], "val")
+        for file in sources:
+            try:
+                text = file.read_text(encoding="utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise DataError(f"{self.name}: {file} is not UTF-8; save it as such, or remove it") from error
+            if len(sources) < FEW:
+                yield from cut(text, self.val_fraction, self.test_fraction)
+            else:
+                yield split[file], text
+
+    def write_synthetic(self, folder: Path) -> None:
+        """20 files of made-up prose."""
+        for number in range(20):
+            (folder / f"{number}.txt").write_text(synthetic_prose(20, number))

@@ -1,0 +1,248 @@
+"""Texts for language models: documents, their splits, tokens, streams and windows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sightseq.core.arrays import ArrayWriter
+from sightseq.core.errors import ConfigError, DataError
+from sightseq.core.order import Streams
+from sightseq.core.spec import LanguageSpec
+from sightseq.data import streams
+from sightseq.data.ptb import PTB
+from sightseq.data.python_docs import PythonDocs
+from sightseq.data.streams import StreamDataset, cut
+from sightseq.data.text_files import TextFiles
+from sightseq.data.tiny_shakespeare import TinyShakespeare
+from sightseq.data.wikitext2 import WikiText2
+from sightseq.text.tokenizer import Tokenizer, fit
+
+
+def spans(order: Streams) -> list[list[list[int]]]:
+    return [batch.tolist() for batch in order]
+
+
+def test_windows_by_hand() -> None:
+    # 11 tokens in 2 streams of 6, the second one shorter, in windows of 4
+    assert spans(Streams(11, 2, 4)) == [[[0, 4, 1], [6, 10, 1]], [[4, 6, 0], [10, 11, 0]]]
+    # two processes have every other stream
+    assert spans(Streams(11, 1, 4, rank=0, world=2)) == [[[0, 4, 1]], [[4, 6, 0]]]
+    assert spans(Streams(11, 1, 4, rank=1, world=2)) == [[[6, 10, 1]], [[10, 11, 0]]]
+    # more streams than tokens: the last are of nothing
+    assert spans(Streams(3, 4, 4)) == [[[0, 1, 1], [1, 2, 1], [2, 3, 1], [3, 3, 1]]]
+
+
+def test_an_interrupted_epoch_goes_on_where_it_was() -> None:
+    order = Streams(100, 3, 5)
+    whole = spans(order)
+    assert len(order) == len(whole) == 7
+    order.start = 4
+    assert spans(order) == whole[4:]
+
+
+def test_batches_by_hand() -> None:
+    dataset = StreamDataset(np.arange(10, 21).astype(np.uint16), "train")
+    first, second = (dataset[batch] for batch in Streams(11, 2, 4))
+    assert first["target"].tolist() == [[10, 11, 12, 13], [16, 17, 18, 19]]
+    assert first["input"].tolist() == [[0, 10, 11, 12], [15, 16, 17, 18]]
+    assert first["fresh"].tolist() == [True, True]
+    assert first["index"].tolist() == [0, 6]
+    assert second["target"].tolist() == [[14, 15], [20, -1]]
+    assert second["input"].tolist() == [[13, 14], [19, 0]]
+    assert second["fresh"].tolist() == [False, False]
+    nothing = dataset[torch.tensor([[3, 5, 0], [11, 11, 0]])]
+    assert nothing["index"].tolist() == [3, -1]
+    assert nothing["target"][1].tolist() == [-1, -1]
+
+
+def test_arrays_that_grow(tmp_path: Path) -> None:
+    writer = ArrayWriter(tmp_path / "x.npy", np.uint16)
+    for part in ([1, 2], [], [65535]):
+        writer.append(np.array(part, np.int64))
+    assert writer.count == 3
+    writer.close()
+    found = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert found.dtype == np.uint16
+    assert found.tolist() == [1, 2, 65535]
+    ArrayWriter(tmp_path / "empty.npy", np.int32).close()
+    assert np.load(tmp_path / "empty.npy").shape == (0,)
+
+
+def test_a_document_is_cut_where_lines_end() -> None:
+    text = "".join(f"line {n}\n" for n in range(100))
+    parts = dict(cut(text, 0.1, 0.2))
+    assert "".join(parts.values()) == text
+    assert all(part.endswith("\n") for part in parts.values())
+    assert len(parts["test"]) == pytest.approx(0.2 * len(text), abs=10)
+    assert len(parts["val"]) == pytest.approx(0.08 * len(text), abs=10)
+    assert dict(cut("x" * 100, 0.1, 0.2)) == {"train": "x" * 72, "val": "x" * 8, "test": "x" * 20}
+
+
+class Documents(TextFiles):
+    """Documents of a test."""
+
+    given: list[tuple[str, str]]
+
+    def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
+        return iter(self.given)
+
+
+def prepared(given: list[tuple[str, str]], **arguments: Any) -> Documents:
+    Path("x.txt").write_text("x")
+    data = Documents(name="mine", cache="cache", path="x.txt", **arguments)
+    data.given = given
+    data.prepare_data()
+    return data
+
+
+GIVEN = [("train", "a b"), ("val", "b c"), ("train", "b a a"), ("test", ""), ("test", "a")]
+
+
+def test_documents_are_one_row_each_ended() -> None:
+    data = prepared(GIVEN)
+    tokenizer = Tokenizer(data.spec.tokenizer)
+    a, b = tokenizer.encode("a b")
+    assert data.dataset("train").tokens.tolist() == [a, b, 0, b, a, a, 0]
+    assert data.dataset("val").tokens.tolist() == [b, 1, 0]  # c is not to train on
+    assert data.dataset("test").tokens.tolist() == [0, a, 0]
+    assert tokenizer.vocab_size == 4
+
+
+@pytest.mark.parametrize("unit", ["words", "subwords", "characters"])
+def test_long_documents_are_read_in_pieces(unit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(f"line {n} of a long one\n" for n in range(300))
+    given = [("train", text), ("val", "line 1"), ("test", "line 2"), ("train", "another")]
+    whole = prepared(given, unit=unit, vocab_size=400)
+    monkeypatch.setattr(streams, "PIECE", 100)
+    pieces = Documents(name="mine", cache="other", path="x.txt", unit=unit, vocab_size=400)
+    pieces.given = given
+    pieces.prepare_data()
+    assert len(pieces.dataset("train").arrays["input"]) > 0
+    assert pieces.dataset("train").tokens.tolist() == whole.dataset("train").tokens.tolist()
+
+
+def test_every_token_is_predicted_once_and_streams_are_as_many_as_asked_for() -> None:
+    text = " ".join(str(n % 50) for n in range(1000))
+    data = prepared([("train", text), ("val", text), ("test", text)], batch_size=6, eval_batch_size=3, window=7)
+    for split, rows in (("train", 6), ("val", 3), ("test", 1)):
+        batches = list(data.loader(split))
+        assert {len(batch["input"]) for batch in batches} == {rows}
+        streams_read = torch.cat([batch["target"] for batch in batches], dim=1)
+        assert streams_read[streams_read >= 0].tolist() == data.dataset(split).tokens.tolist()
+        before = torch.cat([batch["input"] for batch in batches], dim=1)
+        assert torch.equal(before[:, 1:][streams_read[:, 1:] >= 0], streams_read[:, :-1][streams_read[:, 1:] >= 0])
+
+
+def test_a_model_reads_with_its_own_tokenizer() -> None:
+    spec = LanguageSpec(fit(["b"], "words", 10).json, 3)
+    Path("x.txt").write_text("x")
+    data = Documents(name="mine", cache="cache", path="x.txt")
+    data.given, data.given_spec = GIVEN, spec
+    data.prepare_data()
+    assert data.dataset("train").tokens.tolist() == [1, 2, 0, 2, 1, 1, 0]
+
+
+def test_a_split_without_text_is_refused() -> None:
+    with pytest.raises(DataError, match="the test split has no text"):
+        prepared([("train", "a"), ("val", "b")])
+
+
+@pytest.mark.parametrize("wrong", [{"window": 0}, {"val_fraction": 0}, {"test_fraction": 1}])
+def test_options_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"data.{next(iter(wrong))}"):
+        TextFiles(name="mine", **wrong)
+
+
+# The datasets
+
+
+def text_of(data: Any, split: str) -> str:
+    texts = data.dataset(split)
+    return Tokenizer(data.spec.tokenizer).decode(texts.tokens.tolist())
+
+
+def test_whole_files_train_validate_and_test() -> None:
+    Path("mine/deep").mkdir(parents=True)
+    for n in range(20):
+        Path(f"mine/{'deep/' * (n % 2)}{n}.txt").write_text(f"only{n}")
+    data = TextFiles(name="mine", cache="cache", path="mine", test_fraction=0.2, val_fraction=0.1)
+    data.prepare_data()
+    assert [int((data.dataset(split).tokens == 0).sum()) for split in ("train", "val", "test")] == [14, 2, 4]
+
+
+def test_one_file_is_cut() -> None:
+    Path("one.txt").write_text("".join(f"{n}\n" for n in range(1000)))
+    data = TextFiles(name="mine", cache="cache", path="one.txt", unit="characters", vocab_size=300)
+    data.prepare_data()
+    parts = [text_of(data, split).removesuffix("<eos>") for split in ("train", "val", "test")]
+    assert "".join(parts) == Path("one.txt").read_text()
+
+
+def test_files_that_are_not_utf8_are_refused() -> None:
+    Path("one.txt").write_bytes(b"caf\xe9 \xff")
+    with pytest.raises(DataError, match=r"one\.txt is not UTF-8"):
+        TextFiles(name="mine", cache="cache", path="one.txt").prepare_data()
+    Path("folder").mkdir()
+    with pytest.raises(DataError, match=r"folder holds no \.txt file"):
+        TextFiles(name="mine", cache="cache", path="folder").prepare_data()
+    with pytest.raises(DataError, match=r"data\.path=FOLDER"):
+        TextFiles(name="mine", cache="cache", path="nowhere").prepare_data()
+
+
+def sentences(folder: str, *names: str) -> None:
+    Path(folder).mkdir(parents=True)
+    for name in names:
+        part = name.split(".")[1]
+        Path(folder, name).write_text("".join(f" {part} sentence N <unk> \n" for _ in range(20)))
+
+
+def test_treebank_with_and_without_its_test() -> None:
+    sentences("data/ptb", "ptb.train.txt", "ptb.valid.txt", "ptb.test.txt")
+    data = PTB(name="ptb", root="data", cache="cache", unit="whitespace")
+    data.prepare_data()
+    assert Tokenizer(data.spec.tokenizer).encode("<unk>") == [1]
+    assert text_of(data, "test") == " ".join(
+        ["<unk> <unk> N <unk> <eos>".replace("<unk> <unk>", "<unk> sentence")] * 20
+    )
+    assert [len(data.dataset(split)) for split in ("train", "val", "test")] == [100, 100, 100]
+    Path("data/ptb/ptb.test.txt").unlink()
+    data = PTB(name="ptb", root="data", cache="cache", unit="whitespace", val_fraction=0.1)
+    data.prepare_data()
+    assert [len(data.dataset(split)) for split in ("train", "val", "test")] == [90, 10, 100]
+    assert text_of(data, "val").startswith("train sentence")
+
+
+@pytest.mark.parametrize("suffix", [".tokens", ".raw"])
+def test_wikitext_as_published(suffix: str) -> None:
+    sentences("data/wikitext2", *(f"wiki.{part}{suffix}" for part in ("train", "valid", "test")))
+    data = WikiText2(name="wikitext2", root="data", cache="cache", unit="whitespace")
+    data.prepare_data()
+    assert text_of(data, "train").startswith("train sentence N <unk> <eos> train")
+
+
+def test_shakespeare_is_the_file_itself() -> None:
+    Path("data/shakespeare").mkdir(parents=True)
+    text = "".join(f"ROMEO {n}:\nHo!\n\n" for n in range(400))
+    Path("data/shakespeare/input.txt").write_text(text)
+    data = TinyShakespeare(
+        name="tiny_shakespeare", root="data", cache="cache", folders=["shakespeare"], unit="characters", vocab_size=400
+    )
+    data.prepare_data()
+    assert "".join(text_of(data, split).removesuffix("<eos>") for split in ("train", "val", "test")) == text
+
+
+@pytest.mark.parametrize("dataset", [PTB, WikiText2, TinyShakespeare])
+def test_what_is_nowhere_is_missed(dataset: Any) -> None:
+    with pytest.raises(DataError, match=r"found no .* debug=synthetic"):
+        dataset(name="mine", root="data", cache="cache").prepare_data()
+
+
+def test_python_carries_prose() -> None:
+    data = PythonDocs(name="python_docs", cache="cache", lowercase=True)
+    data.prepare_data()
+    assert len(data.dataset("train")) > 60_000
+    assert "the" in text_of(data, "test").split()
