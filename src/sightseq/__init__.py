@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightseq.predict import ImageModel, TextModel
+    from sightseq.predict import ImageModel, LanguageModel, TextModel
 
 __all__ = ["compose", "load", "train"]
 
@@ -42,7 +42,7 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
         return {**execute(config, folder), "folder": str(folder)}
 
 
-def load(path: str | Path, device: str = "auto") -> "ImageModel | TextModel":
+def load(path: str | Path, device: str = "auto") -> "ImageModel | TextModel | LanguageModel":
     """The model in a checkpoint or run directory, ready to `predict`.
 
     Raises:

@@ -76,8 +76,8 @@ def ending(results: Mapping[str, Any], folder: Path, report: Path) -> None:
     """The results beside the baselines, the report, and after a training two commands to try next."""
     out = console()
     out.print()
-    headline = results["headline"]
-    out.print(results_table(results, list(dict.fromkeys([headline, "f1", "loss"]))))
+    columns = dict.fromkeys([results["headline"], "f1", "bits_per_character", "loss"])
+    out.print(results_table(results, [name for name in columns if name in results["val"]]))
     out.print()
     seconds = results["seconds"]
     say(

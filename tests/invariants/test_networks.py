@@ -7,10 +7,11 @@ from torch import nn
 from sightseq.composition import compose
 from sightseq.core.build import build
 from sightseq.core.places import group_options
-from sightseq.core.spec import ImageSpec, Spec, TextSpec
-from sightseq.testing import check_network, check_text_network
+from sightseq.core.spec import ImageSpec, LanguageSpec, Spec, TextSpec
+from sightseq.testing import check_language_network, check_network, check_text_network
 
 IMAGE_NETS = [option for option in group_options("model/net") if option.startswith("image/")]
+LANGUAGE_NETS = [option for option in group_options("model/net") if option.startswith("language/")]
 TEXT_NETS = [option for option in group_options("model/net") if option.startswith("text/")]
 
 
@@ -39,6 +40,43 @@ def test_text_network(option: str, classes: int) -> None:
     check_text_network(net, tokens, lengths)
     one_logit = compose(f"model/net={option}")["model"]["net"]["one_logit"] and classes == 2
     assert net(tokens, lengths).shape == (4, 1 if one_logit else classes)
+
+
+@pytest.mark.parametrize("option", LANGUAGE_NETS)
+def test_language_network(option: str) -> None:
+    net, tokens = make(option, LanguageSpec("", 50)), torch.randint(50, (4, 9))
+    check_language_network(net, tokens)
+    assert net(tokens)[0].shape == (4, 9, 50)
+
+
+class Clairvoyant(nn.Module):
+    """Reads from both ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.rnn = nn.Embedding(50, 3), nn.GRU(3, 25, batch_first=True, bidirectional=True)
+
+    def forward(self, tokens: torch.Tensor, state: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.rnn(self.embedding(tokens), state)
+
+
+class Forgetful(nn.Module):
+    """Loses its state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.rnn = nn.Embedding(50, 3), nn.GRU(3, 50, batch_first=True)
+
+    def forward(self, tokens: torch.Tensor, state: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.rnn(self.embedding(tokens))
+
+
+@pytest.mark.parametrize(
+    ("net", "complaint"), [(Clairvoyant(), "sees what is to come"), (Forgetful(), "the state does not carry all")]
+)
+def test_the_check_finds_what_a_language_model_must_not_do(net: nn.Module, complaint: str) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        check_language_network(net, torch.randint(50, (4, 9)))
 
 
 class Padded(nn.Module):

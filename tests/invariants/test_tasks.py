@@ -29,6 +29,8 @@ def task_and_batch(*overrides: str) -> tuple[Task, Batch]:
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_task_of_experiment(experiment: str) -> None:
     task, batch = task_and_batch(f"experiment={experiment}")
+    if "fresh" in batch:  # a few tokens of each stream are enough to learn by heart
+        batch |= {name: batch[name][:, :8] for name in ("input", "target")}
     check_task(task, batch)
 
 

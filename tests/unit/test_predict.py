@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageOps
 
 from sightseq import predict as module
+from sightseq.composition import compose
 from sightseq.core.errors import ConfigError, InputError
 from sightseq.core.spec import ImageSpec
 from sightseq.predict.images import ImageModel, batch, find_files
@@ -220,7 +221,7 @@ def test_missing_face_is_a_warning() -> None:
 
 def run(monkeypatch: pytest.MonkeyPatch, model: ImageModel | None = None, **changes: Any) -> int:
     monkeypatch.setattr(module, "load", lambda path, device: model or make())
-    config = {"ckpt": "x", "input": "in", "format": "jsonl", "batch_size": 2, "device": "cpu", "trust": []}
+    config = compose("ckpt=x", "input=in", "format=jsonl", "batch_size=2", "device=cpu", command="predict")
     return module.predict(config | changes)
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from sightseq import predict as module
+from sightseq.composition import compose
 from sightseq.core.errors import InputError
 from sightseq.core.spec import TextSpec
 from sightseq.predict.texts import TextModel, TextWarning, read_lines, short
@@ -29,8 +30,8 @@ def make(max_tokens: int = 20) -> TextModel:
 
 def run(monkeypatch: pytest.MonkeyPatch, given: str, **changes: Any) -> int:
     monkeypatch.setattr(module, "load", lambda path, device: make())
-    config = {"ckpt": "x", "input": given, "format": "jsonl", "batch_size": 2, "device": "cpu", "trust": []}
-    return module.predict(config | changes)
+    config = compose("ckpt=x", "input=x", "format=jsonl", "batch_size=2", "device=cpu", command="predict")
+    return module.predict(config | {"input": given} | changes)
 
 
 def rows(capfd: Any) -> list[dict[str, Any]]:

@@ -3,7 +3,20 @@
 import math
 import re
 
-_SHARES = {"accuracy", "precision", "recall", "f1", "iou", "dice", "auroc", "wer", "cer", "calibration", "rate"}
+_SHARES = {
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "iou",
+    "dice",
+    "auroc",
+    "wer",
+    "cer",
+    "calibration",
+    "rate",
+    "savings",
+}
 _LOWER = {"loss", "error", "perplexity", "bits", "nll", "mae", "mse", "rmse", "mape", "smape", "mase", "wer", "cer"}
 _UPPER = {"f1", "iou", "auroc", "nll", "mae", "mse", "rmse", "mape", "smape", "mase", "wer", "cer", "bleu", "psnr"}
 _TOP = re.compile(r"top(\d+)")

@@ -90,6 +90,10 @@ class Task(LightningModule, ABC):
         """Metrics by name, each updated with (predictions, targets). Those of "train" should be cheap."""
         return {}
 
+    def derived(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Further numbers that follow from the metrics of a stage."""
+        return {}
+
     def augment(self, batch: Batch) -> Batch:
         """The training batch as the network is to see it; draws from torch's default generator."""
         return batch
@@ -160,8 +164,9 @@ class Task(LightningModule, ABC):
 
     def _log(self, stage: str) -> None:
         metrics = self.stage_metrics(stage)
-        scalars = {f"{stage}/{name}": value for name, value in metrics.compute().items() if value.ndim == 0}
-        self.log_dict(scalars, prog_bar=False)
+        scores = {name: value for name, value in metrics.compute().items() if value.ndim == 0}
+        scores |= self.derived(scores)
+        self.log_dict({f"{stage}/{name}": value for name, value in scores.items()}, prog_bar=False)
 
     def on_train_epoch_end(self) -> None:
         """Logs the epoch's training metrics."""

@@ -42,6 +42,15 @@ def _has_wandb_account() -> bool:
     return "WANDB_API_KEY" in os.environ or (netrc.exists() and "wandb" in netrc.read_text())
 
 
+def log_text(trainer: Trainer, title: str, text: str) -> None:
+    """Sends a text to every tracker that takes any."""
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_text(title, columns=["text"], data=[[text]])
+        elif isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_text(title, text, trainer.global_step)
+
+
 def log_results(trainer: Trainer, results: Mapping[str, Any], sections: Iterable[Section]) -> None:
     """Sends the final numbers and the figures of the report to every tracker, and closes it."""
     scores = {f"best/{stage}/{n}": v for stage in ("val", "test") for n, v in (results[stage] or {}).items()}

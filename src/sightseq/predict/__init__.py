@@ -7,14 +7,16 @@ from sightseq.core.checkpoint import load_task
 from sightseq.core.errors import CheckpointError, ConfigError
 from sightseq.core.rundir import Config
 from sightseq.predict.images import ImageModel, predict_files
+from sightseq.predict.language import LanguageModel, predict_language
 from sightseq.predict.texts import TextModel, predict_texts
 from sightseq.tasks.image_classification import ImageClassificationTask
+from sightseq.tasks.language_modeling import LanguageModelingTask
 from sightseq.tasks.text_classification import TextClassificationTask
 
-__all__ = ["ImageModel", "TextModel", "load", "predict"]
+__all__ = ["ImageModel", "LanguageModel", "TextModel", "load", "predict"]
 
 
-def load(path: str | Path, device: str = "auto") -> ImageModel | TextModel:
+def load(path: str | Path, device: str = "auto") -> ImageModel | TextModel | LanguageModel:
     """The model in a checkpoint (or in a run directory), ready to predict.
 
     Raises:
@@ -26,6 +28,8 @@ def load(path: str | Path, device: str = "auto") -> ImageModel | TextModel:
         return ImageModel(task, device)
     if isinstance(task, TextClassificationTask):
         return TextModel(task, device)
+    if isinstance(task, LanguageModelingTask):
+        return LanguageModel(task, device)
     raise CheckpointError(f"{path}: holds a {type(task).__name__}, which predict does not know")
 
 
@@ -33,8 +37,13 @@ def predict(config: Config) -> int:
     """`sightseq predict`: prints what the model says of the input; the exit status is 2 if any of it cannot be read."""
     if config["format"] not in ("table", "jsonl"):
         raise ConfigError(f"format={config['format']}: is table or jsonl")
-    if config["batch_size"] < 1:
-        raise ConfigError(f"batch_size={config['batch_size']}: is at least 1")
+    for key in ("batch_size", "tokens", "samples", "top"):
+        if config[key] < 1:
+            raise ConfigError(f"{key}={config[key]}: is at least 1")
+    if config["mode"] not in ("generate", "next_word"):
+        raise ConfigError(f"mode={config['mode']}: is generate or next_word")
     trust(config["trust"])
     model = load(config["ckpt"], config["device"])
+    if isinstance(model, LanguageModel):
+        return predict_language(model, config)
     return predict_texts(model, config) if isinstance(model, TextModel) else predict_files(model, config)

@@ -1,15 +1,17 @@
 """What all trained classifiers have in common when they are used."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
+from sightseq.core.task import Task
 from sightseq.tasks.classification import ClassificationTask
 
 TOP = 5
 Prediction = dict[str, Any]
+AnyTask = TypeVar("AnyTask", bound=Task)
 
 
 class Model:
@@ -24,13 +26,7 @@ class Model:
     """
 
     def __init__(self, task: ClassificationTask, device: str = "auto") -> None:
-        if device == "auto":
-            accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-            device = str(accelerator or "cpu")
-        try:
-            self.task = task.to(device).eval()
-        except (RuntimeError, AssertionError) as error:
-            raise ConfigError(f"device={device}: {str(error).splitlines()[0]}") from error
+        self.task = on_device(task, device)
         self.classes = task.spec.classes
 
     @torch.inference_mode()
@@ -48,6 +44,21 @@ class Model:
             for row in zip(places.tolist(), values.tolist(), strict=True)
         ]
         return [{"label": top[0][0], "probability": top[0][1], "top": [list(pair) for pair in top]} for top in tops]
+
+
+def on_device(task: AnyTask, device: str) -> AnyTask:
+    """The task there, ready to predict; "auto" is the fastest device there is.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    if device == "auto":
+        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        device = str(accelerator or "cpu")
+    try:
+        return task.to(device).eval()
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device={device}: {str(error).splitlines()[0]}") from error
 
 
 def verdict(found: Prediction) -> list[str]:

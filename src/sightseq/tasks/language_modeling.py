@@ -1,0 +1,214 @@
+"""The next token of a text."""
+
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics import Metric
+
+from sightseq.core.order import FILLER, Batch
+from sightseq.core.report import Section
+from sightseq.core.spec import LanguageSpec
+from sightseq.core.task import Output, Task
+from sightseq.core.tracking import log_text
+from sightseq.decoding.sampling import Sampling, sample
+from sightseq.tasks.keystrokes import Keyboard, KeystrokeSavings
+from sightseq.text.tokenizer import EOS_NUMBER, UNKNOWN_NUMBER, Speller, Tokenizer
+
+log = logging.getLogger("sightseq")
+State = list[tuple[Tensor, ...]]
+SHOWN = 25  # streams of a batch
+SAMPLES, LENGTH, TEMPERATURE = 3, 100, 0.8  # of the report
+
+
+class Hits(Metric):
+    """The share of tokens that are among the k most probable ones.
+
+    Updated with [..., 2], the rank of each token among all, 0 for the most probable, and the presses in which a
+    keyboard types it, and with the tokens [...], -1 for filler.
+    """
+
+    full_state_update = False
+    hits: Tensor
+    count: Tensor
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k = k
+        self.add_state("hits", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, ranks: Tensor, tokens: Tensor) -> None:
+        real = tokens != FILLER
+        self.hits += ((ranks[..., 0] < self.k) & real).sum()
+        self.count += real.sum()
+
+    def compute(self) -> Tensor:
+        return self.hits / self.count
+
+
+class Characters(Metric):
+    """Characters of a token, on average. Updated as `Hits`.
+
+    Args:
+        counts: characters of each token of the vocabulary.
+    """
+
+    full_state_update = False
+    counts: Tensor
+    characters: Tensor
+    tokens: Tensor
+
+    def __init__(self, counts: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("counts", torch.tensor(counts), persistent=False)
+        self.add_state("characters", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("tokens", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, ranks: Tensor, tokens: Tensor) -> None:
+        real = tokens != FILLER
+        self.characters += self.counts[tokens[real]].sum()
+        self.tokens += real.sum()
+
+    def compute(self) -> Tensor:
+        return self.characters / self.tokens
+
+
+class LanguageModelingTask(Task):
+    """Cross-entropy of each token after those before it, by truncated back-propagation through time.
+
+    A batch is a window of several streams: `input` and `target` [B, T], `fresh` [B]. The state after a window is where
+    the next one begins, in training as in validation and test, each with a state of its own; no gradient goes back
+    beyond the window.
+
+    The loss is in nats for each token; `perplexity` is its exponential; `bits_per_character` is the sum of all nats,
+    over ln 2, over the number of characters of the text (of words, with a space or a line's end after each).
+
+    Args:
+        spec, optimizer, scheduler: see `Task`.
+        net: maps tokens [B, T] and a state to logits [B, T, vocab_size] and the next state; it is given `vocab_size`.
+    """
+
+    headline: ClassVar[str] = "perplexity"
+    spec: LanguageSpec
+
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        net: dict[str, Any],
+        optimizer: dict[str, Any] | None = None,
+        scheduler: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(spec, net, optimizer, scheduler)
+        self._states: dict[str, State] = {}
+
+    def make_metrics(self, stage: str) -> Mapping[str, Metric]:
+        """In validation and test how often the next token is the most probable one, or among three; in the test, of
+        words, what a keyboard saves.
+        """
+        if stage == "train":
+            return {}
+        counts = Tokenizer(self.spec.tokenizer).characters() if self.spec.tokenizer else [1] * self.spec.vocab_size
+        metrics: dict[str, Metric] = {"accuracy": Hits(1), "top3": Hits(3), "characters": Characters(counts)}
+        if stage == "test" and self.keyboard:
+            metrics["keystroke_savings"] = KeystrokeSavings(self.keyboard)
+        return metrics
+
+    @cached_property
+    def keyboard(self) -> Keyboard | None:
+        """Of a language in words."""
+        tokenizer = Tokenizer(self.spec.tokenizer) if self.spec.tokenizer else None
+        return Keyboard(tokenizer) if tokenizer and tokenizer.words else None
+
+    def derived(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The perplexity and the bits for each character."""
+        found = {"perplexity": scores["loss"].exp()}
+        if "characters" in scores:
+            found["bits_per_character"] = scores["loss"] / math.log(2) / scores["characters"]
+        return found
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """[B, T] to logits [B, T, vocab_size] and the next state."""
+        logits, after = self.net(tokens, state)
+        return logits.float(), after
+
+    def step(self, batch: Batch, stage: str) -> Output:
+        """One window; carries the state of the stage."""
+        target = torch.where(batch["index"][:, None] == FILLER, FILLER, batch["target"])
+        logits, after = self(batch["input"], self._carried(stage, batch["fresh"]))
+        self._states[stage] = [tuple(part.detach() for part in layer) for layer in after]
+        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=FILLER, reduction="sum")
+        predictions = target
+        if stage != "train":
+            tokens = target.clamp(min=0)
+            ranks = (logits > logits.gather(2, tokens[..., None])).sum(2)
+            presses = torch.zeros_like(ranks)
+            if stage == "test" and self.keyboard:
+                presses = self.keyboard.presses(logits.flatten(0, 1), tokens.flatten()).view_as(ranks)
+            predictions = torch.stack([ranks, presses], dim=2)
+        return Output(loss, (target != FILLER).sum(), predictions, target)
+
+    def _carried(self, stage: str, fresh: Tensor) -> State | None:
+        """The state in which the last window left the streams; zero for those that begin anew."""
+        state = self._states.get(stage)
+        if state is None or state[0][0].shape[1] != len(fresh):
+            return None
+        gone = fresh[:, None]
+        return [tuple(part.to(fresh.device).masked_fill(gone, 0) for part in layer) for layer in state]
+
+    def on_validation_epoch_end(self) -> None:
+        """Drops the state of the validation; in a training, a sample goes to the log and the trackers."""
+        super().on_validation_epoch_end()
+        self._states.pop("val", None)
+        if self.trainer.state.fn == TrainerFn.FITTING and self.trainer.is_global_zero:
+            (text,) = self._samples(1)
+            log.info("after epoch %d it writes: %s", self.current_epoch + 1, text)
+            log_text(self.trainer, "sample", text)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the state of the streams too, where an epoch may be interrupted."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["carried"] = self._states.get("train")
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The inverse of `on_save_checkpoint`."""
+        super().on_load_checkpoint(checkpoint)
+        if carried := checkpoint["carried"]:
+            self._states["train"] = carried
+
+    def write(self, prompts: Sequence[str], count: int, sampling: Sampling, seed: int = 0) -> Iterator[list[int]]:
+        """Goes on with prompts of one length in tokens, such as one repeated, as documents; never says `<unk>`.
+
+        Yields:
+            The next token of each, `count` times.
+
+        Raises:
+            InputError: a prompt is not valid Unicode.
+        """
+        tokenizer = Tokenizer(self.spec.tokenizer)
+        rows = torch.tensor([[EOS_NUMBER, *numbers] for numbers in tokenizer.encode_all(prompts)], device=self.device)
+        known = replace(sampling, forbidden=(*sampling.forbidden, UNKNOWN_NUMBER))
+        for tokens in sample(self, rows, count, known, seed):
+            yield tokens.tolist()
+
+    def picture(self, batch: Batch) -> list[str]:
+        """What the streams read."""
+        tokenizer = Tokenizer(self.spec.tokenizer)
+        return [tokenizer.decode(row) for row in batch["input"][:SHOWN].tolist()]
+
+    def sections(self, stage: str) -> list[Section]:
+        """What the model writes."""
+        caption = f"Written from nothing, {LENGTH} tokens each, at a temperature of {TEMPERATURE}."
+        return [Section("Samples", None, "\n\n".join([caption, *self._samples(SAMPLES)]))]
+
+    def _samples(self, count: int) -> list[str]:
+        spellers = [Speller(Tokenizer(self.spec.tokenizer)) for _ in range(count)]
+        rows = zip(*self.write([""] * count, LENGTH, Sampling(TEMPERATURE)), strict=True)
+        return ["".join(map(speller.add, row)).strip() for speller, row in zip(spellers, rows, strict=True)]

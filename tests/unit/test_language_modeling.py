@@ -1,0 +1,290 @@
+"""The next token: loss, perplexity and bits by hand, the carried state, what is written and proposed."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sightseq import predict as module
+from sightseq.composition import compose
+from sightseq.core.errors import ConfigError
+from sightseq.core.order import Batch
+from sightseq.core.spec import LanguageSpec
+from sightseq.decoding.sampling import Sampling
+from sightseq.predict.language import LanguageModel, cut
+from sightseq.tasks.keystrokes import Keyboard, KeystrokeSavings
+from sightseq.tasks.language_modeling import LanguageModelingTask
+from sightseq.text.tokenizer import Speller, Tokenizer, fit
+
+WORDS = fit(["the king loves the queen and the queen fears the king"], "words", 100)
+NET = {
+    "_target_": "sightseq.nets.language.RecurrentLanguageModel",
+    "embedding": 8,
+    "hidden": [8],
+    "tied": False,
+}
+
+
+def make(tokenizer: Tokenizer = WORDS, **net: Any) -> LanguageModelingTask:
+    torch.manual_seed(0)
+    spec = LanguageSpec(tokenizer.json, tokenizer.vocab_size)
+    return LanguageModelingTask(spec=spec.to_dict(), net=NET | net).eval()
+
+
+def windows(tokens: Tensor, length: int) -> list[Batch]:
+    """One stream of tokens, a window at a time."""
+    before = F.pad(tokens[:-1], (1, 0))
+    return [
+        {
+            "input": before[None, start : start + length],
+            "target": tokens[None, start : start + length],
+            "fresh": torch.tensor([start == 0]),
+            "index": torch.tensor([start]),
+        }
+        for start in range(0, len(tokens), length)
+    ]
+
+
+def scores(task: LanguageModelingTask, batches: list[Batch], stage: str = "test") -> dict[str, float]:
+    metrics = task.stage_metrics(stage)
+    metrics.reset()
+    for batch in batches:
+        task.update_metrics(stage, task.step(batch, stage))
+    found = dict(metrics.compute())
+    return {name: float(value) for name, value in {**found, **task.derived(found)}.items()}
+
+
+TEXT = "the queen loves the king and the king fears a ghost"
+TOKENS = torch.tensor([*WORDS.encode(TEXT), 0])
+
+
+@pytest.mark.parametrize("length", [1, 3, 5, 100])
+def test_perplexity_and_bits_by_hand_whatever_the_window(length: int) -> None:
+    task = make()
+    with torch.no_grad():
+        found = scores(task, windows(TOKENS, length))
+        logits, _ = task(F.pad(TOKENS[:-1], (1, 0))[None])
+    nats = -logits[0].log_softmax(1)[torch.arange(len(TOKENS)), TOKENS]
+    assert found["loss"] == pytest.approx(nats.mean().item(), rel=1e-5)
+    assert found["perplexity"] == pytest.approx(math.exp(nats.mean().item()), rel=1e-5)
+    # "a" and "ghost" are unknown: their tokens say "<unk>", five characters and a space.
+    characters = len(TEXT.replace(" a ", " <unk> ").replace("ghost", "<unk>")) + 1
+    assert found["bits_per_character"] == pytest.approx(nats.sum().item() / math.log(2) / characters, rel=1e-5)
+    top = logits[0].topk(3).indices
+    assert found["accuracy"] == pytest.approx((top[:, 0] == TOKENS).float().mean().item())
+    assert found["top3"] == pytest.approx((top == TOKENS[:, None]).any(1).float().mean().item())
+
+
+@pytest.mark.parametrize(
+    ("unit", "text"), [("subwords", "naïve \U0001f600 नमस्ते\nqueen"), ("characters", "naïve \U0001f600 नमस्ते\nqueen")]
+)
+def test_tokens_stand_for_the_characters_of_the_text(unit: Any, text: str) -> None:
+    tokenizer = fit([TEXT, "naïve"], unit, 300)
+    counts = tokenizer.characters()
+    assert sum(counts[number] for number in tokenizer.encode(text)) == len(text)
+    assert counts[0] == 0
+
+
+def test_stages_have_states_of_their_own() -> None:
+    task, (first, second) = make(), windows(TOKENS, 6)
+    with torch.no_grad():
+        task.step(first, "train")
+        carried = task.step(second, "train").loss_sum
+        task.step(first, "train")
+        task.step(first, "val")
+        task.step(second, "val")
+        task.step(first, "val")
+        assert torch.equal(task.step(second, "train").loss_sum, carried)
+        alone = task.step({**second, "fresh": torch.tensor([True])}, "train").loss_sum
+    assert not torch.equal(alone, carried)
+
+
+def test_streams_that_begin_anew_forget_alone() -> None:
+    task, (first, second) = make(), windows(TOKENS[:10], 5)
+    both = {name: torch.cat([value, value]) for name, value in first.items()}
+    later = {name: torch.cat([value, value]) for name, value in second.items()}
+    with torch.no_grad():
+        task.step(both, "val")
+        kept = task.step({**later, "fresh": torch.tensor([False, False])}, "val").loss_sum
+        task.step(both, "val")
+        mixed = task.step({**later, "fresh": torch.tensor([False, True])}, "val").loss_sum
+        task.step(both, "val")
+        fresh = task.step({**later, "fresh": torch.tensor([True, True])}, "val").loss_sum
+    assert mixed.item() == pytest.approx((kept.item() + fresh.item()) / 2, rel=1e-5)
+
+
+def test_a_checkpoint_holds_the_state() -> None:
+    task, (first, second) = make(), windows(TOKENS, 6)
+    with torch.no_grad():
+        task.step(first, "train")
+        checkpoint: dict[str, Any] = {}
+        task.on_save_checkpoint(checkpoint)
+        other = make()
+        other.on_load_checkpoint(checkpoint)
+        assert torch.equal(other.step(second, "train").loss_sum, task.step(second, "train").loss_sum)
+
+
+def test_no_gradient_goes_back_beyond_the_window() -> None:
+    task, (first, second) = make().train(), windows(TOKENS, 6)
+    task.step(first, "train").loss_sum.backward()
+    task.step(second, "train").loss_sum.backward()  # or torch would complain of a graph that is gone
+
+
+def test_weights_are_tied() -> None:
+    tied = make(tied=True, embedding=4).net
+    assert tied.head.weight is tied.embedding.weight
+    assert tied.bridge.weight.shape == (4, 8)
+    assert make(tied=True).net.bridge is None
+    with pytest.raises(ConfigError, match="reads from the end"):
+        make(bidirectional=True)
+
+
+# The keyboard
+
+KEYS = fit(["car cars care cat dog dogs"], "words", 100)
+
+
+def test_presses_by_hand() -> None:
+    numbers = {word: KEYS.encode(word)[0] for word in ("car", "cars", "care", "cat", "dog", "dogs")}
+    keyboard, logits = Keyboard(KEYS), torch.zeros(1, KEYS.vocab_size)
+    logits[0, 0] = logits[0, 1] = 99  # ends and unknown words are not offered
+    for place, word in enumerate(["cars", "care", "cat", "dogs", "dog", "car"]):
+        logits[0, numbers[word]] = 10 - place
+    expected = {
+        "cars": 1,  # offered at once
+        "cat": 1,  # the third of those
+        "dogs": 2,  # d
+        "dog": 2,  # d: dogs, dog
+        "car": 4,  # c: cars, care, cat; ca: the same; car: cars, care, car, but then its letters are typed
+    }
+    for word, presses in expected.items():
+        assert keyboard.presses(logits, torch.tensor([numbers[word]])).tolist() == [presses], word
+    assert keyboard.presses(logits, torch.tensor([0])).tolist() == [0]
+    metric = KeystrokeSavings(keyboard)
+    tokens = torch.tensor([numbers["cars"], numbers["car"], 1, -1])
+    metric.update(torch.tensor([[0, 1], [0, 4], [0, 0], [0, 3]]), tokens)
+    assert metric.compute().item() == pytest.approx(1 - (1 + 4) / (5 + 4))
+
+
+def test_savings_are_of_words_and_of_the_test() -> None:
+    assert "keystroke_savings" in make().stage_metrics("test")
+    assert "keystroke_savings" not in make().stage_metrics("val")
+    assert "keystroke_savings" not in make(fit(["a"], "subwords", 258)).stage_metrics("test")
+    with torch.no_grad():
+        assert -1 < scores(make(), windows(TOKENS, 6))["keystroke_savings"] < 1
+
+
+# Writing
+
+
+class Successor(nn.Module):
+    """After each token almost surely the next one; the state is what was read last."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, tokens: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        return 50 * F.one_hot((tokens + 1) % self.size, self.size).float(), [(tokens[None, :, -1:].float(),)]
+
+
+def successor(tokenizer: Tokenizer = WORDS) -> LanguageModel:
+    task = make(tokenizer)
+    task.net = Successor(tokenizer.vocab_size)
+    return LanguageModel(task, "cpu")
+
+
+ORDERED = [WORDS.decode([n]) for n in range(WORDS.vocab_size)]  # <eos> <unk> and the words
+
+
+def test_generation_goes_on_with_the_prompt() -> None:
+    found = successor().generate(ORDERED[3], tokens=3, samples=2)
+    assert found == [" " + " ".join(ORDERED[4:7])] * 2
+
+
+def test_texts_end_before_a_stop_string() -> None:
+    model = successor()
+    assert model.generate(ORDERED[2], tokens=5, stop=[ORDERED[4]]) == [f" {ORDERED[3]} "]
+    steps = list(model.stream(ORDERED[2], 5, 1, Sampling(), stop=[ORDERED[4]]))
+    assert len(steps) == 2
+    assert cut("a b c b", ["c", "b"]) == "a "
+
+
+def test_the_unknown_word_is_never_said_and_an_end_is_a_line() -> None:
+    last = ORDERED[-1]
+    (text,) = successor().generate(last, tokens=2, sampling=Sampling(temperature=0))
+    assert text.startswith("\n")
+    assert "<unk>" not in text
+
+
+def test_characters_are_spelt_when_they_are_whole() -> None:
+    tokenizer = fit(["ab"], "subwords", 258)
+    speller = Speller(tokenizer)
+    added = [speller.add(number) for number in tokenizer.encode("é\U0001f600a")]
+    assert added == ["", "é", "", "", "", "\U0001f600", "a"]
+    words = Speller(WORDS)
+    assert "".join(words.add(number) for number in WORDS.encode("the king")) == " the king"
+    signs = fit(["a , b"], "words", 9)
+    words = Speller(signs)
+    assert "".join(words.add(number) for number in signs.encode("a, b")) == " a, b"
+
+
+def test_next_words_are_the_most_probable_ones() -> None:
+    model = successor()
+    ((word, probability), *others) = model.next_words(f"{ORDERED[2]} {ORDERED[3]}", top=3)
+    assert word == ORDERED[4]
+    assert probability == pytest.approx(1, abs=1e-3)
+    assert len(others) == 2
+    assert {"<eos>", "<unk>"}.isdisjoint(word for word, _ in others)
+    assert [word for word, _ in model.next_words("the", top=9, prefix="k")] == ["king"]
+    with pytest.raises(ConfigError, match="knows parts of words"):
+        successor(fit(["ab"], "subwords", 258)).next_words("a")
+
+
+def test_a_key_press_goes_on_from_the_state() -> None:
+    model = LanguageModel(make(), "cpu")
+    whole, _ = model.read("the king loves")
+    _, state = model.read("the king")
+    torch.testing.assert_close(model.read("loves", state)[0], whole)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *changes: str) -> int:
+    monkeypatch.setattr(module, "load", lambda path, device: successor())
+    return module.predict(compose("ckpt=x", f"input={ORDERED[2]}", *changes, command="predict"))
+
+
+def test_the_command_streams_one_text(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    assert run(monkeypatch, "tokens=2") == 0
+    assert capfd.readouterr().out == f"{' '.join(ORDERED[2:5])}\n"
+
+
+def test_the_command_prints_many_texts(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    assert run(monkeypatch, "tokens=2", "samples=3", "format=jsonl") == 0
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert rows == [{"prompt": ORDERED[2], "text": f" {ORDERED[3]} {ORDERED[4]}"}] * 3
+
+
+def test_the_command_proposes_words(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    assert run(monkeypatch, "mode=next_word", "top=2") == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[1].split() == [ORDERED[3], "100.0", "%"]
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize("wrong", ["temperature=-1", "mode=guess", "tokens=0", "top_p=2"])
+def test_the_command_refuses_what_makes_no_sense(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=wrong.partition("=")[0]):
+        run(monkeypatch, wrong)
+
+
+def test_the_report_shows_samples(tmp_path: Path) -> None:
+    task = make()
+    (section,) = task.sections("test")
+    assert section.title == "Samples"
+    assert len(section.caption) > 500
+    assert task.picture(windows(TOKENS, 5)[1]) == [WORDS.decode(TOKENS[4:9].tolist())]
