@@ -107,8 +107,9 @@ def page(records: dict[str, dict[str, Any]]) -> str:
         word, values = repeated(found)
         lines += [
             "",
-            f"{data['train']:,} samples to train, {data['val']:,} to validate, {data['test']:,} to test; "
-            f"{found['epochs']} epochs in {found['precision']}; {word} {', '.join(map(str, values))}.",
+            f"{data['train']:,} {data.get('counted', 'samples')} to train, {data['val']:,} to validate, "
+            f"{data['test']:,} to test; {found['epochs']} epochs in {found['precision']}; "
+            f"{word} {', '.join(map(str, values))}.",
             f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB, accelerator: "
             f"{hardware['accelerator']}; " + ", ".join(f"{n} {v}" for n, v in found["versions"].items()) + "; "
             f"commit {', '.join(found['commits'])}; finished {found['finished'][:10]}.",

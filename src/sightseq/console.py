@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 def console() -> RichConsole:
     """Silent in the children of a distributed run."""
-    width = None if sys.stdout.isatty() else 160  # into a file or a pipe, tables keep their lines whole
-    return RichConsole(quiet=os.environ.get("LOCAL_RANK", "0") != "0", highlight=False, soft_wrap=True, width=width)
+    width = None if sys.stdout.isatty() else 240  # into a file or a pipe, tables keep their lines whole
+    return RichConsole(
+        quiet=os.environ.get("LOCAL_RANK", "0") != "0", highlight=False, markup=False, soft_wrap=True, width=width
+    )
 
 
 def new_table(*left: str, right: Sequence[str] = ()) -> Table:
@@ -34,8 +36,8 @@ def new_table(*left: str, right: Sequence[str] = ()) -> Table:
 
 def say(label: str, text: str) -> None:
     """One line: a short label, then text."""
-    console().print(f"[bold]{label:<10}[/bold]", end="")
-    console().print(text, markup=False)
+    console().print(f"{label:<10}", style="bold", end="")
+    console().print(text)
 
 
 def command(line: str) -> str:
@@ -53,6 +55,8 @@ def describe(data: "DataModule") -> str:
     words = {"train": "to train", "val": "to validate", "test": "to test"}
     counts = {split: len(data.dataset(split)) for split in words}
     sizes = ", ".join(f"{counts[split]:,} {word}" for split, word in words.items())
+    if data.counted != "samples":
+        sizes = f"{data.counted}: {sizes}"
     classes = getattr(data.spec, "classes", None)
     kind = f"; {len(classes)} classes" if classes else ""
     bad, total = len(data.skipped), sum(counts.values()) + len(data.skipped)

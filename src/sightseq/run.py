@@ -125,7 +125,12 @@ def train(config: Config, folder: Path) -> Outcome:
     if pretrained:
         trial.load_pretrained()
     baselines = make_baselines(config)
-    warm = checkpoint.read_checkpoint(Path(config["init_from"])) if config["init_from"] else None
+    # A warm start that is gone on with no longer needs what it began with.
+    warm = (
+        checkpoint.read_checkpoint(last if last.exists() else Path(config["init_from"]))
+        if config["init_from"]
+        else None
+    )
     trainer = make_trainer(config, folder, precision, trial)
 
     console.say("run", console.short(folder))
@@ -189,7 +194,8 @@ def test(config: Config, folder: Path) -> Outcome:
     here = {"root": config["paths"]["data"], "cache": config["paths"]["cache"]}
     given = config["data"] or {}
     config |= {key: saved[key] for key in ("experiment", "title", "baseline", "seed")}
-    config["data"] = given if "_target_" in given else saved["data"] | here | given
+    # A stranger's checkpoint says how data is read, but not what is downloaded and where to.
+    config["data"] = given if "_target_" in given else saved["data"] | {"url": None, "files": None} | here | given
     data = build(config["data"], DataModule, "data")
     data.given_spec = task.spec
     baselines = make_baselines(config)

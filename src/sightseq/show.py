@@ -39,7 +39,8 @@ def show(config: Config) -> None:
     if classes := getattr(data.spec, "classes", None):
         splits = ("train", "val", "test")
         table = console.new_table("class", right=splits)
-        counts = [np.bincount(data.dataset(split).numpy()["target"], minlength=len(classes)) for split in splits]
+        targets = [data.dataset(split).arrays["target"][data.dataset(split).rows] for split in splits]
+        counts = [np.bincount(labels, minlength=len(classes)) for labels in targets]
         for name, *row in zip(classes, *counts, strict=True):
             table.add_row(name, *map(str, row))
         console.console().print(table)

@@ -35,7 +35,7 @@ EXPERIMENTS = {
         "model.net.embedding=8",
         "model.net.hidden=[16,8]",
         "data.batch_size=4",
-        "data.window=10",
+        "data.bptt=10",
         "trainer.limit_train_batches=13",
     ),
 }

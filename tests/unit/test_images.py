@@ -42,7 +42,7 @@ def test_large_share_leaves_something_to_train() -> None:
 
 def test_missing_splits_are_parts_of_train() -> None:
     labels = np.arange(200) % 2
-    rows = module(val_fraction=0.1, test_fraction=0.2).split_rows({"train": labels})
+    rows = module(val_fraction=0.1, test_fraction=0.2).split_rows({"train": {"target": labels}})
     assert [(source, len(r)) for source, r in rows.values()] == [("train", 144), ("train", 40), ("train", 16)]
     assert list(rows) == ["train", "test", "val"]
     everything = np.concatenate([r for _, r in rows.values()])
@@ -54,7 +54,7 @@ def test_missing_splits_are_parts_of_train() -> None:
 
 def test_official_splits_stay_whole() -> None:
     targets = {"train": np.arange(60) % 3, "val": np.arange(9) % 3, "test": np.arange(6) % 3}
-    rows = module().split_rows(targets)
+    rows = module().split_rows({name: {"target": labels} for name, labels in targets.items()})
     assert {name: (source, chosen.tolist()) for name, (source, chosen) in rows.items()} == {
         name: (name, list(range(len(target)))) for name, target in targets.items()
     }
@@ -62,7 +62,8 @@ def test_official_splits_stay_whole() -> None:
 
 def test_rows_without_a_label_are_left_out() -> None:
     labels = np.array([0, 1, -1] * 20)
-    rows = module().split_rows({"train": labels, "test": np.array([1, -1, 0])})
+    splits = {"train": {"target": labels}, "test": {"target": np.array([1, -1, 0])}}
+    rows = module().split_rows(splits)
     assert rows["test"][1].tolist() == [0, 2]
     both = np.concatenate([rows["train"][1], rows["val"][1]])
     assert sorted(both) == np.flatnonzero(labels >= 0).tolist()

@@ -228,10 +228,13 @@ def test_characters_are_spelt_when_they_are_whole() -> None:
     added = [speller.add(number) for number in tokenizer.encode("é\U0001f600a")]
     assert added == ["", "é", "", "", "", "\U0001f600", "a"]
     words = Speller(WORDS)
+    numbers = [*WORDS.encode("the king"), 0, *WORDS.encode("the")]
+    assert "".join(words.add(number) for number in numbers) == "the king\nthe"
+    words = Speller(WORDS, begins=False)
     assert "".join(words.add(number) for number in WORDS.encode("the king")) == " the king"
     signs = fit(["a , b"], "words", 9)
     words = Speller(signs)
-    assert "".join(words.add(number) for number in signs.encode("a, b")) == " a, b"
+    assert "".join(words.add(number) for number in signs.encode("a, b")) == "a, b"
 
 
 def test_next_words_are_the_most_probable_ones() -> None:
@@ -276,7 +279,7 @@ def test_the_command_proposes_words(monkeypatch: pytest.MonkeyPatch, capfd: Any)
     assert len(lines) == 3
 
 
-@pytest.mark.parametrize("wrong", ["temperature=-1", "mode=guess", "tokens=0", "top_p=2"])
+@pytest.mark.parametrize("wrong", ["temperature=-1", "mode=guess", "tokens=0", "top_p=2", "stop=END", "tokens=a"])
 def test_the_command_refuses_what_makes_no_sense(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=wrong.partition("=")[0]):
         run(monkeypatch, wrong)

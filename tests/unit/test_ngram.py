@@ -12,7 +12,7 @@ def test_unigrams_by_hand() -> None:
     model = NGram(1)
     model.fit({"input": np.array([0, 1, 1, 2, 1, 1, 0, 1, 1, 2] * 10, np.uint16)})
     uniform, unigram = model.weights[:, 0]
-    expected = [uniform / 3 + unigram * share for share in (0.2, 0.6, 0.2)]
+    expected = [uniform / 4 + unigram * share for share in (0.2, 0.6, 0.2)]
     assert model.predict({"input": np.array([0, 1, 2])}).tolist() == pytest.approx(expected)
     assert uniform + unigram == pytest.approx(1)
 
@@ -21,10 +21,9 @@ def test_probabilities_of_all_tokens_sum_to_one() -> None:
     generator = np.random.default_rng(0)
     model = NGram(3)
     model.fit({"input": generator.integers(0, 6, 2000)})
-    for before in ([0, 1], [5, 5]):
-        assert sum(model.predict({"input": np.array([*before, last])})[-1] for last in range(6)) == pytest.approx(
-            1, abs=1e-6
-        )
+    for before in ([0, 1], [5, 5], [6, 6], [0, 9]):
+        total = sum(model.predict({"input": np.array([*before, last])})[-1] for last in range(7))
+        assert total == pytest.approx(1, abs=1e-6)
 
 
 def test_triples_learn_what_single_tokens_cannot() -> None:

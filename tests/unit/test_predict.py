@@ -270,12 +270,12 @@ def test_devices_that_are_not_there_are_refused() -> None:
 
 
 def test_batches_of_nothing_are_refused(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="batch_size=0: is at least 1"):
+    with pytest.raises(ConfigError, match="batch_size=0: input should be greater than 0"):
         run(monkeypatch, batch_size=0)
 
 
 def test_other_formats_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="format=csv: is table or jsonl"):
+    with pytest.raises(ConfigError, match="format=csv: input should be 'table' or 'jsonl'"):
         run(monkeypatch, format="csv")
 
 

@@ -129,6 +129,23 @@ def test_predicting_from_python() -> None:
         model.predict(["fine", ""])
 
 
+@pytest.mark.parametrize("given", ["a [good] film", "stray [/i] tag", "x" * 300, "a film. " * 40])
+def test_texts_are_no_markup_and_no_file_names(given: str, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    assert run(monkeypatch, given, format="table") == 0
+    assert capfd.readouterr().out.splitlines()[1].startswith(short(given).strip())
+
+
+def test_what_was_meant_as_a_file_is_no_text(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    Path("folder").mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        run(monkeypatch, "folder")
+    with pytest.raises(InputError, match=r"reviwes\.txt: there is no such file"):
+        run(monkeypatch, "reviwes.txt")
+    Path("marked.txt").write_bytes(b"\xef\xbb\xbffine")
+    assert run(monkeypatch, "marked.txt") == 0
+    assert [row["text"] for row in rows(capfd)] == ["fine"]
+
+
 def test_a_text_that_is_no_file_name_is_a_text() -> None:
     assert list(read_lines("a" * 5000)) == [("input", b"a" * 5000)]
     assert list(read_lines("a\0b")) == [("input", b"a\0b")]

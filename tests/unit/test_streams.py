@@ -54,6 +54,7 @@ def test_batches_by_hand() -> None:
     assert second["target"].tolist() == [[14, 15], [20, -1]]
     assert second["input"].tolist() == [[13, 14], [19, 0]]
     assert second["fresh"].tolist() == [False, False]
+    assert dataset[torch.tensor([[11, 11, 0]])]["target"].tolist() == [[-1]]  # a process may have nothing to read
     nothing = dataset[torch.tensor([[3, 5, 0], [11, 11, 0]])]
     assert nothing["index"].tolist() == [3, -1]
     assert nothing["target"][1].tolist() == [-1, -1]
@@ -121,13 +122,12 @@ def test_long_documents_are_read_in_pieces(unit: Any, monkeypatch: pytest.Monkey
     pieces = Documents(name="mine", cache="other", path="x.txt", unit=unit, vocab_size=400)
     pieces.given = given
     pieces.prepare_data()
-    assert len(pieces.dataset("train").arrays["input"]) > 0
     assert pieces.dataset("train").tokens.tolist() == whole.dataset("train").tokens.tolist()
 
 
 def test_every_token_is_predicted_once_and_streams_are_as_many_as_asked_for() -> None:
     text = " ".join(str(n % 50) for n in range(1000))
-    data = prepared([("train", text), ("val", text), ("test", text)], batch_size=6, eval_batch_size=3, window=7)
+    data = prepared([("train", text), ("val", text), ("test", text)], batch_size=6, eval_batch_size=3, bptt=7)
     for split, rows in (("train", 6), ("val", 3), ("test", 1)):
         batches = list(data.loader(split))
         assert {len(batch["input"]) for batch in batches} == {rows}
@@ -151,7 +151,7 @@ def test_a_split_without_text_is_refused() -> None:
         prepared([("train", "a"), ("val", "b")])
 
 
-@pytest.mark.parametrize("wrong", [{"window": 0}, {"val_fraction": 0}, {"test_fraction": 1}])
+@pytest.mark.parametrize("wrong", [{"bptt": 0}, {"val_fraction": 0}, {"test_fraction": 1}])
 def test_options_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"data.{next(iter(wrong))}"):
         TextFiles(name="mine", **wrong)
@@ -239,6 +239,16 @@ def test_shakespeare_is_the_file_itself() -> None:
 def test_what_is_nowhere_is_missed(dataset: Any) -> None:
     with pytest.raises(DataError, match=r"found no .* debug=synthetic"):
         dataset(name="mine", root="data", cache="cache").prepare_data()
+
+
+def test_no_paragraph_of_python_is_in_two_splits() -> None:
+    data = PythonDocs(name="python_docs", cache="cache")
+    texts: dict[str, set[str]] = {"train": set(), "val": set(), "test": set()}
+    for split, text in data.documents(data.locate()):
+        texts[split] |= {" ".join(paragraph.split()) for paragraph in text.split("\n\n") if len(paragraph) > 100}
+    assert all(texts.values())
+    assert texts["test"].isdisjoint(texts["train"] | texts["val"])
+    assert texts["val"].isdisjoint(texts["train"])
 
 
 def test_python_carries_prose() -> None:

@@ -85,9 +85,9 @@ def test_columns_may_have_other_names_and_a_file_may_begin_with_a_mark() -> None
     ("rows", "complaint"),
     [
         (["text,stars", *ROWS], r"mine.csv, row 1, has no column 'label'; did you mean|mine.csv, row 1, has no column"),
-        (["text,label", *ROWS, ",1"], "row 41, has no text or no label; mend it"),
-        (["text,label", *ROWS, "fine,"], "row 41, has no text or no label"),
-        (["text,label", *ROWS, "fine"], "row 41, has no text or no label"),
+        (["text,label", *ROWS, ",1"], "row 41, has no text .* or no label; mend it"),
+        (["text,label", *ROWS, "fine,"], "row 41, has no text"),
+        (["text,label", *ROWS, "fine"], "row 41, has no text"),
         (["text,label", *(row[:-1] + "1" for row in ROWS)], "have the label"),
         (["text,label"], "have the label"),
     ],

@@ -1,8 +1,11 @@
 """Text to numbers and back."""
 
+import json
+from typing import Any
+
 import pytest
 
-from sightseq.core.errors import ConfigError, InputError
+from sightseq.core.errors import CheckpointError, ConfigError, InputError
 from sightseq.text.batch import pad
 from sightseq.text.tokenizer import Tokenizer, Unit, fit
 
@@ -78,6 +81,37 @@ def test_a_vocabulary_has_room_for_what_it_needs(unit: Unit, least: int) -> None
 def test_halves_of_characters_are_refused() -> None:
     with pytest.raises(InputError, match="not valid Unicode"):
         fit(TEXTS, "words", 100).encode("a \udc80 b")
+
+
+SPLIT = {"type": "Split", "behavior": "Isolated", "invert": False}
+
+
+def changed(**parts: Any) -> str:
+    return json.dumps({**json.loads(fit(TEXTS, "words", 100).json), **parts})
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "",
+        "{",
+        "[]",
+        '{"version": "1.0"}',
+        changed(normalizer={"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaaaa"}),
+        changed(
+            pre_tokenizer={"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}
+        ),
+        changed(normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}),
+        changed(padding={"strategy": {"Fixed": 1000000}}),
+        changed(model={"type": "WordLevel", "vocab": {"<eos>": 0, "<unk>": 1, "a": 1000000}, "unk_token": "<unk>"}),
+        changed(model={"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "a"}),
+        changed(model={"type": "Unigram", "vocab": []}),
+        changed(more=1),
+    ],
+)
+def test_a_strangers_tokenizer_is_refused(description: str) -> None:
+    with pytest.raises(CheckpointError, match="tokenizer"):
+        Tokenizer(description)
 
 
 def test_padding_by_hand() -> None:

@@ -20,6 +20,8 @@ class NGram(Baseline):
         n: 1 for single tokens, 2 for pairs, 3 for triples.
     """
 
+    most = 20_000_000
+
     def __init__(self, n: int = 3) -> None:
         if not 1 <= n <= 3:
             raise ValueError(f"n={n} is 1, 2 or 3")
@@ -27,7 +29,7 @@ class NGram(Baseline):
 
     def fit(self, train: Arrays) -> None:
         tokens = train["input"].astype(np.int64)
-        self.vocab_size = int(tokens.max()) + 1
+        self.vocab_size = int(tokens.max()) + 2  # the last one is any that was not seen
         cut = len(tokens) - len(tokens) // HELD_OUT
         self._count(tokens[:cut])
         parts = self._parts(tokens[cut:])  # [n + 1, N]
@@ -74,5 +76,6 @@ class NGram(Baseline):
             runs = self._runs(tokens, length)
             # What came before: the same run without its last token.
             before = self._look_up(runs // self.vocab_size, length - 1) if length > 1 else np.full(len(tokens), total)
-            parts.append(self._look_up(runs, length) / before.clip(min=1))
+            # After what was never seen, a longer run knows no more than a shorter one.
+            parts.append(np.where(before > 0, self._look_up(runs, length) / before.clip(min=1), parts[-1]))
         return np.stack(parts)

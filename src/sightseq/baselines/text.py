@@ -16,17 +16,17 @@ class TfIdf(Classifier):
 
     Args:
         C: the inverse of the penalty on large weights.
-        longest: of the runs of words that are counted; 2 for pairs.
-        least: in how many texts a run must be to count.
+        max_ngram: longest run of words that is counted; 2 for pairs.
+        min_df: in how many texts a run must be to count.
     """
 
-    def __init__(self, C: float = 10.0, longest: int = 2, least: int = 2) -> None:  # noqa: N803 (scikit-learn's name)
-        self.C, self.longest, self.least = C, longest, least
+    def __init__(self, C: float = 10.0, max_ngram: int = 2, min_df: int = 2) -> None:  # noqa: N803 (scikit-learn's name)
+        self.C, self.max_ngram, self.min_df = C, max_ngram, min_df
 
     def fit(self, train: Arrays) -> None:
         # "not", "no" and single letters are words too; sublinear: the tenth "good" says less than the first.
         words = TfidfVectorizer(
-            ngram_range=(1, self.longest), min_df=self.least, sublinear_tf=True, token_pattern=r"\w+|[^\w\s]"
+            ngram_range=(1, self.max_ngram), min_df=self.min_df, sublinear_tf=True, token_pattern=r"\w+|[^\w\s]"
         )
         self.model = make_pipeline(words, LogisticRegression(C=self.C, max_iter=1000)).fit(
             train["input"], train["target"]

@@ -1,7 +1,7 @@
 """Processed data: arrays on disk, and the rows of them that make a split."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,12 @@ class ArrayDataset(Dataset[Batch]):
         batch = {name: torch.from_numpy(array[rows]) for name, array in self.arrays.items()}
         batch["index"] = torch.where(indices < 0, indices, torch.from_numpy(rows))
         return batch
+
+    def chunks(self, size: int) -> Iterator[dict[str, NDArray[Any]]]:
+        """The rows of this split as they are, so many at a time."""
+        for start in range(0, len(self.rows), size):
+            rows = self.rows[start : start + size]
+            yield {name: array[rows] for name, array in self.arrays.items()}
 
     def numpy(self) -> dict[str, NDArray[Any]]:
         """The rows of this split as they are."""

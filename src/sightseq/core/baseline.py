@@ -1,7 +1,7 @@
 """The kind of all baselines: what a neural result must beat."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
@@ -10,6 +10,9 @@ Arrays = dict[str, NDArray[Any]]
 
 class Baseline(ABC):
     """fit(train) and predict(batch) on arrays by name: `input` [N, ...] as `features` gives it, `target` [N, ...]."""
+
+    most: ClassVar[int] = 10**12
+    """How many samples it looks at of a split; the first ones, where there are more."""
 
     def features(self, inputs: NDArray[Any]) -> NDArray[Any]:
         """What it looks at of raw inputs [N, ...]: [N, ...]; given some at a time, for all may be too large."""

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import filelock
 import numpy as np
@@ -55,6 +55,8 @@ class DataModule(LightningDataModule, ABC):
     """
 
     name: str
+    counted: ClassVar[str] = "samples"
+    """What the length of a split is the number of."""
     example_spec: Spec
     """A spec of the kind this data will have, to try a model on before any data is touched."""
 

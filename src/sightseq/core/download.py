@@ -37,6 +37,8 @@ def download(name: str, url: str, files: dict[str, str], folder: Path) -> None:
     import pooch
 
     for file, sha256 in files.items():
+        if Path(file).name != file:
+            raise DataError(f"{name}: {file!r} is no plain file name; nothing was downloaded")
         if (folder / file).exists():
             continue
         part = f".{file}.part{os.getpid()}"

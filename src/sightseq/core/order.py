@@ -57,12 +57,15 @@ class Order(Sampler[Tensor]):
             order = torch.randperm(self.count, generator=generator)
         batches = torch.split(order, size)
         if self.lengths is not None:
-            # Sorted within pools of batches, so that batches still differ from epoch to epoch.
+            # Sorted within pools of batches, so that batches still differ from epoch to epoch; and then, even where
+            # nothing is shuffled, long and short ones take turns, so that the first few are a sample of all.
             pools = torch.split(order, POOL * size) if self.shuffle else (order,)
             sorted_pools = [pool[self.lengths[pool].argsort(stable=True)] for pool in pools]
             batches = tuple(batch for pool in sorted_pools for batch in torch.split(pool, size))
-            if self.shuffle:
-                batches = tuple(batches[place] for place in torch.randperm(len(batches), generator=generator).tolist())
+            turns = torch.randperm(
+                len(batches), generator=generator if self.shuffle else torch.Generator().manual_seed(0)
+            )
+            batches = tuple(batches[place] for place in turns.tolist())
         for batch in batches[self.start :]:
             short = -len(batch) % self.world
             yield torch.cat([batch, batch.new_full((short,), FILLER)])[self.rank :: self.world]

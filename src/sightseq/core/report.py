@@ -195,7 +195,8 @@ def _table(results: dict[str, Any], splits: Mapping[str, Any], headline: str) ->
         count = (results.get("data") or {}).get(split)
         columns = [_column(metric, {name: values.get(metric) for name, values in rows.items()}) for metric in metrics]
         cells = [(name, [column[name] for column in columns]) for name in rows]
-        groups.append((f"{SPLITS[split]}, {count:,} samples" if count else SPLITS[split], cells))
+        counted = (results.get("data") or {}).get("counted", "samples")
+        groups.append((f"{SPLITS[split]}, {count:,} {counted}" if count else SPLITS[split], cells))
     return {"metrics": [metric_title(metric) for metric in metrics], "groups": groups}
 
 
@@ -250,7 +251,7 @@ def _facts(results: dict[str, Any]) -> list[tuple[str, str]]:
         "Hardware": _join(
             hardware.get("cpu"), _with(hardware.get("memory_gib"), "GiB of memory"), hardware.get("accelerator")
         ),
-        "Data": _join(data.get("name"), _with(sizes, "samples"), *counts),
+        "Data": _join(data.get("name"), _with(sizes, data.get("counted", "samples")), *counts),
         "Licence": data.get("licence"),
         "Versions": _join(*(f"{name} {version}" for name, version in versions.items())),
     }

@@ -1,6 +1,7 @@
 """results.json: the final numbers of a run, with all that is needed to believe and repeat them."""
 
 import json
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from sightseq.core.naming import network_name
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 
+log = logging.getLogger("sightseq")
 CHUNK = 1024  # samples at a time
 
 
@@ -43,6 +45,7 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
             "module": type(data).__name__,
             "synthetic": data.synthetic,
             "licence": data.licence,
+            "counted": data.counted,
             **splits,
             **({"classes": len(classes)} if classes else {}),
             **({"skipped": len(data.skipped)} if data.skipped else {}),
@@ -53,25 +56,40 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
 
 
 def score_baselines(baselines: Mapping[str, Baseline], data: DataModule, test: bool) -> dict[str, Any]:
-    """Scores of each baseline: fitted on the training split for validation, on both of them for the test."""
+    """Scores of each baseline: fitted on the training split for validation, on both of them for the test.
+
+    One that fails is left out, and said so in the log: no training is to be lost over it.
+    """
     scores: dict[str, Any] = {}
     for name, baseline in baselines.items():
-        began = time.monotonic()
-        train, val = look(baseline, data.dataset("train")), look(baseline, data.dataset("val"))
-        baseline.fit(train)
-        scores[name] = {"val": baseline.score(val), "test": None}
-        if test:
-            baseline.fit({key: np.concatenate([train[key], val[key]]) for key in train})
-            scores[name]["test"] = baseline.score(look(baseline, data.dataset("test")))
-        scores[name]["seconds"] = round(time.monotonic() - began, 1)
+        try:
+            scores[name] = _score(baseline, data, test)
+        except Exception:
+            log.exception("the baseline %s failed", name)
     return scores
 
 
+def _score(baseline: Baseline, data: DataModule, test: bool) -> dict[str, Any]:
+    began = time.monotonic()
+    train, val = look(baseline, data.dataset("train")), look(baseline, data.dataset("val"))
+    baseline.fit(train)
+    scores: dict[str, Any] = {"val": baseline.score(val), "test": None}
+    if test:
+        baseline.fit({key: np.concatenate([train[key], val[key]]) for key in train})
+        scores["test"] = baseline.score(look(baseline, data.dataset("test")))
+    return scores | {"seconds": round(time.monotonic() - began, 1)}
+
+
 def look(baseline: Baseline, dataset: ArrayDataset) -> Arrays:
-    """The rows of a split as the baseline looks at them."""
-    found = {name: array[dataset.rows] for name, array in dataset.arrays.items() if name != "input"}
-    chunks = np.array_split(dataset.rows, -(-len(dataset.rows) // CHUNK))
-    return found | {"input": np.concatenate([baseline.features(dataset.arrays["input"][rows]) for rows in chunks])}
+    """A split as the baseline looks at it."""
+    chunks: list[Arrays] = []
+    seen = 0
+    for chunk in dataset.chunks(CHUNK):
+        chunks.append(chunk | {"input": baseline.features(chunk["input"])})
+        seen += len(chunk["input"])
+        if seen >= baseline.most:
+            break
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
 def write_results(folder: Path, results: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ dictionary, and is stored in every checkpoint. It knows no config, no file and n
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -38,8 +38,8 @@ class Spec(ABC):
         """
         cls = Spec.kinds.get(str(values.get("kind")))
         known = fields(cls) if cls else ()
-        needed = {field.name for field in known if field.default is MISSING}
-        if cls is None or not needed <= set(values) - {"kind"} <= {field.name for field in known}:
+        needed = {one.name for one in known if one.default is MISSING}
+        if cls is None or not needed <= set(values) - {"kind"} <= {one.name for one in known}:
             raise CheckpointError(f"no spec of kind {values.get('kind')!r} with the fields {sorted(values)} is known")
         return cls(**{name: _frozen(value) for name, value in values.items() if name != "kind"})
 
@@ -118,11 +118,15 @@ class TextSpec(Spec):
     """
 
     kind: ClassVar[str] = "text"
-    tokenizer: str
+    tokenizer: str = field(repr=False)
     vocab_size: int
     classes: tuple[str, ...]
     counts: tuple[int, ...] = ()
     max_tokens: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 2:
+            raise CheckpointError(f"max_tokens={self.max_tokens} of the spec is below 2")
 
     def difference(self, other: Spec) -> str:
         """Other classes; the tokenizer is the model's own."""
@@ -147,7 +151,7 @@ class LanguageSpec(Spec):
     """
 
     kind: ClassVar[str] = "language"
-    tokenizer: str
+    tokenizer: str = field(repr=False)
     vocab_size: int
 
     def difference(self, other: Spec) -> str:

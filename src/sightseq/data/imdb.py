@@ -1,5 +1,6 @@
 """The Large Movie Review Dataset: Maas et al., 2011."""
 
+import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from sightseq.data.texts import TextData, save_texts, synthetic_reviews
 
 ARCHIVE = "aclImdb_v1.tar.gz"
 CLASSES = {"neg": "negative", "pos": "positive"}
+PARTS = [(split, name) for split in ("train", "test") for name in CLASSES]
+FILE = re.compile(r"\d+_\d+\.txt")
 STARS = {"neg": 3, "pos": 8}  # of made-up reviews
 
 
@@ -34,7 +37,7 @@ class IMDB(TextData):
         Raises:
             DataError: neither is there and nothing can be downloaded.
         """
-        return find_reviews(self, [(split, name) for split in ("train", "test") for name in CLASSES])
+        return find_reviews(self, PARTS)
 
     def process(self, sources: list[Path], folder: Path) -> None:
         """Reads the reviews in the order of their numbers; the line breaks of their web pages become such of a text.
@@ -45,6 +48,8 @@ class IMDB(TextData):
         found: dict[tuple[str, str], list[tuple[int, str]]] = {}
         for split, name, number, text in read_reviews(self.name, sources):
             found.setdefault((split, name), []).append((number, text))
+        for split, name in (key for key in PARTS if key not in found):
+            raise DataError(f"{self.name}: {sources[0]} holds no {split}/{name}; remove it, and fetch it anew")
         for split in ("train", "test"):
             rows = [(number, label, text) for label, name in enumerate(CLASSES) for number, text in found[split, name]]
             rows.sort()
@@ -72,9 +77,9 @@ class IMDB(TextData):
 
 
 class IMDBLanguage(StreamData):
-    """The language of film reviews: those to train a classifier with and 50,000 without a label, none to test it with.
+    """The language of film reviews: the 50,000 without a label, so none that a classifier validates or tests with.
 
-    Of the reviews without a label, those with the highest numbers test, and those before them validate.
+    Those with the highest numbers test, and those before them validate.
     """
 
     def locate(self) -> list[Path]:
@@ -83,25 +88,23 @@ class IMDBLanguage(StreamData):
         Raises:
             DataError: neither is there and nothing can be downloaded.
         """
-        return find_reviews(self, [("train", name) for name in ("neg", "pos", "unsup")])
+        return find_reviews(self, [("train", "unsup")])
 
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
-        """The reviews, those with a label first.
+        """The reviews in the order of their numbers.
 
         Raises:
             DataError: a file is not UTF-8, or the archive is damaged.
         """
-        found = sorted(row[1:] for row in read_reviews(self.name, sources) if row[0] == "train")
+        found = sorted(row[2:] for row in read_reviews(self.name, sources) if row[1] == "unsup")
         test = len(found) - max(round(len(found) * self.test_fraction), 1)
         val = test - max(round(test * self.val_fraction), 1)
-        for place, (_, _, text) in enumerate(found):  # neg, pos and unsup, each by number
+        for place, (_, text) in enumerate(found):
             yield "train" if place < val else "val" if place < test else "test", text
 
     def write_synthetic(self, folder: Path) -> None:
-        """300 reviews, a third of them without a label."""
-        for name, label in (("neg", 0), ("pos", 1), ("unsup", 0)):
-            texts, labels = synthetic_reviews(200, seed=len(name))
-            _write(folder / "train" / name, [t for t, found in zip(texts, labels, strict=True) if found == label])
+        """300 reviews."""
+        _write(folder / "train" / "unsup", synthetic_reviews(300, seed=0)[0])
 
 
 def find_reviews(data: DataModule, parts: Sequence[tuple[str, str]]) -> list[Path]:
@@ -158,7 +161,7 @@ def _read_archive(name: str, source: Path) -> Iterator[tuple[str, str, str, byte
         with tarfile.open(source) as archive:
             for member in archive:
                 parts = Path(member.name).parts[-3:]
-                if member.isfile() and len(parts) == 3 and parts[1] in (*CLASSES, "unsup"):
+                if member.isfile() and len(parts) == 3 and parts[1] in (*CLASSES, "unsup") and FILE.fullmatch(parts[2]):
                     content = archive.extractfile(member)
                     yield parts[0], parts[1], parts[2], content.read() if content else b""
     except (tarfile.TarError, OSError, EOFError) as error:

@@ -22,8 +22,13 @@ class PythonDocs(StreamData):
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
         """The parts of each topic, in the order of their names."""
         texts = [sources[0].read_text()] if self.synthetic else [t for _, t in sorted(pydoc_data.topics.topics.items())]
+        seen: set[str] = set()
         for text in texts:
-            yield from cut(text, self.val_fraction, self.test_fraction)
+            # Topics repeat each other: a paragraph belongs to the first that has it, and so to one split.
+            paragraphs = {" ".join(paragraph.split()): paragraph for paragraph in text.split("\n\n")}
+            own = [paragraph for key, paragraph in paragraphs.items() if key not in seen]
+            seen |= set(paragraphs)
+            yield from cut("\n\n".join(own), self.val_fraction, self.test_fraction)
 
     def write_synthetic(self, folder: Path) -> None:
         """20,000 characters or so of made-up prose."""

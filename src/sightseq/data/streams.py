@@ -1,8 +1,10 @@
 """What all datasets for language models have in common: documents one after another, as one long row of tokens."""
 
-import hashlib
+import codecs
+import io
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightseq.core.arrays import ArrayDataset, ArrayWriter, save_split
-from sightseq.core.datamodule import DataModule, atomic_folder
+from sightseq.core.datamodule import atomic_folder
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.order import FILLER, Batch, Order, Streams
-from sightseq.core.spec import LanguageSpec, Spec
+from sightseq.core.spec import LanguageSpec
 from sightseq.data.texts import Texts
-from sightseq.text.tokenizer import EOS_NUMBER, Tokenizer, Unit, fit
+from sightseq.data.tokenised import TokenisedData
+from sightseq.text.tokenizer import EOS_NUMBER, Tokenizer
 
-PIECE = 2**20  # characters of a long document that are tokenised at a time
+PIECE = 2**17  # characters of a long document that are tokenised at a time
+CHUNK = 2**20  # tokens that a baseline is given at a time
 SAMPLE = 2**28  # bytes of the training text that the tokenizer is fitted on
 SPLITS = ("train", "val", "test")
 
@@ -35,12 +39,15 @@ class StreamDataset(ArrayDataset):
 
     def __init__(self, tokens: NDArray[Any], source: str) -> None:
         self.tokens, self.source = tokens, source
-        self.arrays = {"input": tokens}
 
-    @property
-    def rows(self) -> NDArray[np.int64]:  # type: ignore[override]  # made when asked for: there may be very many
-        """All of them."""
-        return np.arange(len(self.tokens))
+    def chunks(self, size: int) -> Iterator[dict[str, NDArray[Any]]]:
+        """The tokens as they are."""
+        for start in range(0, len(self.tokens), CHUNK):
+            yield {"input": self.tokens[start : start + CHUNK]}
+
+    def numpy(self) -> dict[str, NDArray[Any]]:
+        """All tokens."""
+        return {"input": self.tokens}
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -57,7 +64,7 @@ class StreamDataset(ArrayDataset):
             whether the model begins anew; `index` [B], the first token's number, -1 for a window of nothing.
         """
         starts, ends, fresh = spans.unbind(1)
-        length = int((ends - starts).max())
+        length = max(int((ends - starts).max()), 1)  # all may be of nothing
         target = np.full((len(spans), length), FILLER, np.int64)
         before = np.full((len(spans), length), EOS_NUMBER, np.int64)
         for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
@@ -75,31 +82,26 @@ class StreamDataset(ArrayDataset):
         }
 
 
-class StreamData(DataModule):
+class StreamData(TokenisedData):
     """Documents as one long row of tokens each split: `batch_size` streams of it are read side by side, from end to
     end, a window at a time; validation reads `eval_batch_size` streams, and the test one.
 
     A subclass says what is its own: `locate()`, `documents(sources)` and `write_synthetic(folder)`.
 
     Args:
-        unit: "words", "subwords", "characters", or "whitespace": see `text.tokenizer.fit`.
-        vocab_size: how many of them.
-        lowercase: do not tell capitals apart.
-        window: tokens through which the gradient goes back (truncated back-propagation through time).
+        bptt: tokens through which the gradient goes back (truncated back-propagation through time).
         val_fraction: share of the training text that validates, where there is no validation split.
         test_fraction: share of the text that tests, where there is no test split.
-        common: see `DataModule`.
+        common: see `TokenisedData` and `DataModule`.
     """
 
+    counted = "tokens"
     example_spec: LanguageSpec = LanguageSpec("", 100)
 
     def __init__(
         self,
         *,
-        unit: Unit = "words",
-        vocab_size: int = 10_000,
-        lowercase: bool = False,
-        window: int = 35,
+        bptt: int = 35,
         val_fraction: float = 0.05,
         test_fraction: float = 0.1,
         **common: Any,
@@ -108,32 +110,23 @@ class StreamData(DataModule):
         for name, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
             if not 0 < value < 1:
                 raise ConfigError(f"data.{name}={value}: a share lies between 0 and 1")
-        if window < 1:
-            raise ConfigError(f"data.window={window}: at least one token")
-        self.unit, self.vocab_size, self.lowercase, self.window = unit, vocab_size, lowercase, window
-        self.val_fraction, self.test_fraction = val_fraction, test_fraction
-        self._tokenizer: str | None = None  # another model's
+        if bptt < 1:
+            raise ConfigError(f"data.bptt={bptt}: at least one token")
+        self.bptt, self.val_fraction, self.test_fraction = bptt, val_fraction, test_fraction
 
     # What a dataset says of itself.
 
     @abstractmethod
-    def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
-        """The split ("train", "val" or "test") and the text of each document, in their order."""
+    def documents(self, sources: list[Path]) -> Iterator[tuple[str, str | Iterable[str]]]:
+        """The split ("train", "val" or "test") and the text of each document, in their order; of a long one its lines,
+        which are then never in memory together.
+        """
 
     # What they have in common.
-
-    def adopt(self, spec: Spec) -> None:
-        """The tokenizer of a model of texts."""
-        self._tokenizer = getattr(spec, "tokenizer", None)
 
     def cache_key(self) -> dict[str, Any]:
         """The options that change the splits."""
         return {"val_fraction": self.val_fraction, "test_fraction": self.test_fraction}
-
-    def spec_key(self) -> dict[str, Any]:
-        """What the tokenizer depends on besides the training text."""
-        options = {"unit": self.unit, "vocab_size": self.vocab_size, "lowercase": self.lowercase}
-        return {"tokenizer": self._tokenizer or options}
 
     def process(self, sources: list[Path], folder: Path) -> None:
         """Saves the documents of each split in pieces, a document at a time.
@@ -142,8 +135,7 @@ class StreamData(DataModule):
             DataError: a split has no text.
         """
         writers: dict[str, ArrayWriter] = {}
-        ends: dict[str, list[int]] = {split: [] for split in SPLITS}
-        last: dict[str, list[bool]] = {split: [] for split in SPLITS}
+        ends, last = ({split: array(kind) for split in SPLITS} for kind in "qb")
         for split in SPLITS:
             (folder / split).mkdir()
             writers[split] = ArrayWriter(folder / split / "input.npy", np.uint8)
@@ -156,7 +148,7 @@ class StreamData(DataModule):
             writer.close()
             if not ends[split]:
                 raise DataError(f"{self.name}: the {split} split has no text")
-            save_split(folder, split, input_ends=np.array(ends[split], np.int64), last=np.array(last[split]))
+            save_split(folder, split, input_ends=np.array(ends[split], np.int64), last=np.array(last[split], np.bool_))
 
     def split_rows(self, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, NDArray[np.int64]]]:
         """The pieces of each split."""
@@ -172,16 +164,14 @@ class StreamData(DataModule):
         texts: Any = train.arrays["input"]
         enough = int(np.searchsorted(texts.ends, SAMPLE)) + 1
         every = (texts[[row]][0] for row in range(min(enough, len(texts))))
-        tokenizer = (
-            Tokenizer(self._tokenizer) if self._tokenizer else fit(every, self.unit, self.vocab_size, self.lowercase)
-        )
+        tokenizer = self.tokenizer_of(every)
         return LanguageSpec(tokenizer.json, tokenizer.vocab_size)
 
     def encode(self, datasets: dict[str, ArrayDataset], folder: Path) -> dict[str, ArrayDataset]:
         """The documents as tokens, kept in the cache."""
         spec: Any = self.spec
-        tokenizer, key = Tokenizer(spec.tokenizer), hashlib.sha256(spec.tokenizer.encode()).hexdigest()[:16]
-        place = folder.with_name(f"{folder.name}-tokens-{key}")
+        tokenizer = Tokenizer(spec.tokenizer)
+        place = self.token_folder(folder, tokenizer)
         with atomic_folder(place) as building:
             if building is not None:
                 for split, dataset in datasets.items():
@@ -194,18 +184,21 @@ class StreamData(DataModule):
     def order(self, split: str, rank: int = 0, world: int = 1) -> Order:
         """Streams side by side; in the test one for each process."""
         streams = {"train": self.batch_size, "val": self.eval_batch_size, "test": 1}[split]
-        return Streams(len(self.dataset(split)), streams, self.window, rank=rank, world=world)
+        return Streams(len(self.dataset(split)), streams, self.bptt, rank=rank, world=world)
 
 
-def _pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """A document in parts of about `PIECE` characters that end with a line, and whether each is the last."""
-    start = 0
-    while len(text) - start > PIECE:
-        end = text.find("\n", start + PIECE) + 1 or len(text)
-        yield text[start:end], end == len(text)
-        start = end
-    if start < len(text) or not text:
-        yield text[start:], True
+def _pieces(document: str | Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """A document in parts of at most about `PIECE` characters, that end with a line or a word where they can, and
+    whether each is the last.
+    """
+    rest = ""
+    for part in [document] if isinstance(document, str) else document:
+        rest += part
+        while len(rest) > PIECE:
+            cut = rest.rfind("\n", 0, PIECE) + 1 or rest.rfind(" ", 0, PIECE) + 1 or PIECE
+            yield rest[:cut], False
+            rest = rest[cut:]
+    yield rest, True
 
 
 def _save_tokens(folder: Path, tokenizer: Tokenizer, arrays: Mapping[str, Any]) -> None:
@@ -237,6 +230,44 @@ def cut(text: str, val_fraction: float, test_fraction: float) -> Iterator[tuple[
     yield "train", text[:val]
     yield "val", text[val:test]
     yield "test", text[test:]
+
+
+def cut_file(file: Path, val_fraction: float, test_fraction: float) -> Iterator[tuple[str, Iterable[str]]]:
+    """As `cut`, of a file of any size."""
+    size = file.stat().st_size
+    test = _line_start(file, round(size * (1 - test_fraction)))
+    val = _line_start(file, round(test * (1 - val_fraction)))
+    yield "train", read_text(file, 0, val)
+    yield "val", read_text(file, val, test)
+    yield "test", read_text(file, test, size)
+
+
+def read_text(file: Path, start: int = 0, end: int | None = None) -> Iterator[str]:
+    """The text between two places, in bytes, of a file of UTF-8, in parts; line ends of Windows become such of Unix.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig" if not start else "utf-8")(), True)
+    left = file.stat().st_size - start if end is None else end - start
+    with file.open("rb") as stream:
+        stream.seek(start)
+        try:
+            while left > 0 and (part := stream.read(min(PIECE, left))):
+                left -= len(part)
+                yield decoder.decode(part, final=left <= 0)
+        except UnicodeDecodeError as error:
+            raise DataError(f"{file} is not UTF-8; save it as such, or leave it out") from error
+
+
+def _line_start(file: Path, place: int) -> int:
+    """Where the first line begins after this place, in bytes, if that is not far; else where a character does."""
+    with file.open("rb") as stream:
+        stream.seek(place)
+        after = stream.read(1000)
+    if found := after.find(b"\n") + 1:
+        return place + found
+    return place + next((n for n, byte in enumerate(after) if byte & 0xC0 != 0x80), 0)
 
 
 def _line_end(text: str, place: int) -> int:

@@ -98,13 +98,14 @@ class TextCSV(TextData):
                         f"name yours with data.text= and data.label="
                     )
             text, label = row[self.text], row[self.label]
-            if isinstance(text, str) and text.strip() and label not in (None, ""):
+            if isinstance(text, str) and text.strip() and is_unicode(text) and label not in (None, ""):
                 yield text, str(label)
             elif self.corrupt == "skip":
                 skipped.append(place)
             else:
                 raise DataError(
-                    f"{self.name}: {place} has no text or no label; mend it, or leave such out with data.corrupt=skip"
+                    f"{self.name}: {place} has no text (or half a character) or no label; mend it, or leave such out "
+                    "with data.corrupt=skip"
                 )
 
     def write_synthetic(self, folder: Path) -> None:
@@ -133,5 +134,10 @@ def _read(file: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{file}, row {number},", row
     except UnicodeDecodeError as error:
         raise DataError(f"{name}: {file} is not UTF-8 after row {number}; save it as such") from error
-    except (csv.Error, json.JSONDecodeError) as error:
+    except (csv.Error, ValueError, RecursionError) as error:
         raise DataError(f"{name}: {file} cannot be read after row {number}: {error}") from error
+
+
+def is_unicode(text: str) -> bool:
+    """Whether it can be written down: JSON can spell half a character."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,13 +1,14 @@
 """Anyone's own texts, to write like them: a folder of .txt files, or one file."""
 
 import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from sightseq.core.download import find_folder
 from sightseq.core.errors import DataError
-from sightseq.data.streams import StreamData, cut, synthetic_prose
+from sightseq.data.streams import StreamData, cut_file, read_text, synthetic_prose
 
 FEW = 3  # files, of which each gives a part to every split
 
@@ -42,26 +43,22 @@ class TextFiles(StreamData):
             raise DataError(f"{self.name}: {place} holds no .txt file")
         return found
 
-    def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
+    def documents(self, sources: list[Path]) -> Iterator[tuple[str, Iterable[str]]]:
         """The files in the order of their names; which of them validate and test, a hash of their names decides.
 
         Raises:
             DataError: a file is not UTF-8.
         """
-        drawn = sorted(sources, key=lambda file: hashlib.sha256(file.name.encode()).digest())
+        drawn = sorted(sources, key=lambda file: hashlib.sha256(os.fsencode(file.name)).digest())
         tests = max(round(len(drawn) * self.test_fraction), 1)
         vals = max(round((len(drawn) - tests) * self.val_fraction), 1)
         split = dict.fromkeys(drawn, "train") | dict.fromkeys(drawn[:tests], "test")
         split |= dict.fromkeys(drawn[tests : tests + vals], "val")
         for file in sources:
-            try:
-                text = file.read_text(encoding="utf-8-sig")
-            except UnicodeDecodeError as error:
-                raise DataError(f"{self.name}: {file} is not UTF-8; save it as such, or remove it") from error
             if len(sources) < FEW:
-                yield from cut(text, self.val_fraction, self.test_fraction)
+                yield from cut_file(file, self.val_fraction, self.test_fraction)
             else:
-                yield split[file], text
+                yield split[file], read_text(file)
 
     def write_synthetic(self, folder: Path) -> None:
         """20 files of made-up prose."""

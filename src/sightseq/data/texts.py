@@ -1,6 +1,5 @@
 """What all datasets of labelled texts have in common: how they are kept, turned into tokens and batched."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -15,10 +14,11 @@ from sightseq.core.arrays import ArrayDataset, Ragged, save_split
 from sightseq.core.datamodule import atomic_folder
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
-from sightseq.core.spec import Spec, TextSpec
+from sightseq.core.spec import TextSpec
 from sightseq.data.labelled import LabelledData, Rows
+from sightseq.data.tokenised import TokenisedData
 from sightseq.text.batch import pad
-from sightseq.text.tokenizer import Tokenizer, Unit, fit
+from sightseq.text.tokenizer import Tokenizer
 
 CHUNK = 10_000  # texts at a time
 
@@ -56,45 +56,27 @@ class TextDataset(ArrayDataset):
         return batch
 
 
-class TextData(LabelledData):
+class TextData(TokenisedData, LabelledData):
     """Texts with one label each: `input` int64 [B, T] of token numbers, filled up with 0, and `length` [B].
 
-    `process` saves each split with `save_texts`. The tokenizer is fitted on the training texts; a model that is
-    tested or begun with brings its own.
+    `process` saves each split with `save_texts`.
 
     Args:
-        unit: "words", "subwords" or "characters": see `text.tokenizer.fit`.
-        vocab_size: how many of them.
-        lowercase: do not tell capitals apart.
         max_tokens: of a longer text, the middle is left out: what was meant is said at the beginning or the end.
-        common: see `LabelledData` and `DataModule`.
+        common: see `TokenisedData`, `LabelledData` and `DataModule`.
     """
 
     example_spec: TextSpec = TextSpec("", 100, ("a", "b"))
 
-    def __init__(
-        self,
-        *,
-        unit: Unit = "words",
-        vocab_size: int = 10_000,
-        lowercase: bool = True,
-        max_tokens: int = 400,
-        **common: Any,
-    ) -> None:
+    def __init__(self, *, max_tokens: int = 400, **common: Any) -> None:
         super().__init__(**common)
         if max_tokens < 2:
             raise ConfigError(f"data.max_tokens={max_tokens}: at least 2, one from each end")
-        self.unit, self.vocab_size, self.lowercase, self.max_tokens = unit, vocab_size, lowercase, max_tokens
-        self._tokenizer: str | None = None  # another model's
-
-    def adopt(self, spec: Spec) -> None:
-        """The tokenizer of a model of texts."""
-        self._tokenizer = getattr(spec, "tokenizer", None)
+        self.max_tokens = max_tokens
 
     def spec_key(self) -> dict[str, Any]:
-        """What the tokenizer depends on besides the training texts."""
-        options = {"unit": self.unit, "vocab_size": self.vocab_size, "lowercase": self.lowercase}
-        return {"max_tokens": self.max_tokens, "tokenizer": self._tokenizer or options}
+        """What the spec depends on besides the training texts."""
+        return {**super().spec_key(), "max_tokens": self.max_tokens}
 
     def read_split(self, folder: Path) -> dict[str, Any]:
         """`input`, the texts, and `target`, each [N]."""
@@ -106,9 +88,7 @@ class TextData(LabelledData):
         texts: Any = train.arrays["input"]
         chunks = np.array_split(train.rows, -(-len(train.rows) // CHUNK))
         every: Iterable[str] = (text for rows in chunks for text in texts[rows])
-        tokenizer = (
-            Tokenizer(self._tokenizer) if self._tokenizer else fit(every, self.unit, self.vocab_size, self.lowercase)
-        )
+        tokenizer = self.tokenizer_of(every)
         classes = tuple(about["classes"])
         counts = np.bincount(train.arrays["target"][train.rows], minlength=len(classes))
         return TextSpec(tokenizer.json, tokenizer.vocab_size, classes, tuple(counts.tolist()), self.max_tokens)
@@ -116,9 +96,9 @@ class TextData(LabelledData):
     def encode(self, datasets: dict[str, ArrayDataset], folder: Path) -> dict[str, ArrayDataset]:
         """The texts of all splits as tokens, kept in the cache."""
         spec: Any = self.spec
-        tokenizer, key = Tokenizer(spec.tokenizer), hashlib.sha256(spec.tokenizer.encode()).hexdigest()[:16]
+        tokenizer = Tokenizer(spec.tokenizer)
         sources: dict[str, Any] = {dataset.source: dataset.arrays["input"] for dataset in datasets.values()}
-        place = folder.with_name(f"{folder.name}-tokens-{key}")
+        place = self.token_folder(folder, tokenizer)
         with atomic_folder(place) as building:
             if building is not None:
                 for source, texts in sources.items():

@@ -29,7 +29,7 @@ class WikiText2(StreamData):
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
         """Each line, as all do who read it."""
         for split, file in zip(FILES, sources, strict=True):
-            for line in file.read_text("utf-8").splitlines():
+            for line in file.read_text("utf-8").removesuffix("\n").split("\n"):
                 yield split, line.strip()
 
     def write_synthetic(self, folder: Path) -> None:

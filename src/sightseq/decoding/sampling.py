@@ -9,6 +9,7 @@ from torch import Tensor
 
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 """Tokens [B, T] and a state to logits [B, T, vocab_size] and the next state."""
+READ = 512  # tokens of a prompt at a time
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def sample(step: Step, prompt: Tensor, count: int, sampling: Sampling, seed: int
 
     Args:
         step: see `Step`.
-        prompt: [B, T], T at least 1: what each row begins with.
+        prompt: [B, T], T at least 1: what each row begins with; the first token opens it and does not count as said.
         count: how many tokens to write.
         sampling: how to choose them.
         seed: of the random numbers.
@@ -89,8 +90,10 @@ def sample(step: Step, prompt: Tensor, count: int, sampling: Sampling, seed: int
         The next token of each row [B], `count` times, or until the caller has enough.
     """
     generator = torch.Generator(prompt.device).manual_seed(seed)
-    logits, state = step(prompt, None)
-    seen = torch.zeros_like(logits[:, -1], dtype=torch.bool).scatter(1, prompt, True)
+    state = None
+    for part in torch.split(prompt, READ, dim=1):  # of a long prompt, the logits of all positions would fill the memory
+        logits, state = step(part, state)
+    seen = torch.zeros_like(logits[:, -1], dtype=torch.bool).scatter(1, prompt[:, 1:], True)
     for number in range(count):
         token = sampling.choose(logits[:, -1], seen, generator)
         yield token

@@ -1,6 +1,9 @@
 """Using a trained model."""
 
 from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
 from sightseq.core.build import trust
 from sightseq.core.checkpoint import load_task
@@ -14,6 +17,24 @@ from sightseq.tasks.language_modeling import LanguageModelingTask
 from sightseq.tasks.text_classification import TextClassificationTask
 
 __all__ = ["ImageModel", "LanguageModel", "TextModel", "load", "predict"]
+
+
+class Settings(BaseModel):
+    """What the settings of `sightseq predict` may be."""
+
+    format: Literal["table", "jsonl"]
+    mode: Literal["generate", "next_word"]
+    batch_size: PositiveInt
+    tokens: PositiveInt
+    samples: PositiveInt
+    top: PositiveInt
+    temperature: NonNegativeFloat
+    top_k: PositiveInt | None
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    repetition_penalty: PositiveFloat
+    stop: list[Annotated[str, Field(min_length=1)]]
+    seed: int
+    device: str
 
 
 def load(path: str | Path, device: str = "auto") -> ImageModel | TextModel | LanguageModel:
@@ -35,13 +56,11 @@ def load(path: str | Path, device: str = "auto") -> ImageModel | TextModel | Lan
 
 def predict(config: Config) -> int:
     """`sightseq predict`: prints what the model says of the input; the exit status is 2 if any of it cannot be read."""
-    if config["format"] not in ("table", "jsonl"):
-        raise ConfigError(f"format={config['format']}: is table or jsonl")
-    for key in ("batch_size", "tokens", "samples", "top"):
-        if config[key] < 1:
-            raise ConfigError(f"{key}={config[key]}: is at least 1")
-    if config["mode"] not in ("generate", "next_word"):
-        raise ConfigError(f"mode={config['mode']}: is generate or next_word")
+    try:
+        Settings.model_validate(config)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise ConfigError(f"{problem['loc'][0]}={problem['input']}: {problem['msg'].lower()}") from error
     trust(config["trust"])
     model = load(config["ckpt"], config["device"])
     if isinstance(model, LanguageModel):

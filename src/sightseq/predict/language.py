@@ -9,10 +9,10 @@ from torch import Tensor
 from sightseq.console import console, new_table
 from sightseq.core.errors import ConfigError
 from sightseq.core.rundir import Config
-from sightseq.decoding.sampling import Sampling
+from sightseq.decoding.sampling import READ, Sampling
 from sightseq.predict.model import on_device
 from sightseq.tasks.language_modeling import LanguageModelingTask, State
-from sightseq.text.tokenizer import EOS_NUMBER, UNKNOWN_NUMBER, Speller, Tokenizer
+from sightseq.text.tokenizer import EOS_NUMBER, UNKNOWN_NUMBER, Speller
 
 DEFAULT = Sampling()
 
@@ -30,7 +30,7 @@ class LanguageModel:
 
     def __init__(self, task: LanguageModelingTask, device: str = "auto") -> None:
         self.task = on_device(task, device)
-        self.tokenizer = Tokenizer(task.spec.tokenizer)
+        self.tokenizer = task.tokenizer
 
     def generate(
         self,
@@ -66,9 +66,9 @@ class LanguageModel:
         self, prompt: str, tokens: int, samples: int, sampling: Sampling, stop: Sequence[str] = (), seed: int = 0
     ) -> Iterator[list[str]]:
         """As `generate`, one token after another: what each adds to its text; nothing to one that has ended."""
-        spellers, tails = [Speller(self.tokenizer) for _ in range(samples)], [""] * samples
+        spellers, tails = [Speller(self.tokenizer, begins=not prompt) for _ in range(samples)], [""] * samples
         longest, ended = max(map(len, stop), default=0), [False] * samples
-        for numbers in self.task.write([prompt] * samples, tokens, sampling, seed):
+        for numbers in self.task.generate([prompt] * samples, tokens, sampling, seed):
             added = ["" if end else speller.add(n) for end, speller, n in zip(ended, spellers, numbers, strict=True)]
             tails = [(tail + new)[-longest - len(new) :] for tail, new in zip(tails, added, strict=True)]
             ended = [end or any(word in tail for word in stop) for end, tail in zip(ended, tails, strict=True)]
@@ -91,7 +91,7 @@ class LanguageModel:
         return self.best(self.read(text)[0], top, prefix)
 
     @torch.inference_mode()
-    def read(self, text: str, state: State | None = None) -> tuple[Tensor, State]:
+    def read(self, text: str, state: State | None = None) -> tuple[Tensor, State | None]:
         """The probabilities of the next token [vocab_size] after a text, and the state to go on from.
 
         Args:
@@ -101,8 +101,9 @@ class LanguageModel:
         numbers = self.tokenizer.encode(text)
         if state is None:
             numbers = [EOS_NUMBER, *numbers]
-        logits, after = self.task(torch.tensor([numbers], device=self.task.device), state)
-        return logits[0, -1].softmax(dim=0), after
+        for part in torch.split(torch.tensor([numbers], device=self.task.device), READ, dim=1):
+            logits, state = self.task(part, state)
+        return logits[0, -1].softmax(dim=0), state
 
     def best(self, probabilities: Tensor, top: int, prefix: str = "") -> list[tuple[str, float]]:
         """The most probable words that begin with the prefix."""
@@ -130,11 +131,9 @@ def predict_language(model: LanguageModel, config: Config) -> int:
     if config["mode"] == "next_word":
         _print_next_words(model, config)
         return 0
-    try:
-        sampling = Sampling(config["temperature"], config["top_k"], config["top_p"], config["repetition_penalty"])
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    sampling = Sampling(config["temperature"], config["top_k"], config["top_p"], config["repetition_penalty"])
     prompt, stop, samples = config["input"], config["stop"], config["samples"]
+    model.tokenizer.encode(prompt)  # before anything of it is printed
     texts = [""] * samples
     alone = samples == 1 and config["format"] == "table" and not stop
     if alone:

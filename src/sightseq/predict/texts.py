@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,9 +14,10 @@ from sightseq.core.rundir import Config
 from sightseq.predict.model import TOP, Model, Prediction, verdict
 from sightseq.tasks.text_classification import TextClassificationTask
 from sightseq.text.batch import pad
-from sightseq.text.tokenizer import UNKNOWN_NUMBER, Tokenizer
+from sightseq.text.tokenizer import UNKNOWN_NUMBER
 
 SHOWN = 60  # characters of a text in a table
+FILE_NAME = re.compile(r"\S+\.(txt|csv|tsv|jsonl|md)")  # what was meant as one, not as a text
 
 
 class TextWarning(UserWarning):
@@ -29,7 +31,7 @@ class TextModel(Model):
 
     def __init__(self, task: TextClassificationTask, device: str = "auto") -> None:
         super().__init__(task, device)
-        self.tokenizer = Tokenizer(task.spec.tokenizer)
+        self.tokenizer = task.tokenizer
 
     def predict(self, texts: Sequence[str], batch_size: int = 64) -> list[Prediction]:
         """What the model says of each text.
@@ -118,16 +120,21 @@ def read_lines(given: str) -> Iterator[tuple[str, bytes]]:
     """Where each text stands, and its bytes: the lines of a file or, for "-", of standard input, or what was given."""
     if given == "-":
         yield from _numbered("standard input", sys.stdin.buffer)
-    elif "\0" not in given and len(os.fsencode(given)) < 4096 and Path(given).is_file():
+    elif os.path.isdir(given):  # noqa: PTH112 (Path.is_dir raises where a text is no possible name)
+        raise InputError(f"{given}: is a folder; name a file with a text a line")
+    elif os.path.isfile(given):  # noqa: PTH113
         with Path(given).open("rb") as file:
             yield from _numbered(given, file)
+    elif FILE_NAME.fullmatch(given):
+        raise InputError(f"{given}: there is no such file")
     else:
         yield "input", os.fsencode(given)
 
 
 def _numbered(name: str, lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
     for number, line in enumerate(lines, 1):
-        yield f"{name}, line {number}", line.rstrip(b"\r\n")
+        mark = b"\xef\xbb\xbf" if number == 1 else b""  # that some editors begin a file with
+        yield f"{name}, line {number}", line.removeprefix(mark).rstrip(b"\r\n")
 
 
 def short(text: str) -> str:

@@ -1,7 +1,8 @@
 """What a keyboard saves that offers the next word."""
 
-from itertools import pairwise
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -26,33 +27,33 @@ class Keyboard:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        words = [tokenizer.decode([number]) for number in range(tokenizer.vocab_size)]
-        order = sorted(range(len(SPECIAL), len(words)), key=lambda number: words[number])
-        self.order = torch.tensor(order)  # words that begin alike stand together
-        self.typed = torch.tensor([len(word) + 1 for word in words])
-        # Of each word, between which places of that order those stand that begin with its first 0, 1, 2, ... letters.
-        self.first = torch.zeros(len(words), LONGEST, dtype=torch.long)
-        self.last = torch.zeros(len(words), LONGEST, dtype=torch.long)
+        self.words = [tokenizer.decode([number]) for number in range(tokenizer.vocab_size)]
+        self.typed = torch.tensor([len(word) + 1 for word in self.words])
+
+    @cached_property
+    def tables(self) -> tuple[Tensor, Tensor, Tensor]:
+        """All words, so ordered that those that begin alike stand together; and of each word [vocab_size, LONGEST],
+        between which places of that order those stand that begin with its first 0, 1, 2, ... letters.
+        """
+        order = sorted(range(len(SPECIAL), len(self.words)), key=lambda number: self.words[number])
+        first, last = np.zeros((2, len(self.words), LONGEST), np.int64)
         for letters in range(LONGEST):
-            prefixes = [words[number][:letters] for number in order]
-            edges = [
-                0,
-                *(place for place in range(1, len(order)) if prefixes[place] != prefixes[place - 1]),
-                len(order),
-            ]
-            for begin, end in pairwise(edges):
-                members = self.order[begin:end]
-                self.first[members, letters], self.last[members, letters] = begin, end
+            prefixes = np.array([self.words[number][:letters] for number in order])
+            edges = np.flatnonzero(np.concatenate([[True], prefixes[1:] != prefixes[:-1], [True]]))
+            sizes = np.diff(edges)
+            first[order, letters], last[order, letters] = np.repeat(edges[:-1], sizes), np.repeat(edges[1:], sizes)
+        return torch.tensor(order), torch.from_numpy(first), torch.from_numpy(last)
 
     def presses(self, logits: Tensor, tokens: Tensor) -> Tensor:
         """Presses for each word: of logits [N, vocab_size] and the words [N] that were meant; 0 of what is no word."""
         device = logits.device
+        order, first, last = (table.to(device) for table in self.tables)
         own = logits.gather(1, tokens[:, None])
-        better = F.pad((logits[:, self.order.to(device)] > own).cumsum(1), (1, 0))  # up to each place of the order
-        first, last = self.first.to(device)[tokens], self.last.to(device)[tokens]
+        better = F.pad((logits[:, order] > own).cumsum(1), (1, 0))  # up to each place of the order
         typed = self.typed.to(device)[tokens]
         letters = torch.arange(LONGEST, device=device)
-        offered = (better.gather(1, last) - better.gather(1, first) < OFFERED) & (letters < typed[:, None] - 1)
+        among = better.gather(1, last[tokens]) - better.gather(1, first[tokens])
+        offered = (among < OFFERED) & (letters < typed[:, None] - 1)
         found = torch.where(offered.any(1), offered.int().argmax(1) + 1, typed)
         return torch.where(tokens < len(SPECIAL), 0, found)
 

@@ -19,11 +19,12 @@ from sightseq.core.spec import LanguageSpec
 from sightseq.core.task import Output, Task
 from sightseq.core.tracking import log_text
 from sightseq.decoding.sampling import Sampling, sample
+from sightseq.nets.recurrent import State
 from sightseq.tasks.keystrokes import Keyboard, KeystrokeSavings
 from sightseq.text.tokenizer import EOS_NUMBER, UNKNOWN_NUMBER, Speller, Tokenizer
 
+__all__ = ["LanguageModelingTask", "State"]
 log = logging.getLogger("sightseq")
-State = list[tuple[Tensor, ...]]
 SHOWN = 25  # streams of a batch
 SAMPLES, LENGTH, TEMPERATURE = 3, 100, 0.8  # of the report
 
@@ -62,19 +63,18 @@ class Characters(Metric):
     """
 
     full_state_update = False
-    counts: Tensor
     characters: Tensor
     tokens: Tensor
 
     def __init__(self, counts: Sequence[int]) -> None:
         super().__init__()
-        self.register_buffer("counts", torch.tensor(counts), persistent=False)
+        self.counts = torch.tensor(counts)  # no buffer, of which EMA would take averages
         self.add_state("characters", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("tokens", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, ranks: Tensor, tokens: Tensor) -> None:
         real = tokens != FILLER
-        self.characters += self.counts[tokens[real]].sum()
+        self.characters += self.counts.to(tokens.device)[tokens[real]].sum()
         self.tokens += real.sum()
 
     def compute(self) -> Tensor:
@@ -89,7 +89,8 @@ class LanguageModelingTask(Task):
     beyond the window.
 
     The loss is in nats for each token; `perplexity` is its exponential; `bits_per_character` is the sum of all nats,
-    over ln 2, over the number of characters of the text (of words, with a space or a line's end after each).
+    over ln 2, over the characters of the tokens: of subwords and characters those of the text, of words their letters
+    and a space each, `<unk>` as it stands.
 
     Args:
         spec, optimizer, scheduler: see `Task`.
@@ -115,23 +116,27 @@ class LanguageModelingTask(Task):
         """
         if stage == "train":
             return {}
-        counts = Tokenizer(self.spec.tokenizer).characters() if self.spec.tokenizer else [1] * self.spec.vocab_size
-        metrics: dict[str, Metric] = {"accuracy": Hits(1), "top3": Hits(3), "characters": Characters(counts)}
+        counts = self.tokenizer.characters() if self.spec.tokenizer else [1] * self.spec.vocab_size
+        metrics: dict[str, Metric] = {"accuracy": Hits(1), "top3": Hits(3), "characters_per_token": Characters(counts)}
         if stage == "test" and self.keyboard:
             metrics["keystroke_savings"] = KeystrokeSavings(self.keyboard)
         return metrics
 
     @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """Of the spec."""
+        return Tokenizer(self.spec.tokenizer)
+
+    @cached_property
     def keyboard(self) -> Keyboard | None:
         """Of a language in words."""
-        tokenizer = Tokenizer(self.spec.tokenizer) if self.spec.tokenizer else None
-        return Keyboard(tokenizer) if tokenizer and tokenizer.words else None
+        return Keyboard(self.tokenizer) if self.spec.tokenizer and self.tokenizer.words else None
 
     def derived(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The perplexity and the bits for each character."""
         found = {"perplexity": scores["loss"].exp()}
-        if "characters" in scores:
-            found["bits_per_character"] = scores["loss"] / math.log(2) / scores["characters"]
+        if "characters_per_token" in scores:
+            found["bits_per_character"] = scores["loss"] / math.log(2) / scores["characters_per_token"]
         return found
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -175,15 +180,19 @@ class LanguageModelingTask(Task):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the state of the streams too, where an epoch may be interrupted."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["carried"] = self._states.get("train")
+        carried = self._states.get("train")
+        if carried and self._trainer and self.trainer.world_size > 1:  # of every process, one after another
+            carried = [tuple(torch.cat(list(self.all_gather(part)), dim=1) for part in layer) for layer in carried]
+        checkpoint["carried"] = carried
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The inverse of `on_save_checkpoint`."""
         super().on_load_checkpoint(checkpoint)
         if carried := checkpoint["carried"]:
-            self._states["train"] = carried
+            rank, world = (self.trainer.global_rank, self.trainer.world_size) if self._trainer else (0, 1)
+            self._states["train"] = [tuple(part.chunk(world, dim=1)[rank] for part in layer) for layer in carried]
 
-    def write(self, prompts: Sequence[str], count: int, sampling: Sampling, seed: int = 0) -> Iterator[list[int]]:
+    def generate(self, prompts: Sequence[str], count: int, sampling: Sampling, seed: int = 0) -> Iterator[list[int]]:
         """Goes on with prompts of one length in tokens, such as one repeated, as documents; never says `<unk>`.
 
         Yields:
@@ -192,16 +201,15 @@ class LanguageModelingTask(Task):
         Raises:
             InputError: a prompt is not valid Unicode.
         """
-        tokenizer = Tokenizer(self.spec.tokenizer)
-        rows = torch.tensor([[EOS_NUMBER, *numbers] for numbers in tokenizer.encode_all(prompts)], device=self.device)
+        numbers = self.tokenizer.encode_all(prompts)
+        rows = torch.tensor([[EOS_NUMBER, *row] for row in numbers], device=self.device)
         known = replace(sampling, forbidden=(*sampling.forbidden, UNKNOWN_NUMBER))
         for tokens in sample(self, rows, count, known, seed):
             yield tokens.tolist()
 
     def picture(self, batch: Batch) -> list[str]:
         """What the streams read."""
-        tokenizer = Tokenizer(self.spec.tokenizer)
-        return [tokenizer.decode(row) for row in batch["input"][:SHOWN].tolist()]
+        return [self.tokenizer.decode(row) for row in batch["input"][:SHOWN].tolist()]
 
     def sections(self, stage: str) -> list[Section]:
         """What the model writes."""
@@ -209,6 +217,6 @@ class LanguageModelingTask(Task):
         return [Section("Samples", None, "\n\n".join([caption, *self._samples(SAMPLES)]))]
 
     def _samples(self, count: int) -> list[str]:
-        spellers = [Speller(Tokenizer(self.spec.tokenizer)) for _ in range(count)]
-        rows = zip(*self.write([""] * count, LENGTH, Sampling(TEMPERATURE)), strict=True)
+        spellers = [Speller(self.tokenizer) for _ in range(count)]
+        rows = zip(*self.generate([""] * count, LENGTH, Sampling(TEMPERATURE)), strict=True)
         return ["".join(map(speller.add, row)).strip() for speller, row in zip(spellers, rows, strict=True)]

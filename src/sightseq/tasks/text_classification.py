@@ -1,5 +1,7 @@
 """One label for each text."""
 
+from functools import cached_property
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -23,6 +25,11 @@ class TextClassificationTask(ClassificationTask):
     """
 
     spec: TextSpec
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """Of the spec."""
+        return Tokenizer(self.spec.tokenizer)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """[B, T] and [B] to logits [B, num_classes]."""
@@ -54,7 +61,8 @@ class TextClassificationTask(ClassificationTask):
 
     def explanation(self, rows: Batch) -> Section | None:
         """The words that mattered; nothing where the network has no embedding."""
-        weights = token_weights(self, rows["input"], rows["length"], rows["probabilities"].argmax(dim=1))
+        tokens = rows["input"][:, : int(rows["length"].max())]
+        weights = token_weights(self, tokens, rows["length"], rows["probabilities"].argmax(dim=1))
         if weights is None:
             return None
         passages = [
@@ -68,6 +76,5 @@ class TextClassificationTask(ClassificationTask):
         return Section("The words that mattered", None, caption, passages)
 
     def _pieces(self, rows: Batch) -> list[list[str]]:
-        tokenizer = Tokenizer(self.spec.tokenizer)
         found = zip(rows["input"].tolist(), rows["length"].tolist(), strict=True)
-        return [tokenizer.pieces(numbers[:length]) for numbers, length in found]
+        return [self.tokenizer.pieces(numbers[:length]) for numbers, length in found]

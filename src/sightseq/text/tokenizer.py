@@ -3,21 +3,33 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Encoder
 
-from sightseq.core.errors import ConfigError, InputError
+from sightseq.core.errors import CheckpointError, ConfigError, InputError
 
 Unit = Literal["words", "whitespace", "subwords", "characters"]
 EOS, UNKNOWN = "<eos>", "<unk>"
-SPECIAL = [EOS, UNKNOWN]  # nothing in a text is ever taken for them
+SPECIAL = [EOS, UNKNOWN]  # only what stands alone in a text that is split at whitespace is taken for them
 EOS_NUMBER, UNKNOWN_NUMBER = 0, 1
 BYTES = 256
 LONGEST_CHARACTER = 4  # bytes
 CLOSING = set(".,;:!?)]}")  # signs that no space stands before
+NORMALIZER = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
 WORD = r"\w+(?:['\u2019]\w+)*|[^\w\s]"  # "don't" is one word; each sign that is no letter or digit is one too
+
+PRE_TOKENIZERS: dict[Unit, Any] = {
+    "words": pre_tokenizers.Split(Regex(WORD), "removed", invert=True),
+    "whitespace": pre_tokenizers.WhitespaceSplit(),
+    "subwords": pre_tokenizers.ByteLevel(add_prefix_space=False),
+    "characters": pre_tokenizers.Split(Regex("(?m)."), "isolated"),  # (?m): line breaks too
+}
+DECODERS: dict[Unit, Any] = {
+    "subwords": decoders.ByteLevel(),
+    "characters": decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()]),
+}
 
 
 class Tokenizer:
@@ -27,11 +39,18 @@ class Tokenizer:
 
     Args:
         description: its JSON, as `json` gives it.
+
+    Raises:
+        CheckpointError: it is none that `fit` gave: others can hang, crash or fill the memory.
     """
 
     def __init__(self, description: str) -> None:
+        _check(description)
         self.json = description
-        self._encoder: Encoder = Encoder.from_str(description)
+        try:
+            self._encoder: Encoder = Encoder.from_str(description)
+        except Exception as error:  # its only kind
+            raise CheckpointError(f"the tokenizer cannot be read: {error}") from error
         self.vocab_size: int = self._encoder.get_vocab_size()
         self.words = isinstance(self._encoder.model, models.WordLevel)
 
@@ -56,7 +75,7 @@ class Tokenizer:
         return text
 
     def pieces(self, numbers: Sequence[int]) -> list[str]:
-        """Each token as it reads by itself; together they read as the text does."""
+        """Each token as it reads by itself; of a character in several tokens each reads as U+FFFD."""
         space = " " if self.words else ""
         return [self.decode([number]) + space for number in numbers]
 
@@ -67,7 +86,7 @@ class Tokenizer:
         tokens = [str(self._encoder.id_to_token(number)) for number in range(self.vocab_size)]
         if self.words:
             counts = [len(token) + 1 for token in tokens]
-        elif self._encoder.decoder is not None and "ByteLevel" in repr(self._encoder.decoder):
+        elif isinstance(self._encoder.decoder, decoders.ByteLevel):
             # Each of its signs stands for a byte; those from 0x80 to 0xBF go on with a character.
             inner = {sign for byte, sign in _signs().items() if 0x80 <= byte < 0xC0}
             counts = [sum(sign not in inner for sign in token) for token in tokens]
@@ -83,20 +102,24 @@ class Speller:
 
     Args:
         tokenizer: whose tokens they are.
+        begins: nothing stands before, so no space does.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer: Tokenizer, begins: bool = True) -> None:
+        self.tokenizer, self._begins = tokenizer, begins
         self._pending: list[int] = []
 
     def add(self, number: int) -> str:
         """What a token adds to the text."""
         if number == EOS_NUMBER:
             self._pending.clear()
+            self._begins = True
             return "\n"
         if self.tokenizer.words:
             word = self.tokenizer.decode([number])
-            return word if word in CLOSING else f" {word}"
+            space = "" if word in CLOSING or self._begins else " "
+            self._begins = False
+            return space + word
         self._pending.append(number)
         text = self.tokenizer.decode(self._pending)
         if text.endswith("\ufffd") and len(self._pending) < LONGEST_CHARACTER:
@@ -132,30 +155,19 @@ def fit(texts: Iterable[str], unit: Unit, vocab_size: int, lowercase: bool = Fal
     least = len(SPECIAL) + (1 if unit in ("words", "whitespace") else BYTES)
     if vocab_size < least:
         raise ConfigError(f"data.vocab_size={vocab_size}: {unit} need at least {least}")
-    normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()]) if lowercase else None
+    if unit == "characters":
+        return _characters(texts, vocab_size, lowercase)
+    model: models.Model
     trainer: trainers.Trainer
-    if unit in ("words", "whitespace"):
-        encoder = Encoder(models.WordLevel(unk_token=UNKNOWN))
-        encoder.pre_tokenizer = (
-            pre_tokenizers.WhitespaceSplit()
-            if unit == "whitespace"
-            else pre_tokenizers.Split(Regex(WORD), "removed", invert=True)
-        )
-        trainer = trainers.WordLevelTrainer(vocab_size=vocab_size, special_tokens=SPECIAL, show_progress=False)
-    elif unit == "subwords":
-        encoder = Encoder(models.BPE())
-        encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        encoder.decoder = decoders.ByteLevel()
+    if unit == "subwords":
+        model, alphabet = models.BPE(), pre_tokenizers.ByteLevel.alphabet()
         trainer = trainers.BpeTrainer(
-            vocab_size=vocab_size,
-            special_tokens=SPECIAL,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
+            vocab_size=vocab_size, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
         )
     else:
-        return _characters(texts, vocab_size, normalizer)
-    if normalizer:
-        encoder.normalizer = normalizer
+        model = models.WordLevel(unk_token=UNKNOWN)
+        trainer = trainers.WordLevelTrainer(vocab_size=vocab_size, special_tokens=SPECIAL, show_progress=False)
+    encoder = _assemble(model, unit, lowercase)
     encoder.train_from_iterator(texts, trainer)
     if isinstance(encoder.model, models.WordLevel):
         # A text that says "<unk>" itself, as the Penn Treebank does, has moved its number.
@@ -166,20 +178,25 @@ def fit(texts: Iterable[str], unit: Unit, vocab_size: int, lowercase: bool = Fal
     return _plain(encoder)
 
 
-def _characters(texts: Iterable[str], vocab_size: int, normalizer: normalizers.Normalizer | None) -> Tokenizer:
+def _characters(texts: Iterable[str], vocab_size: int, lowercase: bool) -> Tokenizer:
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(normalizer.normalize_str(text) if normalizer else text)
+        counts.update(NORMALIZER.normalize_str(text) if lowercase else text)
     room = vocab_size - len(SPECIAL) - BYTES
     frequent = sorted(counts, key=lambda character: (-counts[character], character))[:room]
     units = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(BYTES)), *sorted(frequent)]
     vocabulary = {unit: number for number, unit in enumerate(units)}
-    encoder = Encoder(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True))
-    encoder.pre_tokenizer = pre_tokenizers.Split(Regex("(?m)."), "isolated")  # (?m): line breaks too
-    encoder.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
-    if normalizer:
-        encoder.normalizer = normalizer
-    return _plain(encoder)
+    return _plain(_assemble(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True), "characters", lowercase))
+
+
+def _assemble(model: models.Model, unit: Unit, lowercase: bool) -> Encoder:
+    encoder = Encoder(model)
+    encoder.pre_tokenizer = PRE_TOKENIZERS[unit]
+    if unit in DECODERS:
+        encoder.decoder = DECODERS[unit]
+    if lowercase:
+        encoder.normalizer = NORMALIZER
+    return encoder
 
 
 def _plain(encoder: Encoder) -> Tokenizer:
@@ -187,3 +204,35 @@ def _plain(encoder: Encoder) -> Tokenizer:
     description = json.loads(encoder.to_str())
     description["added_tokens"] = []
     return Tokenizer(json.dumps(description, ensure_ascii=False))
+
+
+def _check(description: str) -> None:
+    """Refuses a description that `fit` cannot have given; see `Tokenizer`."""
+
+    def parts(*components: Any) -> list[Any]:
+        return [None, *(json.loads(component.__getstate__()) for component in components)]
+
+    known: dict[str, list[Any]] = {
+        "truncation": [None],
+        "padding": [None],
+        "added_tokens": [[]],
+        "normalizer": parts(NORMALIZER),
+        "pre_tokenizer": parts(*PRE_TOKENIZERS.values())[1:],
+        "post_processor": [None],
+        "decoder": parts(*DECODERS.values()),
+    }
+    try:
+        found = json.loads(description)
+        model = found["model"]
+        numbers = sorted(model["vocab"].values())
+        right = all(found[key] in values for key, values in known.items()) and set(found) == {
+            *known,
+            "version",
+            "model",
+        }
+        right &= model["type"] in ("WordLevel", "BPE") and numbers == list(range(len(numbers))) and len(numbers) > 1
+        right &= all(model["vocab"].get(word) == number for number, word in enumerate(SPECIAL))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        right = False
+    if not right:
+        raise CheckpointError("the tokenizer is none that sightseq has fitted")
