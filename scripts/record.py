@@ -101,7 +101,9 @@ def page(records: dict[str, dict[str, Any]]) -> str:
         lines += ["```sh", *found["commands"], "```", ""]
         lines += ["| metric | validation | test |", "|---|---|---|"]
         for metric in (key.removeprefix("test/") for key in found["scores"] if key.startswith("test/")):
-            row = [mean_std_text(metric, *found["scores"][f"{split}/{metric}"]) for split in ("val", "test")]
+            # Some are of the test alone.
+            scores = [found["scores"].get(f"{split}/{metric}") for split in ("val", "test")]
+            row = [mean_std_text(metric, *score) if score else "\N{EN DASH}" for score in scores]
             lines.append(f"| {metric_title(metric)} | {row[0]} | {row[1]} |")
         data, hardware = found["data"], found["hardware"]
         word, values = repeated(found)

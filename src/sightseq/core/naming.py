@@ -57,7 +57,7 @@ def mean_std_text(metric: str, mean: float, std: float) -> str:
     if is_share(metric):
         mean, std, digits, unit = 100 * mean, 100 * std, 2, " %"
     else:
-        digits, unit = (0, "") if metric == "seconds" else (4, "")
+        digits, unit = 0 if metric == "seconds" else 4 if abs(mean) < 10 else 2, ""
     spread = "" if math.isnan(std) else f" ± {std:.{digits}f}"
     return f"{mean:.{digits}f}{spread}{unit}"
 
