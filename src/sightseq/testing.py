@@ -234,15 +234,14 @@ def check_datamodule(make: Callable[..., DataModule]) -> None:
     assert Spec.from_dict(json.loads(json.dumps(data.spec.to_dict()))) == data.spec, f"{name}: its spec is not plain"
     assert type(data.spec) is type(data.example_spec), f"{name}: example_spec is of another kind than its spec"
     splits = {split: data.dataset(split) for split in STAGES}
-    rows = {split: getattr(d, "rows", np.arange(len(d))) for split, d in splits.items()}  # of streams, all tokens
     for split, dataset in splits.items():
         for other, another in splits.items():
-            shared = set(rows[split]) & set(rows[other]) if dataset.source == another.source else set()
+            shared = set(dataset.rows) & set(another.rows) if dataset.source == another.source else set()
             assert split == other or not shared, f"{name}: {len(shared)} samples are in {split} and in {other}"
         for world in (1, 2):
             orders = [data.order(split, rank, world) for rank in range(world)]
             seen = np.concatenate([_read(dataset, order) for order in orders])
-            assert sorted(seen) == sorted(rows[split]), f"{name}: {split} is not read exactly once"
+            assert sorted(seen) == sorted(dataset.rows), f"{name}: {split} is not read exactly once"
             batches = {(len(order), sum(1 for _ in order)) for order in orders}
             assert len(batches) == 1, f"{name}: two processes get unequal parts of {split}"
     for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):

@@ -266,6 +266,11 @@ def test_the_command_streams_one_text(monkeypatch: pytest.MonkeyPatch, capfd: An
     assert capfd.readouterr().out == f"{' '.join(ORDERED[2:5])}\n"
 
 
+def test_a_whole_number_may_be_written_with_a_point(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    assert run(monkeypatch, "tokens=2.0") == 0
+    assert capfd.readouterr().out == f"{' '.join(ORDERED[2:5])}\n"
+
+
 def test_the_command_prints_many_texts(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     assert run(monkeypatch, "tokens=2", "samples=3", "format=jsonl") == 0
     rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
@@ -279,7 +284,9 @@ def test_the_command_proposes_words(monkeypatch: pytest.MonkeyPatch, capfd: Any)
     assert len(lines) == 3
 
 
-@pytest.mark.parametrize("wrong", ["temperature=-1", "mode=guess", "tokens=0", "top_p=2", "stop=END", "tokens=a"])
+@pytest.mark.parametrize(
+    "wrong", ["temperature=-1", "mode=guess", "tokens=0", "top_p=2", "stop=END", "tokens=a", "tokens=2.5"]
+)
 def test_the_command_refuses_what_makes_no_sense(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=wrong.partition("=")[0]):
         run(monkeypatch, wrong)

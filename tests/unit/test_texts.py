@@ -15,7 +15,8 @@ from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.spec import TextSpec
 from sightseq.data.imdb import IMDB
 from sightseq.data.text_csv import TextCSV
-from sightseq.data.texts import TextDataset, Texts
+from sightseq.data.texts import TextDataset
+from sightseq.data.tokenised import Texts
 from sightseq.text.tokenizer import Tokenizer, fit
 
 

@@ -1,5 +1,6 @@
 """The kind of all baselines: what a neural result must beat."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ Arrays = dict[str, NDArray[Any]]
 class Baseline(ABC):
     """fit(train) and predict(batch) on arrays by name: `input` [N, ...] as `features` gives it, `target` [N, ...]."""
 
-    most: ClassVar[int] = 10**12
+    most: ClassVar[float] = math.inf
     """How many samples it looks at of a split; the first ones, where there are more."""
 
     def features(self, inputs: NDArray[Any]) -> NDArray[Any]:

@@ -239,6 +239,17 @@ class DataModule(LightningDataModule, ABC):
         return self.loader("test")
 
 
+def check_shares(**shares: float) -> None:
+    """Of the options by these names.
+
+    Raises:
+        ConfigError: one does not lie between 0 and 1.
+    """
+    for name, value in shares.items():
+        if not 0 < value < 1:
+            raise ConfigError(f"data.{name}={value}: a share lies between 0 and 1")
+
+
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path | None]:
     """Yields an empty folder that becomes `folder` when the block ends well, or None if it is there.

@@ -13,6 +13,18 @@ def find_folder(root: Path, folders: Sequence[str]) -> Path | None:
     return next((root / name for name in folders if (root / name).is_dir()), None)
 
 
+def find_own(name: str, path: Path | None, root: Path, folders: Sequence[str], wanted: str) -> Path:
+    """The user's own file or folder: `path`, or the first of the folders.
+
+    Raises:
+        DataError: it is not there; `wanted` says what to name, such as "FOLDER".
+    """
+    place = path or find_folder(root, folders)
+    if place is None or not place.exists():
+        raise DataError(f"{name}: there is no {place or root / folders[0]}; name yours with data.path={wanted}")
+    return place
+
+
 def missing(name: str, root: Path, folders: Sequence[str], wanted: str) -> DataError:
     """What to say when a dataset is not there and cannot be downloaded: where it was sought, and the remedies."""
     places = ", ".join(str(root / folder) for folder in folders)

@@ -64,7 +64,7 @@ def score_baselines(baselines: Mapping[str, Baseline], data: DataModule, test: b
     for name, baseline in baselines.items():
         try:
             scores[name] = _score(baseline, data, test)
-        except Exception:
+        except Exception:  # whatever a library raises on data that it was not made for
             log.exception("the baseline %s failed", name)
     return scores
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightseq.core.datamodule import DataModule
+from sightseq.core.datamodule import DataModule, check_shares
 from sightseq.core.errors import ConfigError
 
 Rows = NDArray[np.int64]
@@ -38,9 +38,7 @@ class LabelledData(DataModule):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        for name, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
-            if not 0 < value < 1:
-                raise ConfigError(f"data.{name}={value}: a share lies between 0 and 1")
+        check_shares(val_fraction=val_fraction, test_fraction=test_fraction)
         if folds < 2:
             raise ConfigError(f"data.folds={folds}: at least 2, one to test and the others to train")
         if fold is not None and not 0 <= fold < folds:

@@ -8,7 +8,9 @@ from sightseq.data.streams import StreamData, cut, synthetic_prose
 
 
 class PythonDocs(StreamData):
-    """About 65,000 words on the Python language, in some 80 documents; each version of Python has its own.
+    """79 documents on the Python language, 92,645 words and signs without repeated paragraphs in Python 3.11.
+
+    Each version of Python has its own.
 
     Of each document the end tests, and the part before it validates.
     """

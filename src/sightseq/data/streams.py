@@ -5,9 +5,8 @@ import io
 from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,16 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightseq.core.arrays import ArrayDataset, ArrayWriter, save_split
-from sightseq.core.datamodule import atomic_folder
+from sightseq.core.datamodule import atomic_folder, check_shares
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.order import FILLER, Batch, Order, Streams
 from sightseq.core.spec import LanguageSpec
-from sightseq.data.texts import Texts
-from sightseq.data.tokenised import TokenisedData
+from sightseq.data.tokenised import PIECE, Texts, TokenisedData, save_tokens
 from sightseq.text.tokenizer import EOS_NUMBER, Tokenizer
 
-PIECE = 2**17  # characters of a long document that are tokenised at a time
-CHUNK = 2**20  # tokens that a baseline is given at a time
 SAMPLE = 2**28  # bytes of the training text that the tokenizer is fitted on
 SPLITS = ("train", "val", "test")
 
@@ -38,19 +34,9 @@ class StreamDataset(ArrayDataset):
     """
 
     def __init__(self, tokens: NDArray[Any], source: str) -> None:
-        self.tokens, self.source = tokens, source
-
-    def chunks(self, size: int) -> Iterator[dict[str, NDArray[Any]]]:
-        """The tokens as they are."""
-        for start in range(0, len(self.tokens), CHUNK):
-            yield {"input": self.tokens[start : start + CHUNK]}
-
-    def numpy(self) -> dict[str, NDArray[Any]]:
-        """All tokens."""
-        return {"input": self.tokens}
-
-    def __len__(self) -> int:
-        return len(self.tokens)
+        # As a range, for of very many tokens an array of their numbers would fill the memory.
+        super().__init__({"input": tokens}, cast(Any, range(len(tokens))), source)
+        self.tokens = tokens
 
     def __getitem__(self, spans: Tensor) -> Batch:
         """Windows of the tokens.
@@ -107,9 +93,7 @@ class StreamData(TokenisedData):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        for name, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
-            if not 0 < value < 1:
-                raise ConfigError(f"data.{name}={value}: a share lies between 0 and 1")
+        check_shares(val_fraction=val_fraction, test_fraction=test_fraction)
         if bptt < 1:
             raise ConfigError(f"data.bptt={bptt}: at least one token")
         self.bptt, self.val_fraction, self.test_fraction = bptt, val_fraction, test_fraction
@@ -118,7 +102,7 @@ class StreamData(TokenisedData):
 
     @abstractmethod
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str | Iterable[str]]]:
-        """The split ("train", "val" or "test") and the text of each document, in their order; of a long one its lines,
+        """The split ("train", "val" or "test") and the text of each document, in their order; of a long one its parts,
         which are then never in memory together.
         """
 
@@ -175,7 +159,8 @@ class StreamData(TokenisedData):
         with atomic_folder(place) as building:
             if building is not None:
                 for split, dataset in datasets.items():
-                    _save_tokens(building / split, tokenizer, dataset.arrays)
+                    arrays: Any = dataset.arrays
+                    save_tokens(building / split, tokenizer, arrays["input"], arrays["last"])
         return {
             split: StreamDataset(super(StreamData, self).read_split(place / split)["tokens"], split)
             for split in datasets
@@ -199,22 +184,6 @@ def _pieces(document: str | Iterable[str]) -> Iterator[tuple[str, bool]]:
             yield rest[:cut], False
             rest = rest[cut:]
     yield rest, True
-
-
-def _save_tokens(folder: Path, tokenizer: Tokenizer, arrays: Mapping[str, Any]) -> None:
-    """Saves the tokens of documents, each ended by 0, a few pieces at a time."""
-    folder.mkdir()
-    texts, last = arrays["input"], arrays["last"]
-    writer = ArrayWriter(folder / "tokens.npy", np.uint16 if tokenizer.vocab_size <= 2**16 else np.int32)
-    rows = np.arange(len(texts))
-    # As many pieces at a time as are together about as long as one long one.
-    for chunk in np.split(rows, np.searchsorted(texts.ends, np.arange(PIECE, texts.ends[-1], PIECE))):
-        numbers = tokenizer.encode_all(list(texts[chunk]))
-        for row, found in zip(chunk, numbers, strict=True):
-            if last[row]:
-                found.append(EOS_NUMBER)
-        writer.append(np.fromiter(chain.from_iterable(numbers), writer.dtype))
-    writer.close()
 
 
 def cut(text: str, val_fraction: float, test_fraction: float) -> Iterator[tuple[str, str]]:

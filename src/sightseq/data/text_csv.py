@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sightseq.core.arrays import save_about
-from sightseq.core.download import find_folder
+from sightseq.core.download import find_own
 from sightseq.core.errors import DataError, nearest
 from sightseq.data.texts import TextData, save_texts, synthetic_reviews
 
@@ -51,12 +51,7 @@ class TextCSV(TextData):
         Raises:
             DataError: there are none.
         """
-        place = self.path or find_folder(self.root, self.folders)
-        if place is None or not place.exists():
-            raise DataError(
-                f"{self.name}: there is no {place or self.root / self.folders[0]}; name your file with data.path=FILE "
-                f"({', '.join(SUFFIXES)})"
-            )
+        place = find_own(self.name, self.path, self.root, self.folders, f"FILE ({', '.join(SUFFIXES)})")
         if place.is_file():
             if place.suffix.lower() not in SUFFIXES:
                 raise DataError(f"{self.name}: {place} is none of {', '.join(SUFFIXES)}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sightseq.core.download import find_folder
+from sightseq.core.download import find_own
 from sightseq.core.errors import DataError
 from sightseq.data.streams import StreamData, cut_file, read_text, synthetic_prose
 
@@ -33,11 +33,7 @@ class TextFiles(StreamData):
         Raises:
             DataError: there are none.
         """
-        place = self.path or find_folder(self.root, self.folders)
-        if place is None or not place.exists():
-            raise DataError(
-                f"{self.name}: there is no {place or self.root / self.folders[0]}; name yours with data.path=FOLDER"
-            )
+        place = find_own(self.name, self.path, self.root, self.folders, "FOLDER")
         found = [place] if place.is_file() else sorted(f for f in place.rglob("*.txt") if f.is_file())
         if not found:
             raise DataError(f"{self.name}: {place} holds no .txt file")

@@ -1,13 +1,11 @@
 """What all datasets of labelled texts have in common: how they are kept, turned into tokens and batched."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sightseq.core.arrays import ArrayDataset, Ragged, save_split
@@ -16,18 +14,11 @@ from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
 from sightseq.core.spec import TextSpec
 from sightseq.data.labelled import LabelledData, Rows
-from sightseq.data.tokenised import TokenisedData
+from sightseq.data.tokenised import Texts, TokenisedData, save_tokens
 from sightseq.text.batch import pad
 from sightseq.text.tokenizer import Tokenizer
 
 CHUNK = 10_000  # texts at a time
-
-
-class Texts(Ragged):
-    """Texts [N] as the bytes of their UTF-8; `texts[rows]` are those, as an array of strings."""
-
-    def __getitem__(self, rows: Rows) -> NDArray[np.object_]:
-        return np.array([self.row(row).tobytes().decode() for row in rows], object)
 
 
 class TextDataset(ArrayDataset):
@@ -102,7 +93,7 @@ class TextData(TokenisedData, LabelledData):
         with atomic_folder(place) as building:
             if building is not None:
                 for source, texts in sources.items():
-                    _save_tokens(building, source, tokenizer, texts)
+                    save_tokens(building / source, tokenizer, texts)
         tokens = {}
         for source in sources:
             arrays = super().read_split(place / source)
@@ -119,17 +110,6 @@ def save_texts(folder: Path, split: str, texts: Sequence[str], targets: Sequence
     ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
     data = np.frombuffer(b"".join(encoded), np.uint8)
     save_split(folder, split, input=data, input_ends=ends, target=np.array(targets, np.int64))
-
-
-def _save_tokens(folder: Path, split: str, tokenizer: Tokenizer, texts: Texts) -> None:
-    """Saves the tokens of all texts, as `tokens` and `tokens_ends`."""
-    found: list[NDArray[np.int32]] = []
-    lengths: list[int] = []
-    for start in range(0, len(texts), CHUNK):
-        numbers = tokenizer.encode_all(list(texts[np.arange(start, min(start + CHUNK, len(texts)))]))
-        lengths += map(len, numbers)
-        found.append(np.fromiter(chain.from_iterable(numbers), np.int32))
-    save_split(folder, split, tokens=np.concatenate(found), tokens_ends=np.cumsum(lengths, dtype=np.int64))
 
 
 def synthetic_reviews(count: int, seed: int) -> tuple[list[str], list[int]]:

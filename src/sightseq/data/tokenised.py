@@ -1,13 +1,27 @@
 """What all datasets of texts have in common: the tokenizer, fitted on the training split or another model's."""
 
 import hashlib
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sightseq.core.arrays import ArrayWriter, Ragged
 from sightseq.core.datamodule import DataModule
 from sightseq.core.spec import Spec
-from sightseq.text.tokenizer import Tokenizer, Unit, fit
+from sightseq.text.tokenizer import EOS_NUMBER, Tokenizer, Unit, fit
+
+PIECE = 2**17  # characters, or bytes, of texts that are tokenised at a time
+
+
+class Texts(Ragged):
+    """Texts [N] as the bytes of their UTF-8; `texts[rows]` are those, as an array of strings."""
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.object_]:
+        return np.array([self.row(row).tobytes().decode() for row in rows], object)
 
 
 class TokenisedData(DataModule):
@@ -43,3 +57,25 @@ class TokenisedData(DataModule):
     def token_folder(self, folder: Path, tokenizer: Tokenizer) -> Path:
         """Where the tokens of what `process` wrote to `folder` are kept."""
         return folder.with_name(f"{folder.name}-tokens-{hashlib.sha256(tokenizer.json.encode()).hexdigest()[:16]}")
+
+
+def save_tokens(folder: Path, tokenizer: Tokenizer, texts: Texts, last: NDArray[np.bool_] | None = None) -> None:
+    """Saves the tokens of texts, as `tokens` and `tokens_ends`, never many of them in memory.
+
+    Args:
+        folder: is made.
+        tokenizer: of the texts.
+        texts: in their order.
+        last: after which of them the token 0 ends a document; [N].
+    """
+    folder.mkdir()
+    writer = ArrayWriter(folder / "tokens.npy", np.uint16 if tokenizer.vocab_size <= 2**16 else np.int32)
+    ends, rows, size = array("q"), np.arange(len(texts)), int(texts.ends[-1])
+    for chunk in np.split(rows, np.searchsorted(texts.ends, np.arange(PIECE, size, PIECE))):
+        for row, numbers in zip(chunk, tokenizer.encode_all(list(texts[chunk])), strict=True):
+            if last is not None and last[row]:
+                numbers.append(EOS_NUMBER)
+            writer.append(np.array(numbers, writer.dtype))
+            ends.append(writer.count)
+    writer.close()
+    np.save(folder / "tokens_ends.npy", np.array(ends, np.int64))

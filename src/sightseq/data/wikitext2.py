@@ -11,7 +11,7 @@ SUFFIXES = (".tokens", ".raw")
 
 
 class WikiText2(StreamData):
-    """2,088,628 words to train, 217,646 to validate and 245,569 to test, line ends included.
+    """2,088,628 words to train, 217,646 to validate and 245,569 to test, line ends included (as its paper counts).
 
     Read as published: `wiki.train.tokens` of 33,278 different words, or, for characters and subwords,
     `wiki.train.raw`, the text itself.

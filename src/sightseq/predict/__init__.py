@@ -57,7 +57,7 @@ def load(path: str | Path, device: str = "auto") -> ImageModel | TextModel | Lan
 def predict(config: Config) -> int:
     """`sightseq predict`: prints what the model says of the input; the exit status is 2 if any of it cannot be read."""
     try:
-        Settings.model_validate(config)
+        config = config | Settings.model_validate(config).model_dump()  # 3.0 tokens are 3
     except ValidationError as error:
         problem = error.errors()[0]
         raise ConfigError(f"{problem['loc'][0]}={problem['input']}: {problem['msg'].lower()}") from error

@@ -18,15 +18,7 @@ DEFAULT = Sampling()
 
 
 class LanguageModel:
-    """A trained language model.
-
-    Args:
-        task: as `load_task` gives it.
-        device: "cpu", "cuda", "mps", or "auto": the fastest that is there.
-
-    Raises:
-        ConfigError: the device is not there.
-    """
+    """A trained language model. Arguments and errors: see `Model`."""
 
     def __init__(self, task: LanguageModelingTask, device: str = "auto") -> None:
         self.task = on_device(task, device)

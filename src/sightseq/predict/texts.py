@@ -122,7 +122,7 @@ def read_lines(given: str) -> Iterator[tuple[str, bytes]]:
         yield from _numbered("standard input", sys.stdin.buffer)
     elif os.path.isdir(given):  # noqa: PTH112 (Path.is_dir raises where a text is no possible name)
         raise InputError(f"{given}: is a folder; name a file with a text a line")
-    elif os.path.isfile(given):  # noqa: PTH113
+    elif os.path.isfile(given):  # noqa: PTH113 (as above)
         with Path(given).open("rb") as file:
             yield from _numbered(given, file)
     elif FILE_NAME.fullmatch(given):

@@ -36,10 +36,10 @@ class ClassificationTask(Task):
     A network with a single output z [B, 1] is read as the logits [0, z] of two classes: see `two_logits`.
 
     Args:
-        spec, net, optimizer, scheduler: see `Task`.
         class_weights: "balanced" weighs a sample's loss by how rare its class is, in training alone.
         label_smoothing: share of the target that is spread evenly over all classes, in training alone
             (Szegedy et al., 2016, arXiv 1512.00567).
+        task: see `Task`.
     """
 
     monitor: ClassVar[str] = "val/accuracy"
@@ -50,14 +50,12 @@ class ClassificationTask(Task):
 
     def __init__(
         self,
-        spec: dict[str, Any],
-        net: dict[str, Any],
-        optimizer: dict[str, Any] | None = None,
-        scheduler: dict[str, Any] | None = None,
+        *,
         label_smoothing: float = 0.0,
         class_weights: Literal["balanced"] | None = None,
+        **task: Any,
     ) -> None:
-        super().__init__(spec, net, optimizer, scheduler)
+        super().__init__(**task)
         if not 0 <= label_smoothing < 1:
             raise ConfigError(f"model.label_smoothing={label_smoothing}: a share lies in [0, 1)")
         self.label_smoothing = label_smoothing

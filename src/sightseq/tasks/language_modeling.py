@@ -93,21 +93,15 @@ class LanguageModelingTask(Task):
     and a space each, `<unk>` as it stands.
 
     Args:
-        spec, optimizer, scheduler: see `Task`.
-        net: maps tokens [B, T] and a state to logits [B, T, vocab_size] and the next state; it is given `vocab_size`.
+        task: see `Task`. The network maps tokens [B, T] and a state to logits [B, T, vocab_size] and the next state; it
+            is given `vocab_size`.
     """
 
     headline: ClassVar[str] = "perplexity"
     spec: LanguageSpec
 
-    def __init__(
-        self,
-        spec: dict[str, Any],
-        net: dict[str, Any],
-        optimizer: dict[str, Any] | None = None,
-        scheduler: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(spec, net, optimizer, scheduler)
+    def __init__(self, **task: Any) -> None:
+        super().__init__(**task)
         self._states: dict[str, State] = {}
 
     def make_metrics(self, stage: str) -> Mapping[str, Metric]:

@@ -225,11 +225,8 @@ def _check(description: str) -> None:
         found = json.loads(description)
         model = found["model"]
         numbers = sorted(model["vocab"].values())
-        right = all(found[key] in values for key, values in known.items()) and set(found) == {
-            *known,
-            "version",
-            "model",
-        }
+        right = set(found) == {*known, "version", "model"}
+        right &= all(found[key] in values for key, values in known.items())
         right &= model["type"] in ("WordLevel", "BPE") and numbers == list(range(len(numbers))) and len(numbers) > 1
         right &= all(model["vocab"].get(word) == number for number, word in enumerate(SPECIAL))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
