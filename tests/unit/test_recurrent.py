@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sightseq.nets.recurrent import Embedding, Recurrent, reverse
-from sightseq.nets.text import RecurrentClassifier, TextCNN
+from sightseq.nets.text import OneHotCNN, RecurrentClassifier, TextCNN
 
 TOKENS, LENGTHS = torch.tensor([[3, 4, 5, 6, 0], [7, 8, 0, 0, 0], [1, 2, 3, 4, 5]]), torch.tensor([4, 2, 5])
 
@@ -132,6 +132,21 @@ def test_convolutions_by_hand() -> None:
     answers = windows @ convolution.weight.flatten(1).T + convolution.bias
     net.head = nn.Identity()
     torch.testing.assert_close(net(TOKENS, LENGTHS)[1], answers.amax(0).relu())
+
+
+def test_convolutions_over_words_are_those_of_one_hot_vectors() -> None:
+    torch.manual_seed(0)
+    net = OneHotCNN(10, 2, filters=4, widths=[2, 3]).eval()
+    nn.init.normal_(net.bias)
+    net.head = nn.Identity()
+    tables = net.embedding.weight.split(4, dim=1)  # [10, 4] for each place of each width
+    for row, length in enumerate(LENGTHS.tolist()):
+        words = nn.functional.one_hot(TOKENS[row, :length], 10).float().T
+        found = []
+        for width, places in ((2, tables[:2]), (3, tables[2:])):
+            kernel = torch.stack([place.T for place in places], dim=2)
+            found.append(nn.functional.conv1d(words, kernel, padding=width).amax(1))  # an empty window too
+        torch.testing.assert_close(net(TOKENS, LENGTHS)[row], (torch.cat(found) + net.bias).relu())
 
 
 def test_the_course_network_is_that_of_the_courses() -> None:

@@ -26,12 +26,13 @@ class Embedding(nn.Embedding):
         nn.init.uniform_(self.weight, -0.1, 0.1)
         self.token_dropout = token_dropout
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """[...] to [..., width]."""
-        weight = self.weight
+    def forward(self, tokens: Tensor, real: Tensor | None = None) -> Tensor:
+        """[...] to [..., width]; zeros where a token is not `real` [...]."""
+        x = super().forward(tokens)
         if self.training and self.token_dropout:
-            weight = F.dropout(weight.new_ones(len(weight), 1), self.token_dropout) * weight
-        return F.embedding(tokens, weight)
+            kept = F.dropout(x.new_ones(self.num_embeddings), self.token_dropout)[tokens]
+            real = kept if real is None else kept * real
+        return x if real is None else x * real[..., None]
 
 
 class Recurrent(nn.Module):

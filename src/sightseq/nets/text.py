@@ -1,7 +1,9 @@
 """Classifiers of texts: tokens [B, T] and lengths [B] to logits."""
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
+from operator import add
 from typing import Any, Literal
 
 import torch
@@ -102,13 +104,58 @@ class TextCNN(nn.Module):
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """[B, T] and [B] to logits [B, num_classes], or [B, 1] where there is one."""
         place = torch.arange(tokens.shape[1], device=tokens.device)
-        x = self.embedding(tokens).masked_fill((place >= lengths[:, None])[..., None], 0).mT  # [B, embedding, T]
+        x = self.embedding(tokens, place < lengths[:, None]).mT  # [B, embedding, T]
         found = []
         for margin, convolution in zip(self.margins, self.convolutions, strict=True):
             answers = convolution(F.pad(x, (margin, margin)))  # [B, filters, T + margin]: words at the edges too
             beyond = torch.arange(answers.shape[2], device=tokens.device) >= (lengths + margin)[:, None]
             found.append(answers.masked_fill(beyond[:, None], -torch.inf).amax(2))
         logits: Tensor = self.head(F.relu(torch.cat(found, dim=1)))
+        return logits
+
+
+class OneHotCNN(nn.Module):
+    """Convolutions over words themselves, with no embedding between: a filter has a weight of its own for each word
+    at each of its places.
+
+    After the seq-CNN of Johnson and Zhang, 2015 (arXiv 1412.1058).
+
+    Args:
+        vocab_size, num_classes: of the data.
+        filters, widths, dense, dropout, one_logit: see `TextCNN`.
+        token_dropout: probability that a token is left out, wherever it occurs in the batch.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        num_classes: int,
+        filters: int = 200,
+        widths: Sequence[int] = (3,),
+        token_dropout: float = 0.3,
+        dense: Sequence[int] = (),
+        dropout: float = 0.5,
+        one_logit: bool = False,
+    ) -> None:
+        super().__init__()
+        self.filters, self.widths = filters, tuple(widths)
+        # The convolution of one-hot vectors is this table: of each word, what it says to each filter at each place.
+        self.embedding = Embedding(vocab_size, filters * sum(widths), token_dropout)
+        self.bias = nn.Parameter(torch.zeros(filters * len(self.widths)))
+        self.head = head(len(self.bias), dense, num_classes, dropout, one_logit)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """[B, T] and [B] to logits [B, num_classes], or [B, 1] where there is one."""
+        real = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
+        answers = iter(self.embedding(tokens, real).split(self.filters, dim=2))  # to each place of each width
+        found = []
+        for width in self.widths:
+            # Window p ends before word p, and its place n holds word p - width + n. Window 0 lies before the text and
+            # says 0 as those beyond it do, so nothing depends on filler.
+            places = (F.pad(next(answers), (0, 0, width - n, n)) for n in range(width))
+            windows = reduce(add, places)  # [B, T + width, filters]
+            found.append(windows.max(dim=1).values)
+        logits: Tensor = self.head(F.relu(torch.cat(found, dim=1) + self.bias))
         return logits
 
 
