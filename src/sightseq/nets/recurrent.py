@@ -26,13 +26,12 @@ class Embedding(nn.Embedding):
         nn.init.uniform_(self.weight, -0.1, 0.1)
         self.token_dropout = token_dropout
 
-    def forward(self, tokens: Tensor, real: Tensor | None = None) -> Tensor:
-        """[...] to [..., width]; zeros where a token is not `real` [...]."""
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[...] to [..., width]."""
         x = super().forward(tokens)
         if self.training and self.token_dropout:
-            kept = F.dropout(x.new_ones(self.num_embeddings), self.token_dropout)[tokens]
-            real = kept if real is None else kept * real
-        return x if real is None else x * real[..., None]
+            x = x * F.dropout(x.new_ones(self.num_embeddings), self.token_dropout)[tokens][..., None]
+        return x
 
 
 class Recurrent(nn.Module):

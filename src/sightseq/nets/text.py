@@ -104,7 +104,7 @@ class TextCNN(nn.Module):
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """[B, T] and [B] to logits [B, num_classes], or [B, 1] where there is one."""
         place = torch.arange(tokens.shape[1], device=tokens.device)
-        x = self.embedding(tokens, place < lengths[:, None]).mT  # [B, embedding, T]
+        x = self.embedding(tokens).masked_fill((place >= lengths[:, None])[..., None], 0).mT  # [B, embedding, T]
         found = []
         for margin, convolution in zip(self.margins, self.convolutions, strict=True):
             answers = convolution(F.pad(x, (margin, margin)))  # [B, filters, T + margin]: words at the edges too
@@ -138,16 +138,22 @@ class OneHotCNN(nn.Module):
         one_logit: bool = False,
     ) -> None:
         super().__init__()
-        self.filters, self.widths = filters, tuple(widths)
+        self.filters, self.widths, self.token_dropout = filters, tuple(widths), token_dropout
         # The convolution of one-hot vectors is this table: of each word, what it says to each filter at each place.
-        self.embedding = Embedding(vocab_size, filters * sum(widths), token_dropout)
+        self.embedding = nn.Embedding(vocab_size, filters * sum(widths))
+        nn.init.normal_(self.embedding.weight, std=0.003)  # little, for rare words keep it
         self.bias = nn.Parameter(torch.zeros(filters * len(self.widths)))
         self.head = head(len(self.bias), dense, num_classes, dropout, one_logit)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """[B, T] and [B] to logits [B, num_classes], or [B, 1] where there is one."""
-        real = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
-        answers = iter(self.embedding(tokens, real).split(self.filters, dim=2))  # to each place of each width
+        seen = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
+        if self.training:
+            # Nothing makes up for what is left out, for unlike a sum the largest answer does not need it.
+            kept = torch.rand(self.embedding.num_embeddings, device=tokens.device) >= self.token_dropout
+            seen = seen & kept[tokens]
+        x = self.embedding(tokens) * seen[..., None]
+        answers = iter(x.split(self.filters, dim=2))  # to each place of each width
         found = []
         for width in self.widths:
             # Window p ends before word p, and its place n holds word p - width + n. Window 0 lies before the text and
