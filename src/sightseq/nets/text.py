@@ -1,9 +1,7 @@
 """Classifiers of texts: tokens [B, T] and lengths [B] to logits."""
 
 from collections.abc import Sequence
-from functools import reduce
 from itertools import pairwise
-from operator import add
 from typing import Any, Literal
 
 import torch
@@ -158,8 +156,9 @@ class OneHotCNN(nn.Module):
         for width in self.widths:
             # Window p ends before word p, and its place n holds word p - width + n. Window 0 lies before the text and
             # says 0 as those beyond it do, so nothing depends on filler.
-            places = (F.pad(next(answers), (0, 0, width - n, n)) for n in range(width))
-            windows = reduce(add, places)  # [B, T + width, filters]
+            windows, *others = (F.pad(next(answers), (0, 0, width - n, n)) for n in range(width))
+            for other in others:
+                windows = windows + other  # [B, T + width, filters]
             found.append(windows.max(dim=1).values)
         logits: Tensor = self.head(F.relu(torch.cat(found, dim=1) + self.bias))
         return logits
