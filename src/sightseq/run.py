@@ -126,11 +126,8 @@ def train(config: Config, folder: Path) -> Outcome:
         trial.load_pretrained()
     baselines = make_baselines(config)
     # A warm start that is gone on with no longer needs what it began with.
-    warm = (
-        checkpoint.read_checkpoint(last if last.exists() else Path(config["init_from"]))
-        if config["init_from"]
-        else None
-    )
+    begin = last if last.exists() else config["init_from"]
+    warm = checkpoint.read_checkpoint(Path(begin)) if config["init_from"] else None
     trainer = make_trainer(config, folder, precision, trial)
 
     console.say("run", console.short(folder))

@@ -38,7 +38,7 @@ def test_text_network(option: str, classes: int) -> None:
     net = make(option, TextSpec("", 50, tuple(map(str, range(classes)))))
     tokens, lengths = torch.randint(50, (4, 9)), torch.tensor([6, 1, 9, 2])
     check_text_network(net, tokens, lengths)
-    one_logit = compose(f"model/net={option}")["model"]["net"]["one_logit"] and classes == 2
+    one_logit = compose(f"model/net={option}")["model"]["net"].get("one_logit", False) and classes == 2
     assert net(tokens, lengths).shape == (4, 1 if one_logit else classes)
 
 

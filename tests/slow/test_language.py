@@ -1,6 +1,5 @@
 """What language models cost: `pytest -m slow -n 0 -s tests/slow/test_language.py` prints what it measures."""
 
-import os
 import subprocess
 import sys
 import time
@@ -77,9 +76,7 @@ def peak(folder: Path, megabytes: int) -> int:
     arguments += ["trainer.max_epochs=2", "baseline=none", "model.net.embedding=64", "model.net.hidden=[64]"]
     arguments += [f"trainer.limit_{stage}_batches=500" for stage in ("train", "val", "test")]
     begun, most = time.perf_counter(), 0
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from sightseq.cli import main; main()", "train", *arguments], env=dict(os.environ)
-    )
+    process = subprocess.Popen([sys.executable, "-c", "from sightseq.cli import main; main()", "train", *arguments])
     while process.poll() is None:
         status = Path(f"/proc/{process.pid}/status").read_text()
         most = max([most, *(int(line.split()[1]) // 1000 for line in status.splitlines() if "RssAnon" in line)])

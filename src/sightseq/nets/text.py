@@ -120,7 +120,7 @@ class OneHotCNN(nn.Module):
 
     Args:
         vocab_size, num_classes: of the data.
-        filters, widths, dense, dropout, one_logit: see `TextCNN`.
+        filters, widths, dropout: see `TextCNN`.
         token_dropout: probability that a token is left out, wherever it occurs in the batch.
     """
 
@@ -128,12 +128,10 @@ class OneHotCNN(nn.Module):
         self,
         vocab_size: int,
         num_classes: int,
-        filters: int = 200,
+        filters: int = 400,
         widths: Sequence[int] = (3,),
         token_dropout: float = 0.3,
-        dense: Sequence[int] = (),
         dropout: float = 0.5,
-        one_logit: bool = False,
     ) -> None:
         super().__init__()
         self.filters, self.widths, self.token_dropout = filters, tuple(widths), token_dropout
@@ -141,7 +139,7 @@ class OneHotCNN(nn.Module):
         self.embedding = nn.Embedding(vocab_size, filters * sum(widths))
         nn.init.normal_(self.embedding.weight, std=0.003)  # little, for rare words keep it
         self.bias = nn.Parameter(torch.zeros(filters * len(self.widths)))
-        self.head = head(len(self.bias), dense, num_classes, dropout, one_logit)
+        self.head = head(len(self.bias), (), num_classes, dropout, one_logit=False)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """[B, T] and [B] to logits [B, num_classes], or [B, 1] where there is one."""
