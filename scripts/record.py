@@ -15,7 +15,7 @@ from typing import Any
 from sightseq.composition import compose
 from sightseq.core.naming import mean_std_text, metric_title
 from sightseq.core.places import group_options
-from sightseq.core.rundir import comparable, read_config
+from sightseq.core.rundir import read_config, without_repeats
 from sightseq.sweep import mean_std
 
 REPOSITORY = Path(__file__).parents[1]
@@ -36,11 +36,8 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
         SystemExit: the runs are not of one config, or one has not finished or has no test.
     """
     runs = [json.loads((folder / "results.json").read_text()) for folder in folders]
-    configs = [comparable(read_config(folder)) for folder in folders]
-    folds = [config["data"].pop("fold", None) for config in configs]
-    for config in configs:
-        config.pop("seed")
-        config["data"].pop("seed")
+    configs, repeats = zip(*(without_repeats(read_config(folder)) for folder in folders), strict=True)
+    folds = {one["data.fold"] for one in repeats}
     if any(config != configs[0] for config in configs) or not all(run["test"] for run in runs):
         raise SystemExit("these runs are not of one config, or have no test: nothing was recorded")
     first = runs[0]
@@ -52,7 +49,7 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
         "headline": first["headline"],
         "summary": f"test {metric_title(first['headline'])} {mean_std_text(first['headline'], *scores[head])}",
         "seeds": sorted({run["seed"] for run in runs}),
-        "folds": sorted(fold for fold in folds if fold is not None),
+        "folds": sorted(folds - {None}),
         "scores": scores,
         "baselines": {
             name: {m: mean_std([run["baselines"][name]["test"][m] for run in runs]) for m in found["test"]}

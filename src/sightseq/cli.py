@@ -19,8 +19,10 @@ COMMANDS = {
     "test": "scores a checkpoint on its test data",
     "predict": "says what a trained model makes of your files or texts",
     "data": "downloads and verifies the data of an experiment",
+    "compare": "says what runs differ in, and whether by more than their seeds do",
     "list": "lists the experiments, whether their data is here, and their recorded results",
     "show": "draws a training batch as the network sees it, and counts the data",
+    "explain": "says which class, shape and parameters are at every step, from raw input to loss",
 }
 
 
@@ -40,6 +42,10 @@ def main() -> None:
             from sightseq.catalogue import print_catalogue
 
             print_catalogue(arguments)
+        elif command == "compare":
+            from sightseq.compare import print_comparison
+
+            print_comparison(arguments)
         else:
             hydra_app(command, arguments)
     except SightseqError as error:
@@ -118,9 +124,10 @@ def hand_over(command: str, config: Config, arguments: list[str], typed: str) ->
 
         sys.exit(predict(config))
     else:
+        from sightseq.explain import explain
         from sightseq.show import prepare, show
 
-        (show if command == "show" else prepare)(config)
+        {"show": show, "explain": explain, "data": prepare}[command](config)
 
 
 def run_folder(config: Config, arguments: list[str], typed: str) -> Path:

@@ -23,10 +23,12 @@ MAY_KNOW = {
     "composition": {"core"},
     "catalogue": {"core", "console"},
     "sweep": {"core", "console"},
+    "compare": {"core", "console", "sweep"},
     "predict": {"core", "console", "decoding", "tasks", "text", "vision"},
     "show": {"core", "console"},
+    "explain": {"core", "console", "show"},
     "run": {"core", "console"},
-    "cli": {"core", "composition", "sweep", "catalogue", "predict", "show"},
+    "cli": {"core", "composition", "sweep", "compare", "catalogue", "predict", "show", "explain"},
     "__init__": {"core", "composition", "run", "predict"},
 }
 LIGHT = {"torch", "lightning", "torchmetrics", "torchvision", "sklearn", "matplotlib"}

@@ -123,6 +123,14 @@ def comparable(config: Config) -> Config:
     return kept
 
 
+def without_repeats(config: Config) -> tuple[Config, dict[str, Any]]:
+    """What a run has in common with the repetitions of its measurement; then its own seed and fold."""
+    common = comparable(config)
+    repeats = {"seed": common.pop("seed", None), "data.fold": common["data"].pop("fold", None)}
+    common["data"].pop("seed", None)  # follows the seed
+    return common, repeats
+
+
 def prolong(folder: Path, config: Config, keys: Collection[str]) -> None:
     """Writes the new length of the training, as far as `keys` name it, into the config of an unfinished run."""
     saved = read_config(folder)

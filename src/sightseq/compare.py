@@ -1,0 +1,132 @@
+"""`sightseq compare`: what measurements differ in, and whether by more than their seeds do."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sightseq.core.errors import ConfigError
+from sightseq.core.naming import is_share, mean_std_text, metric_title
+from sightseq.core.rundir import read_config, without_repeats
+from sightseq.sweep import mean_std
+
+Score = tuple[str, str]  # ("test", "accuracy"), ("total", "seconds"), ...
+WORDS = {"val": "validation", "test": "test", "fit": "training", "total": "total"}
+NOT_SHOWN = ("paths", "logger")  # where files lie changes no result
+CONFIDENCE = 0.95
+
+
+@dataclass
+class Measurement:
+    """Runs of one config, which differ in their seeds or folds alone.
+
+    Attributes:
+        config: what they have in common, by dotted keys; then the code and the machine of the first of them.
+        runs: their scores, by folder.
+        repeats: the seed and the fold of each.
+    """
+
+    config: dict[str, str]
+    runs: dict[Path, dict[Score, float]]
+    repeats: list[dict[str, Any]]
+
+    def values(self, score: Score) -> list[float]:
+        """Of all runs that have it."""
+        return [scores[score] for scores in self.runs.values() if score in scores]
+
+
+def print_comparison(arguments: list[str]) -> None:
+    """Prints what the runs differ in, their scores as mean ± std, and how each measurement differs from the first.
+
+    Args:
+        arguments: run directories, at least two; those of one config, seeds and folds apart, are one measurement.
+
+    Raises:
+        ConfigError: fewer, or one that is no run directory or has not finished.
+    """
+    from sightseq.console import console, new_table, short
+
+    if len(arguments) < 2:
+        raise ConfigError("write sightseq compare RUN RUN ...: at least two run directories")
+    measurements = read_measurements([Path(argument) for argument in arguments])
+    names, first = [chr(ord("A") + place) for place in range(len(measurements))], measurements[0]
+    table = new_table("", "runs", "", "")
+    for name, found in zip(names, measurements, strict=True):
+        parents = " ".join(dict.fromkeys(short(folder.parent) for folder in found.runs))
+        table.add_row(name, str(len(found.runs)), parents, " ".join(folder.name for folder in found.runs))
+    out = console()
+    out.print(table)
+    keys = dict.fromkeys(key for found in measurements for key in found.config)
+    if differing := [key for key in keys if len({found.config.get(key) for found in measurements}) > 1]:
+        table = new_table("\nwhat differs", *(f"\n{name}" for name in names))
+        for key in differing:
+            table.add_row(key, *(found.config.get(key, "") for found in measurements))
+        out.print(table)
+    table = new_table("\nscore", right=[f"\n{name}" for name in (*names, *(f"{name} - A" for name in names[1:]))])
+    for score in first.runs[next(iter(first.runs))]:
+        if not all(found.values(score) for found in measurements):
+            continue
+        cells = [mean_std_text(score[1], *mean_std(found.values(score))) for found in measurements]
+        differences = [difference_text(first, other, score) for other in measurements[1:]]
+        table.add_row(f"{WORDS[score[0]]} {metric_title(score[1])}", *cells, *differences)
+    out.print(table)
+    if len(measurements) > 1:
+        out.print(
+            f"\n±: of scores the standard deviation over runs; of differences the {CONFIDENCE:.0%} confidence interval."
+            "\n* exceeds what seeds or folds do by chance; ? cannot be told from one run"
+        )
+
+
+def read_measurements(folders: list[Path]) -> list[Measurement]:
+    """The runs in these folders, those of one config together.
+
+    Raises:
+        ConfigError: a folder is no run directory, or its run has not finished.
+    """
+    found: dict[str, Measurement] = {}
+    for folder in dict.fromkeys(folder.resolve() for folder in folders):
+        config, repeats = without_repeats(read_config(folder))
+        if not (folder / "results.json").exists():
+            raise ConfigError(f"{folder} has no results.json: its run has not finished")
+        results = json.loads((folder / "results.json").read_text())
+        where = {key: results[key] for key in ("commit", "hardware", "versions")}
+        plain = dict(flat({key: value for key, value in config.items() if key not in NOT_SHOWN}))
+        one = found.setdefault(json.dumps(plain), Measurement(plain | dict(flat(where)), {}, []))
+        stages = [stage for stage in ("val", "test") if results[stage]]
+        scores = {(stage, name): value for stage in stages for name, value in results[stage].items()}
+        one.runs[folder] = scores | {(part, "seconds"): value for part, value in results["seconds"].items()}
+        one.repeats.append(repeats)
+    return list(found.values())
+
+
+def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The values of nested dictionaries as texts, by dotted keys."""
+    if not isinstance(value, dict):
+        yield prefix, "null" if value is None else str(value)
+        return
+    for key, inner in value.items():
+        yield from flat(inner, f"{prefix}.{key}" if prefix else str(key))
+
+
+def difference_text(first: Measurement, other: Measurement, score: Score) -> str:
+    """How far the other lies above the first: "+0.50 ± 0.21 *"; without an interval where one of them has one run.
+
+    The interval is Student's: over the differences of pairs where both have the same folds, which share their
+    difficulty; else Welch's, which lets the two deviate differently.
+    """
+    from scipy import stats
+
+    before, after = first.values(score), other.values(score)
+    scale, digits, unit = (100, 2, " %") if is_share(score[1]) else (1, 0 if score[1] == "seconds" else 4, "")
+    difference = scale * (mean_std(after)[0] - mean_std(before)[0])
+    text = f"{difference:+.{digits}f}"
+    if min(len(before), len(after)) < 2:
+        return f"{text}{unit} ?"
+    if len({*before}) == len({*after}) == 1:  # as of what no seed changes
+        return f"{text}{unit} {'*' if difference else ' '}"
+    paired = first.repeats == other.repeats and len({run["data.fold"] for run in first.repeats}) > 1
+    test = stats.ttest_rel(after, before) if paired else stats.ttest_ind(after, before, equal_var=False)
+    low, high = test.confidence_interval(CONFIDENCE)
+    half = scale * (high - low) / 2
+    return f"{text} ± {half:.{digits}f}{unit} {'*' if abs(difference) > half else ' '}"

@@ -1,0 +1,86 @@
+"""`sightseq compare`: what belongs together, what differs, and by how much."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sightseq.compare import print_comparison
+from sightseq.core.errors import ConfigError
+
+
+def run(name: str, accuracy: float, seed: int = 1, fold: int | None = None, lr: float = 0.1, **changes: Any) -> str:
+    """A finished run."""
+    folder = Path("runs").absolute() / name
+    folder.mkdir(parents=True)
+    config = {"seed": seed, "data": {"seed": seed, "fold": fold}, "model": {"lr": lr}, "trainer": {}}
+    config |= {"run": {"command": name}, "paths": {"data": name}, "logger": {}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    about = {"commit": "abc", "hardware": {"cores": 2}, "versions": {"torch": "2.11"}}
+    scores = {"val": {"accuracy": accuracy, "loss": 1 - accuracy}, "test": None, "seconds": {"total": 10.0}}
+    (folder / "results.json").write_text(json.dumps(about | scores | changes))
+    return str(folder)
+
+
+def lines(capsys: pytest.CaptureFixture[str], *runs: str) -> list[str]:
+    print_comparison(list(runs))
+    return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if line.strip()]
+
+
+def test_seeds_are_one_measurement(capsys: pytest.CaptureFixture[str]) -> None:
+    found = lines(capsys, run("a", 0.8, 1), run("b", 0.9, 2), run("c", 1.0, 3))
+    assert found[1] == "A 3 runs a b c"
+    assert "validation accuracy 90.00 ± 10.00 %" in found
+    assert not any("differs" in line or "model.lr" in line for line in found)
+
+
+def test_what_differs_is_shown_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    found = lines(capsys, run("a", 0.8), run("b", 0.9, lr=0.2, versions={"torch": "2.13"}))
+    begin = found.index("what differs A B")
+    assert found[begin + 1 : begin + 3] == ["model.lr 0.1 0.2", "versions.torch 2.11 2.13"]
+    assert found[begin + 3].startswith("score")
+
+
+def test_one_run_each_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    found = lines(capsys, run("a", 0.8), run("b", 0.9, lr=0.2))
+    assert "validation accuracy 80.00 % 90.00 % +10.00 % ?" in found
+
+
+def test_welch_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    first = [run(f"a{seed}", score, seed) for seed, score in enumerate((0.80, 0.81, 0.82))]
+    other = [run(f"b{seed}", score, seed, lr=0.2) for seed, score in enumerate((0.83, 0.85, 0.87))]
+    # Variances 1 and 4 (per cent squared) of 3 each: standard error sqrt(5/3), 50/17 degrees of freedom, of which
+    # Student's 97.5 % quantile is 3.2188.
+    half = 3.2188 * math.sqrt(5 / 3)
+    assert f"validation accuracy 81.00 ± 1.00 % 85.00 ± 2.00 % +4.00 ± {half:.2f} %" in lines(capsys, *first, *other)
+
+
+def test_folds_are_compared_in_pairs(capsys: pytest.CaptureFixture[str]) -> None:
+    first = [run(f"a{fold}", score, fold=fold) for fold, score in enumerate((0.70, 0.80, 0.90))]
+    other = [run(f"b{fold}", score, fold=fold, lr=0.2) for fold, score in enumerate((0.71, 0.82, 0.93))]
+    half = 4.3027 * 1 / math.sqrt(3)  # differences 1, 2, 3; two degrees of freedom
+    assert f"validation accuracy 80.00 ± 10.00 % 82.00 ± 11.00 % +2.00 ± {half:.2f} %" in lines(capsys, *first, *other)
+
+
+def test_a_clear_difference_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    first = [run(f"a{seed}", 0.80 + seed / 1000, seed) for seed in range(3)]
+    other = [run(f"b{seed}", 0.90 + seed / 1000, seed, lr=0.2) for seed in range(3)]
+    found = lines(capsys, *first, *other)
+    (row,) = [line for line in found if line.startswith("validation accuracy")]
+    assert row.endswith("+10.00 ± 0.23 % *")
+    (row,) = [line for line in found if line.startswith("total seconds")]
+    assert row.endswith("10 ± 0 10 ± 0 +0")
+
+
+def test_mistakes() -> None:
+    one = run("a", 0.8)
+    with pytest.raises(ConfigError, match="at least two"):
+        print_comparison([one])
+    with pytest.raises(ConfigError, match="no run directory"):
+        print_comparison([one, "nothing"])
+    (Path(one) / "results.json").unlink()
+    with pytest.raises(ConfigError, match="has not finished"):
+        print_comparison([one, one])
