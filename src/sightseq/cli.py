@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "trains an experiment, or goes on with one",
     "test": "scores a checkpoint on its test data",
     "predict": "says what a trained model makes of your files or texts",
+    "export": "writes a trained model as a file that runs without this framework",
     "data": "downloads and verifies the data of an experiment",
     "compare": "says what runs differ in, and whether by more than their seeds do",
     "list": "lists the experiments, whether their data is here, and their recorded results",
@@ -123,6 +124,10 @@ def hand_over(command: str, config: Config, arguments: list[str], typed: str) ->
         from sightseq.predict import predict
 
         sys.exit(predict(config))
+    elif command == "export":
+        from sightseq.export import export
+
+        export(config)
     else:
         from sightseq.explain import explain
         from sightseq.show import prepare, show

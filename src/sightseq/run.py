@@ -181,20 +181,14 @@ def train(config: Config, folder: Path) -> Outcome:
 def test(config: Config, folder: Path) -> Outcome:
     """Validates and tests a checkpoint, on the data it was trained on unless `data` says otherwise."""
     from sightseq.core import checkpoint
-    from sightseq.core.build import build, trust
-    from sightseq.core.datamodule import DataModule
+    from sightseq.core.build import trust
     from sightseq.core.results import about, score_baselines
 
     trust(config["trust"])
     content = checkpoint.read_checkpoint(Path(config["ckpt"]))
     task, saved = checkpoint.rebuild(content, config["ckpt"]), content["sightseq"]["config"]
-    here = {"root": config["paths"]["data"], "cache": config["paths"]["cache"]}
-    given = config["data"] or {}
+    data = checkpoint.data_of(content, task, config)
     config |= {key: saved[key] for key in ("experiment", "title", "baseline", "seed")}
-    # A stranger's checkpoint says how data is read, but not what is downloaded and where to.
-    config["data"] = given if "_target_" in given else saved["data"] | {"url": None, "files": None} | here | given
-    data = build(config["data"], DataModule, "data")
-    data.given_spec = task.spec
     baselines = make_baselines(config)
     data.prepare_data()
     console.say("data", console.describe(data))

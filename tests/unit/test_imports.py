@@ -25,10 +25,11 @@ MAY_KNOW = {
     "sweep": {"core", "console"},
     "compare": {"core", "console", "sweep"},
     "predict": {"core", "console", "decoding", "tasks", "text", "vision"},
+    "export": {"core", "console", "tasks"},
     "show": {"core", "console"},
     "explain": {"core", "console", "show"},
     "run": {"core", "console"},
-    "cli": {"core", "composition", "sweep", "compare", "catalogue", "predict", "show", "explain"},
+    "cli": {"core", "composition", "sweep", "compare", "catalogue", "predict", "show", "explain", "export"},
     "__init__": {"core", "composition", "run", "predict"},
 }
 LIGHT = {"torch", "lightning", "torchmetrics", "torchvision", "sklearn", "matplotlib"}

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from sightseq.core.errors import ConfigError, SightseqError, nearest
@@ -103,6 +103,19 @@ def parameters(cls: type) -> dict[str, inspect.Parameter]:
         if not open_ended:
             break
     return found
+
+
+def settings(config: Mapping[str, Any], kind: type[BaseModel]) -> dict[str, Any]:
+    """The config with its values as `kind` has them: 3.0 tokens are 3.
+
+    Raises:
+        ConfigError: a value does not fit.
+    """
+    try:
+        return {**config, **kind.model_validate(config).model_dump()}
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise ConfigError(f"{problem['loc'][0]}={problem['input']}: {problem['msg'].lower()}") from error
 
 
 def _checked(cls: type, name: str, value: Any, key: str) -> Any:

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 
 from sightseq.core.build import build
+from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import CheckpointError, ConfigError
+from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 
 
@@ -56,6 +58,23 @@ def rebuild(content: dict[str, Any], path: str) -> Task:
     except (ConfigError, RuntimeError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: {' '.join(str(error).split())[:400]}") from error
     return task.eval()
+
+
+def data_of(content: dict[str, Any], task: Task, config: Config) -> DataModule:
+    """The data that a checkpoint was trained on, or other data to be read as that was; not prepared yet.
+
+    Args:
+        content: of the checkpoint.
+        task: rebuilt from it.
+        config: of the command; its `data` names other data, or changes the checkpoint's.
+    """
+    saved, given = content["sightseq"]["config"]["data"], config["data"] or {}
+    here = {"root": config["paths"]["data"], "cache": config["paths"]["cache"]}
+    # A stranger's checkpoint says how data is read, but not what is downloaded and where to.
+    chosen = given if "_target_" in given else saved | {"url": None, "files": None} | here | given
+    data = build(chosen, DataModule, "data")
+    data.given_spec = task.spec
+    return data
 
 
 def warm_start(task: Task, content: dict[str, Any], path: str) -> list[str]:

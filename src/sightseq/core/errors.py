@@ -24,6 +24,10 @@ class CheckpointError(SightseqError):
     """A file that is no checkpoint of ours, or one that asks for what is not trusted."""
 
 
+class ExportError(SightseqError):
+    """A model that cannot be written as a file of another kind, or whose file does not say what the model says."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint that ends an error message: the names most like `word`, or all of them when they are few.
 

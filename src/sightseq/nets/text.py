@@ -53,7 +53,7 @@ class RecurrentClassifier(Recurrent):
         found = []
         for kind in self.pooling:
             if kind == "last":
-                end = outputs[torch.arange(len(tokens), device=tokens.device), lengths - 1]
+                end = outputs[torch.arange(tokens.shape[0], device=tokens.device), lengths - 1]
                 # What reads from the end has read all at the beginning.
                 forward, backward = end.chunk(2, 1)[0], outputs[:, 0].chunk(2, 1)[1]
                 found.append(torch.cat([forward, backward], dim=1) if self.bidirectional else end)
@@ -102,7 +102,8 @@ class TextCNN(nn.Module):
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """[B, T] and [B] to logits [B, num_classes], or [B, 1] where there is one."""
         place = torch.arange(tokens.shape[1], device=tokens.device)
-        x = self.embedding(tokens).masked_fill((place >= lengths[:, None])[..., None], 0).mT  # [B, embedding, T]
+        x = self.embedding(tokens).masked_fill((place >= lengths[:, None])[..., None], 0)
+        x = x.transpose(1, 2)  # [B, embedding, T]
         found = []
         for margin, convolution in zip(self.margins, self.convolutions, strict=True):
             answers = convolution(F.pad(x, (margin, margin)))  # [B, filters, T + margin]: words at the edges too

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from sightseq.core.build import trust
+from sightseq.core.build import settings, trust
 from sightseq.core.checkpoint import load_task
-from sightseq.core.errors import CheckpointError, ConfigError
+from sightseq.core.errors import CheckpointError
 from sightseq.core.rundir import Config
 from sightseq.predict.images import ImageModel, predict_files
 from sightseq.predict.language import LanguageModel, predict_language
@@ -56,11 +56,7 @@ def load(path: str | Path, device: str = "auto") -> ImageModel | TextModel | Lan
 
 def predict(config: Config) -> int:
     """`sightseq predict`: prints what the model says of the input; the exit status is 2 if any of it cannot be read."""
-    try:
-        config = config | Settings.model_validate(config).model_dump()  # 3.0 tokens are 3
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise ConfigError(f"{problem['loc'][0]}={problem['input']}: {problem['msg'].lower()}") from error
+    config = settings(config, Settings)
     trust(config["trust"])
     model = load(config["ckpt"], config["device"])
     if isinstance(model, LanguageModel):

@@ -91,7 +91,7 @@ class ImageClassificationTask(ClassificationTask):
         return found.logsumexp(dim=0) - math.log(len(views))
 
     def _crop(self, images: Tensor, share: float) -> Tensor:
-        part = centre(to_unit(images), *(round(share * side) for side in images.shape[-2:]))
+        part = centre(to_unit(images), *(round(share * side) for side in self.spec.prepared[1:]))
         return F.interpolate(part, (self.spec.height, self.spec.width), mode="bilinear", antialias=True)
 
     def picture(self, batch: Batch) -> Figure:

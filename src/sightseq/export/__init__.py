@@ -1,0 +1,147 @@
+"""`sightseq export`: a trained model as a file that runs without this framework."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel
+
+from sightseq import console
+from sightseq.core import checkpoint
+from sightseq.core.build import settings, trust
+from sightseq.core.datamodule import DataModule
+from sightseq.core.environment import versions
+from sightseq.core.errors import ConfigError, ExportError
+from sightseq.core.naming import metric_text, metric_title
+from sightseq.core.rundir import Config
+from sightseq.core.spec import ImageSpec, TextSpec
+from sightseq.export.files import About, load_onnx, load_torch, quantize, save_onnx, save_torch
+from sightseq.export.graphs import Call, Graph, graph_of
+
+WAYS = {"onnx": ("model.onnx", save_onnx, load_onnx), "torch": ("model.pt2", save_torch, load_torch)}
+TOLERANCE = 1e-4
+"""How far a probability may be from PyTorch's."""
+COMPARED = 3  # batches of validation
+CALIBRATED = 8  # batches of training
+TIMED = 50  # calls
+
+
+class Settings(BaseModel):
+    """What the settings of `sightseq export` may be."""
+
+    output: str | None
+    format: Literal["onnx", "torch"]
+    quantize: Literal["int8"] | None
+
+
+def export(config: Config) -> None:
+    """Writes the file and the inputs of an example, and says how far its outputs are from PyTorch's.
+
+    Raises:
+        ConfigError: a setting does not fit.
+        ExportError: the network cannot be traced, or the file disagrees with PyTorch; then none is left.
+    """
+    config = settings(config, Settings)
+    name, save, load = WAYS[config["format"]]
+    if config["quantize"] and config["format"] != "onnx":
+        raise ConfigError(f"quantize={config['quantize']} is for format=onnx")
+    trust(config["trust"])
+    content = checkpoint.read_checkpoint(Path(config["ckpt"]))
+    task = checkpoint.rebuild(content, config["ckpt"])
+    graph = graph_of(task)
+    data = checkpoint.data_of(content, task, config)
+    data.prepare_data()
+    console.say("data", console.describe(data))
+
+    path = Path(config["output"] or folder_of(Path(config["ckpt"])) / name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    example = graph.example(next(iter(data.val_dataloader())))
+    part = path.with_name(f".part-{path.name}")
+    try:
+        save(graph, example, part, about(graph, content))
+        difference = furthest(graph, load(part), data)
+        if not difference <= TOLERANCE:
+            raise ExportError(
+                f"the file's probabilities differ from PyTorch's by up to {difference:.1e}, more than {TOLERANCE}; "
+                f"it was not kept"
+            )
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    console.say("model", f"{console.short(path)}, {size(path)}")
+    console.say("agrees", f"with PyTorch: probabilities differ by at most {difference:.1e}")
+    inputs = path.with_suffix(".npz")
+    named: dict[str, Any] = dict(zip(graph.inputs, example, strict=True))
+    np.savez(inputs, **named)
+    console.say("example", console.short(inputs))
+    if config["quantize"]:
+        smaller = path.with_suffix(".int8.onnx")
+        quantize(path, smaller, calibration(graph, data))
+        console.say("int8", f"{console.short(smaller)}, {size(smaller)}")
+        weigh(graph, data, {"PyTorch": graph.call, "ONNX": load(path), "ONNX, int8": load(smaller)})
+
+
+def folder_of(ckpt: Path) -> Path:
+    """The run directory that a checkpoint belongs to, or its own folder."""
+    folder = ckpt if ckpt.is_dir() else ckpt.parent
+    return folder.parent if folder.name == "checkpoints" else folder
+
+
+def size(path: Path) -> str:
+    """Of a file."""
+    return f"{path.stat().st_size / 1e6:.2f} MB"
+
+
+def about(graph: Graph, content: dict[str, Any]) -> About:
+    """What the file says of itself: `labels`, `preprocessing`, `tokenizer`, and where it is from."""
+    spec, config = graph.spec, content["sightseq"]["config"]
+    found = {"experiment": config["experiment"], "title": config["title"], "versions": json.dumps(versions())}
+    found["labels"] = json.dumps(graph.labels, ensure_ascii=False)
+    if isinstance(spec, ImageSpec):
+        shape = dict(zip(("channels", "height", "width"), spec.prepared, strict=True))
+        how = {**shape, "colours": "RGB" if spec.channels == 3 else "grey", "values": "bytes", "crop_to": spec.subject}
+        return found | {"preprocessing": json.dumps(how)}
+    how = {"max_tokens": spec.max_tokens} if isinstance(spec, TextSpec) else {}
+    return found | {"preprocessing": json.dumps(how), "tokenizer": spec.tokenizer}
+
+
+def furthest(graph: Graph, call: Call, data: DataModule) -> float:
+    """The largest difference between the probabilities of `call` and PyTorch on real inputs; nan if one is nan."""
+    ways = [graph.read(way, islice(data.val_dataloader(), COMPARED)) for way in (call, graph.call)]
+    return max(float(np.abs(mine - theirs).max()) for (mine, _), (theirs, _) in zip(*ways, strict=True))
+
+
+def calibration(graph: Graph, data: DataModule) -> Iterator[dict[str, Any]] | None:
+    """Inputs of training, for images."""
+    if not isinstance(graph.spec, ImageSpec):
+        return None
+    batches = islice(data.train_dataloader(), CALIBRATED)
+    return ({name: batch[name].numpy() for name in graph.inputs} for batch in batches)
+
+
+def weigh(graph: Graph, data: DataModule, ways: dict[str, Call]) -> None:
+    """Prints the latency of a single input and the validation score of each way to run the graph."""
+    title = f"validation {metric_title(graph.headline)}"
+    table = console.new_table("", right=("one input", title))
+    for name, call in ways.items():
+        score = metric_text(graph.headline, graph.score(call, data.val_dataloader()))
+        table.add_row(name, f"{1e3 * latency(graph, call, data):.2f} ms", score)
+    console.console().print(table)
+
+
+def latency(graph: Graph, call: Call, data: DataModule) -> float:
+    """The median seconds of a call with a single row."""
+    batch = {name: rows[:1] for name, rows in next(iter(data.val_dataloader())).items()}
+    inputs = graph.example(batch)
+    times = []
+    for _ in range(TIMED):
+        began = time.perf_counter()
+        call(inputs)
+        times.append(time.perf_counter() - began)
+    return median(times)

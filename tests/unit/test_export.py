@@ -1,0 +1,142 @@
+"""`sightseq export`: what is in the files, and when there are none."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import sightseq
+from sightseq import export as package
+from sightseq.composition import compose
+from sightseq.core.errors import ConfigError, ExportError
+from sightseq.export import export
+from sightseq.export.files import load_onnx
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "run_onnx.py"
+SHORT = ("trainer.max_epochs=1", "debug=synthetic", "baseline=none")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("export")
+
+
+@pytest.fixture(scope="module")
+def runs(folder: Path) -> dict[str, Path]:
+    """A short run of each kind of model."""
+    paths = [f"paths.{name}={folder / name}" for name in ("data", "cache", "runs")]
+    kinds = {
+        "digits": ["model.net.channels=[32,64]"],
+        "imdb": ["model/net=text/bilstm"],
+        "python_docs": ["model.net.embedding=16", "model.net.hidden=[16]"],
+    }
+    return {
+        name: Path(sightseq.train(compose(f"experiment={name}", *SHORT, *paths, *few) | {"run_test": False})["folder"])
+        for name, few in kinds.items()
+    }
+
+
+def run(folder: Path, ckpt: Path, *overrides: str) -> None:
+    paths = [f"paths.{name}={folder / name}" for name in ("data", "cache", "runs")]
+    export(compose(f"ckpt={ckpt}", *paths, *overrides, command="export"))
+
+
+def properties(path: Path) -> dict[str, str]:
+    return {one.key: one.value for one in onnx.load(path).metadata_props}
+
+
+def test_images(folder: Path, runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    run(folder, runs["digits"])
+    path = runs["digits"] / "model.onnx"
+    assert "probabilities differ by at most" in capsys.readouterr().out
+    about = properties(path)
+    assert json.loads(about["labels"]) == [str(number) for number in range(10)]
+    assert json.loads(about["preprocessing"])["height"] == 8
+    example = np.load(runs["digits"] / "model.npz")["input"]
+    assert example.dtype == np.uint8
+    (found,) = load_onnx(path)([example])
+    model = sightseq.load(runs["digits"])
+    for image, row in zip(example, found, strict=True):
+        (said,) = model.predict([image[0]])
+        assert said["label"] == str(row.argmax())
+        assert said["probability"] == pytest.approx(row.max(), abs=1e-5)
+
+
+def test_a_script_runs_the_file_without_the_framework(folder: Path, runs: dict[str, Path]) -> None:
+    run(folder, runs["digits"], f"output={folder / 'alone.onnx'}")
+    command = [sys.executable, "-X", "importtime", str(SCRIPT), str(folder / "alone.onnx"), str(folder / "alone.npz")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 1 + 8
+    assert all(line.count("%") == 3 for line in done.stdout.splitlines()[1:])
+    assert not {"torch", "sightseq"} & {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+
+def test_texts_of_any_length(folder: Path, runs: dict[str, Path]) -> None:
+    run(folder, runs["imdb"] / "checkpoints" / "best.ckpt")
+    model = sightseq.load(runs["imdb"])
+    path = runs["imdb"] / "model.onnx"  # of a run, in its directory
+    about = properties(path)
+    for text in ("wonderful", "a film that is " * 30):
+        numbers = np.array([model.numbers(text)])
+        (found,) = load_onnx(path)([numbers, np.array([numbers.shape[1]])])
+        (said,) = model.predict([text])
+        assert said["label"] == json.loads(about["labels"])[found[0].argmax()]
+        assert said["probability"] == pytest.approx(found[0].max(), abs=1e-5)
+    assert json.loads(about["tokenizer"])["model"]["vocab"]
+
+
+def test_a_language_model_one_step_at_a_time(folder: Path, runs: dict[str, Path]) -> None:
+    run(folder, runs["python_docs"])
+    path = runs["python_docs"] / "model.onnx"
+    labels, call = json.loads(properties(path)["labels"]), load_onnx(path)
+    model = sightseq.load(runs["python_docs"])
+    state = [np.zeros((1, 1, 16), np.float32)] * 2
+    for number in [0, *model.task.tokenizer.encode("the queen")]:
+        probabilities, *state = call([np.array([number]), *state])
+    said = model.next_words("the queen", top=1)
+    assert labels[probabilities[0, 2:].argmax() + 2] == said[0][0]
+
+
+@pytest.mark.parametrize("name", ["digits", "imdb"])
+def test_8_bits(name: str, folder: Path, runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    run(folder, runs[name], "quantize=int8", f"output={folder / name}.onnx")
+    lines = {line.split("  ")[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert lines["PyTorch"][-1] == lines["ONNX"][-1]
+    assert lines["PyTorch"][-1].endswith("%")
+    assert lines["ONNX, int8"][-1].endswith("%")
+    whole, small = ((folder / f"{name}{kind}.onnx").stat().st_size for kind in ("", ".int8"))
+    assert small < whole
+
+
+def test_torch_export(folder: Path, runs: dict[str, Path]) -> None:
+    run(folder, runs["digits"], "format=torch")
+    assert (runs["digits"] / "model.pt2").exists()
+    with pytest.raises(ExportError, match=r"cannot trace this network .*format=onnx"):
+        run(folder, runs["imdb"], "format=torch")
+    assert not list(runs["imdb"].glob("*.pt2"))
+
+
+def test_a_file_that_says_something_else_is_not_kept(
+    folder: Path, runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(path: Path) -> Any:
+        call = load_onnx(path)
+        return lambda arrays: [found + 0.001 for found in call(arrays)]
+
+    name, save, _ = package.WAYS["onnx"]
+    monkeypatch.setitem(package.WAYS, "onnx", (name, save, wrong))
+    with pytest.raises(ExportError, match=r"differ from PyTorch's by up to 1\.0e-03"):
+        run(folder, runs["digits"], f"output={folder / 'wrong' / 'model.onnx'}")
+    assert not list((folder / "wrong").iterdir())
+
+
+def test_mistakes(folder: Path, runs: dict[str, Path]) -> None:
+    with pytest.raises(ConfigError, match="format=tflite"):
+        run(folder, runs["digits"], "format=tflite")
+    with pytest.raises(ConfigError, match="is for format=onnx"):
+        run(folder, runs["digits"], "format=torch", "quantize=int8")
