@@ -35,7 +35,8 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
     `results["folder"]` is the run directory.
     """
     from sightseq.core import rundir
-    from sightseq.run import execute, logged
+    from sightseq.core.logfile import logged
+    from sightseq.run import execute
 
     folder = rundir.create(config, "sightseq.train(...)")
     with rundir.locked(folder), logged(folder):

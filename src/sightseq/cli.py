@@ -19,6 +19,7 @@ COMMANDS = {
     "test": "scores a checkpoint on its test data",
     "predict": "says what a trained model makes of your files or texts",
     "export": "writes a trained model as a file that runs without this framework",
+    "bench": "measures how fast an experiment trains and answers, beside a bare loop of PyTorch",
     "data": "downloads and verifies the data of an experiment",
     "compare": "says what runs differ in, and whether by more than their seeds do",
     "list": "lists the experiments, whether their data is here, and their recorded results",
@@ -128,6 +129,10 @@ def hand_over(command: str, config: Config, arguments: list[str], typed: str) ->
         from sightseq.export import export
 
         export(config)
+    elif command == "bench":
+        from sightseq.bench import bench
+
+        bench(config)
     else:
         from sightseq.explain import explain
         from sightseq.show import prepare, show

@@ -12,6 +12,7 @@ from sightseq.core.rundir import read_config, without_repeats
 from sightseq.sweep import mean_std
 
 Score = tuple[str, str]  # ("test", "accuracy"), ("total", "seconds"), ...
+Repeat = tuple[Any, Any]  # fold and seed
 WORDS = {"val": "validation", "test": "test", "fit": "training", "total": "total"}
 NOT_SHOWN = ("paths", "logger")  # where files lie changes no result
 CONFIDENCE = 0.95
@@ -24,16 +25,22 @@ class Measurement:
     Attributes:
         config: what they have in common, by dotted keys; then the code and the machine of the first of them.
         runs: their scores, by folder.
-        repeats: the seed and the fold of each.
+        repeats: the fold and the seed of each.
     """
 
     config: dict[str, str]
     runs: dict[Path, dict[Score, float]]
-    repeats: list[dict[str, Any]]
+    repeats: dict[Path, Repeat]
 
     def values(self, score: Score) -> list[float]:
-        """Of all runs that have it."""
-        return [scores[score] for scores in self.runs.values() if score in scores]
+        """Of all runs that have it, in the order of their folds and seeds."""
+        return [self.runs[folder][score] for folder in self.having(score)]
+
+    def having(self, score: Score) -> list[Path]:
+        """The runs that have it, in the order of their folds and seeds."""
+        return sorted(
+            (folder for folder in self.runs if score in self.runs[folder]), key=lambda f: str(self.repeats[f])
+        )
 
 
 def print_comparison(arguments: list[str]) -> None:
@@ -92,11 +99,11 @@ def read_measurements(folders: list[Path]) -> list[Measurement]:
         results = json.loads((folder / "results.json").read_text())
         where = {key: results[key] for key in ("commit", "hardware", "versions")}
         plain = dict(flat({key: value for key, value in config.items() if key not in NOT_SHOWN}))
-        one = found.setdefault(json.dumps(plain), Measurement(plain | dict(flat(where)), {}, []))
+        one = found.setdefault(json.dumps(plain), Measurement(plain | dict(flat(where)), {}, {}))
         stages = [stage for stage in ("val", "test") if results[stage]]
         scores = {(stage, name): value for stage in stages for name, value in results[stage].items()}
         one.runs[folder] = scores | {(part, "seconds"): value for part, value in results["seconds"].items()}
-        one.repeats.append(repeats)
+        one.repeats[folder] = repeats["data.fold"], repeats["seed"]
     return list(found.values())
 
 
@@ -125,7 +132,8 @@ def difference_text(first: Measurement, other: Measurement, score: Score) -> str
         return f"{text}{unit} ?"
     if len({*before}) == len({*after}) == 1:  # as of what no seed changes
         return f"{text}{unit} {'*' if difference else ' '}"
-    paired = first.repeats == other.repeats and len({run["data.fold"] for run in first.repeats}) > 1
+    mine, theirs = ([found.repeats[folder] for folder in found.having(score)] for found in (first, other))
+    paired = mine == theirs and len({fold for fold, _ in mine}) > 1
     test = stats.ttest_rel(after, before) if paired else stats.ttest_ind(after, before, equal_var=False)
     low, high = test.confidence_interval(CONFIDENCE)
     half = scale * (high - low) / 2

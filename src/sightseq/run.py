@@ -10,14 +10,14 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightseq import console
 from sightseq.core import rundir
 from sightseq.core.errors import SightseqError
+from sightseq.core.logfile import logged
 from sightseq.core.rundir import Config
 
 if TYPE_CHECKING:
@@ -49,32 +49,6 @@ def main() -> None:
         sys.exit(1)
 
 
-@contextmanager
-def logged(folder: Path) -> Iterator[None]:
-    """All that is logged goes to log.txt, warnings and tracebacks too, and not to the terminal."""
-    import lightning.pytorch  # noqa: F401 (for its handlers, which are taken away here)
-
-    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):  # they print, from when they are imported
-        logging.getLogger(name).handlers.clear()
-        logging.getLogger(name).propagate = True
-    root, handler = logging.getLogger(), logging.FileHandler(folder / "log.txt")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    logging.captureWarnings(True)
-    try:
-        yield
-    except BaseException:  # Ctrl-C and exits too are worth a line in the log
-        log.exception("stopped by")
-        raise
-    finally:
-        logging.captureWarnings(False)
-        root.removeHandler(handler)
-        root.setLevel(level)
-        handler.close()
-
-
 def execute(config: Config, folder: Path) -> dict[str, Any]:
     """Trains, or tests a checkpoint where the config names one, and returns what results.json holds."""
     from sightseq.core.report import write_report
@@ -82,7 +56,10 @@ def execute(config: Config, folder: Path) -> dict[str, Any]:
     from sightseq.core.tracking import log_results
 
     began = time.monotonic()
-    results, sections, trainer = test(config, folder) if "ckpt" in config else train(config, folder)
+    try:
+        results, sections, trainer = test(config, folder) if "ckpt" in config else train(config, folder)
+    except SystemExit as error:  # Lightning's answer to Ctrl-C and SIGTERM
+        raise KeyboardInterrupt from error
     if not trainer.is_global_zero:
         return results
     results["seconds"] = {**results.get("seconds", {}), "total": round(time.monotonic() - began, 1)}
@@ -108,6 +85,7 @@ def train(config: Config, folder: Path) -> Outcome:
     from sightseq.core.build import build, trust
     from sightseq.core.datamodule import DataModule
     from sightseq.core.environment import resolve_precision
+    from sightseq.core.errors import DataError
     from sightseq.core.naming import network_name
     from sightseq.core.report import read_history
     from sightseq.core.results import about, score_baselines
@@ -153,8 +131,12 @@ def train(config: Config, folder: Path) -> Outcome:
     began = time.monotonic()
     try:
         trainer.fit(task, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
-    except SystemExit as error:  # Lightning's answer to Ctrl-C
-        raise KeyboardInterrupt from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker (pid"):
+            raise
+        raise DataError(
+            "a process that reads data has died, as they do where memory is short: take fewer data.workers, or 0"
+        ) from error
     fit_seconds = time.monotonic() - began
 
     best_epoch = None
@@ -217,7 +199,7 @@ def make_trainer(config: Config, folder: Path, precision: str, task: "Task") -> 
     from lightning.pytorch import Callback, Trainer
 
     from sightseq.core.build import build
-    from sightseq.core.callbacks import History, Reseed, Sign, StopOnNaN
+    from sightseq.core.callbacks import History, Reseed, Sign, StopOnNaN, WholeFiles
     from sightseq.core.environment import versions
     from sightseq.core.tracking import make_loggers
 
@@ -234,6 +216,7 @@ def make_trainer(config: Config, folder: Path, precision: str, task: "Task") -> 
         Trainer,
         "trainer",
         callbacks=callbacks,
+        plugins=[WholeFiles()],
         logger=make_loggers(config, folder),
         precision=precision,
         default_root_dir=str(folder),

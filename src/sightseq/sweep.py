@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -71,12 +72,38 @@ def run_job(config: Config, swept: set[str], typed: str, sweep: list[Job]) -> fl
     choice = ", ".join(o for o in overrides if o.partition("=")[0].lstrip("+") in swept - REPEATS)
     folder = rundir.begin(config, single)
     print(f"\njob {len(sweep) + 1}: {single}", flush=True)
-    status = subprocess.run(run_command(folder)).returncode
+    status = run_process(run_command(folder))
     sweep.append(Job(folder, choice or config["experiment"], status))
-    if status == INTERRUPTED:
-        raise KeyboardInterrupt
     results = sweep[-1].results()
     return results["val"][results["headline"]] if results else float("nan")
+
+
+def run_process(command: list[str]) -> int:
+    """Runs a process to its end, also when this one is told to leave: that one answers, in its time.
+
+    Returns:
+        Its exit status.
+
+    Raises:
+        KeyboardInterrupt: this process was told to leave.
+    """
+    told: list[int] = []
+
+    def leave(number: int, frame: Any) -> None:
+        told.append(number)
+        if number == signal.SIGTERM:  # Ctrl-C reaches both from the terminal
+            process.terminate()
+
+    process = subprocess.Popen(command)
+    handlers = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        status = process.wait()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if told or status == INTERRUPTED:
+        raise KeyboardInterrupt
+    return status
 
 
 def summarise(sweep: list[Job]) -> int:

@@ -60,21 +60,21 @@ def furthest(found: Graph, call: Call, kind: str) -> float:
 @pytest.mark.parametrize("option", NETS)
 def test_onnx(option: str, tmp_path: Path) -> None:
     found, kind = graph(option), option.partition("/")[0]
-    save_onnx(found, found.example(batch(kind, rows=3, tokens=7)), tmp_path / "model.onnx", {})
+    save_onnx(found, found.example(batch(kind, rows=3, tokens=7), rows=3), tmp_path / "model.onnx", {})
     assert furthest(found, load_onnx(tmp_path / "model.onnx"), kind) < 1e-5
 
 
 @pytest.mark.parametrize("option", ["image/resnet", "text/cnn", "language/recurrent"])
 def test_torch_export(option: str, tmp_path: Path) -> None:
     found, kind = graph(option), option.partition("/")[0]
-    save_torch(found, found.example(batch(kind, rows=3, tokens=7)), tmp_path / "model.pt2", {})
+    save_torch(found, found.example(batch(kind, rows=3, tokens=7), rows=3), tmp_path / "model.pt2", {})
     assert furthest(found, load_torch(tmp_path / "model.pt2"), kind) < 1e-5
 
 
 def test_views_of_an_image_are_in_the_file(tmp_path: Path) -> None:
     views = ["model.test_time_flips=true", "model.test_time_crops=[0.8,1.0]"]
     found, plain = graph("image/convnet", *views), graph("image/convnet")
-    save_onnx(found, found.example(batch("image", rows=3, tokens=0)), tmp_path / "model.onnx", {})
+    save_onnx(found, found.example(batch("image", rows=3, tokens=0), rows=3), tmp_path / "model.onnx", {})
     call = load_onnx(tmp_path / "model.onnx")
     assert furthest(found, call, "image") < 1e-5
     assert furthest(plain, call, "image") > 1e-4
@@ -83,5 +83,5 @@ def test_views_of_an_image_are_in_the_file(tmp_path: Path) -> None:
 def test_a_cell_of_gru(tmp_path: Path) -> None:
     found = graph("language/recurrent", "model.net.cell=gru")
     assert list(found.inputs) == ["token", "h0", "h1"]
-    save_onnx(found, found.example(batch("language", rows=3, tokens=7)), tmp_path / "model.onnx", {})
+    save_onnx(found, found.example(batch("language", rows=3, tokens=7), rows=3), tmp_path / "model.onnx", {})
     assert furthest(found, load_onnx(tmp_path / "model.onnx"), "language") < 1e-5

@@ -205,9 +205,10 @@ def test_readme_command(line: str, sightseq, monkeypatch: pytest.MonkeyPatch) ->
     """Each parses and composes; what it would run is run by the other tests."""
     words = shlex.split(line)
     assert words[:3] == ["uv", "run", "sightseq"]
-    handed: list[dict] = []
+    handed: list[object] = []
     monkeypatch.setattr("sightseq.cli.hand_over", lambda command, config, *_: handed.append(config))
     monkeypatch.setattr("sightseq.cli.run_job", lambda config, *_: handed.append(config))
+    monkeypatch.setattr("sightseq.compare.print_comparison", handed.append)
     status, _, errors = sightseq(*words[3:])
     assert status == 0, errors
     assert handed or words[3] in ("list", "--help") or "--help" in words

@@ -2,6 +2,8 @@
 
 import csv
 import math
+import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sightseq.core.callbacks import EMA, NOW_AND_THEN, History, Last, Reseed, Sign, StopOnNaN
+from sightseq.core.callbacks import EMA, NOW_AND_THEN, PATIENCE, History, Last, Reseed, Sign, StopOnNaN
 from sightseq.core.errors import SightseqError
 
 
@@ -184,6 +186,7 @@ def steps(last: Last, *batches: int, final: int | None = None) -> list[int]:
         trainer: Any = SimpleNamespace(
             fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress)),
             strategy=SimpleNamespace(broadcast=lambda value: value),
+            world_size=1,
             save_checkpoint=lambda path, batch=batch: saved.append(batch),
         )
         last.on_train_batch_end(trainer, None, None, {}, batch)
@@ -204,9 +207,56 @@ def test_last_saves_when_the_last_checkpoint_is_old() -> None:
 
 def test_last_saves_at_the_end_of_every_epoch() -> None:
     saved: list[Path] = []
-    trainer: Any = SimpleNamespace(save_checkpoint=saved.append)
+    trainer: Any = SimpleNamespace(save_checkpoint=saved.append, world_size=1)
     Last("folder").on_train_epoch_end(trainer, None)
     assert saved == [Path("folder/last.ckpt")]
+
+
+def told_to_leave(last: Last) -> None:
+    """Ctrl-C, in a training."""
+    trainer: Any = None
+    last.on_train_start(trainer, trainer)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_told_to_leave_it_saves_after_the_step_and_leaves() -> None:
+    last = Last("c", minutes=None)
+    told_to_leave(last)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a second time is at once
+    saved: list[Path] = []
+    trainer: Any = SimpleNamespace(save_checkpoint=saved.append, world_size=1)
+    trainer.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(is_last_batch=False)))
+    with pytest.raises(KeyboardInterrupt):
+        last.on_train_batch_end(trainer, None, None, {}, 0)
+    assert saved == [Path("c/last.ckpt")]
+
+
+def test_the_end_of_an_epoch_is_waited_for_but_no_long_validation() -> None:
+    last = Last("c", minutes=None)
+    trainer: Any = SimpleNamespace(world_size=1)
+    last.on_validation_batch_end(trainer, None)
+    told_to_leave(last)
+    last.on_validation_batch_end(trainer, None)
+    last._asked -= PATIENCE
+    with pytest.raises(KeyboardInterrupt):
+        last.on_validation_batch_end(trainer, None)
+
+
+def test_of_several_processes_all_leave_or_none() -> None:
+    last, asked = Last("c", minutes=None), list[bool]()
+
+    def decide(decision: bool, all: bool) -> bool:
+        asked.append(decision)
+        return True  # another one was told
+
+    trainer: Any = SimpleNamespace(save_checkpoint=lambda path: None, world_size=2)
+    trainer.strategy = SimpleNamespace(reduce_boolean_decision=decide)
+    trainer.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(is_last_batch=False)))
+    for batch in range(NOW_AND_THEN - 1):
+        last.on_train_batch_end(trainer, None, None, {}, batch)
+    with pytest.raises(KeyboardInterrupt):
+        last.on_train_batch_end(trainer, None, None, {}, NOW_AND_THEN - 1)
+    assert asked == [False]
 
 
 def test_checkpoints_are_signed_with_the_class_and_the_config() -> None:

@@ -39,7 +39,7 @@ def test_every_experiment_composes(experiment: str) -> None:
     assert "${" not in str(config)
 
 
-@pytest.mark.parametrize("command", ["train", "data", "show"])
+@pytest.mark.parametrize("command", ["train", "data", "show", "explain", "bench"])
 def test_commands_of_an_experiment_compose_to_the_same_bricks(command: str) -> None:
     assert bricks(compose(command=command)) == bricks(compose())
 

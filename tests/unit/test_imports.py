@@ -26,10 +26,11 @@ MAY_KNOW = {
     "compare": {"core", "console", "sweep"},
     "predict": {"core", "console", "decoding", "tasks", "text", "vision"},
     "export": {"core", "console", "tasks"},
+    "bench": {"core", "console", "export", "run", "show"},
     "show": {"core", "console"},
     "explain": {"core", "console", "show"},
     "run": {"core", "console"},
-    "cli": {"core", "composition", "sweep", "compare", "catalogue", "predict", "show", "explain", "export"},
+    "cli": {"core", "composition", "sweep", "compare", "catalogue", "predict", "show", "explain", "export", "bench"},
     "__init__": {"core", "composition", "run", "predict"},
 }
 LIGHT = {"torch", "lightning", "torchmetrics", "torchvision", "sklearn", "matplotlib"}

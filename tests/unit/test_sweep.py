@@ -2,9 +2,10 @@
 
 import json
 import math
+import os
+import signal
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from omegaconf import DictConfig
 from sightseq.core.errors import ConfigError
 from sightseq.core.naming import mean_std_text
 from sightseq.core.places import conf_folder
-from sightseq.sweep import Job, check, mean_std, run_command, run_job, summarise
+from sightseq.sweep import Job, check, mean_std, run_command, run_job, run_process, summarise
 
 TYPED = "sightseq train -m seed=1,2"
 
@@ -123,16 +124,16 @@ def overrides(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     composed.hydra.overrides.task = typed
     monkeypatch.setattr(HydraConfig, "get", lambda: DictConfig({"overrides": {"task": typed}}))
 
-    def process(command: list[str]) -> SimpleNamespace:
+    def process(command: list[str]) -> int:
         if "fails=1" in typed:
-            return SimpleNamespace(returncode=2)
+            return 2
         if "stops=1" in typed:
-            return SimpleNamespace(returncode=130)
+            raise KeyboardInterrupt
         results = {"headline": "accuracy", "val": {"accuracy": 0.75}, "test": None}
         (Path(command[-1]) / "results.json").write_text(json.dumps(results))
-        return SimpleNamespace(returncode=0)
+        return 0
 
-    monkeypatch.setattr(subprocess, "run", process)
+    monkeypatch.setattr("sightseq.sweep.run_process", process)
     return typed
 
 
@@ -183,6 +184,23 @@ def test_interrupted_job_ends_the_sweep(overrides: list[str]) -> None:
     overrides.append("stops=1")
     with pytest.raises(KeyboardInterrupt):
         run_job(config(), {"seed"}, TYPED, [])
+
+
+def test_the_status_of_a_process() -> None:
+    assert run_process(["sh", "-c", "exit 3"]) == 3
+    with pytest.raises(KeyboardInterrupt):
+        run_process(["sh", "-c", "exit 130"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_told_to_leave_waits_for_the_job_to_save(number: int, tmp_path: Path) -> None:
+    # From a terminal Ctrl-C reaches both; here the parent alone is told, and so the job ends by itself.
+    job = f"trap 'sleep 0.2; echo saved > {tmp_path}/saved; exit 130' TERM; touch {tmp_path}/begun; sleep 1 & wait"
+    teller = subprocess.Popen(["sh", "-c", f"until [ -e {tmp_path}/begun ]; do :; done; kill -{number} {os.getpid()}"])
+    with pytest.raises(KeyboardInterrupt):
+        run_process(["sh", "-c", job])
+    teller.wait()
+    assert (tmp_path / "saved").exists() == (number == signal.SIGTERM)
 
 
 def test_only_training_is_swept() -> None:

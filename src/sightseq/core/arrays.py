@@ -1,9 +1,11 @@
 """Processed data: arrays on disk, and the rows of them that make a split."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -62,13 +64,24 @@ def save_split(folder: Path, split: str, **arrays: NDArray[Any]) -> None:
     """Saves equally long arrays [N, ...] as one of the publisher's splits."""
     (folder / split).mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
-        np.save(folder / split / f"{name}.npy", array)
+        save_array(folder / split / f"{name}.npy", array)
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """As `np.save`, which would not notice that the disk is full if only the last block does not fit."""
+    with path.open("wb") as file:
+        np.lib.format.write_array(cast(Any, SimpleNamespace(write=file.write)), array, allow_pickle=False)
 
 
 def new_array(folder: Path, split: str, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """An array of bytes on disk, to be filled: what `save_split` does for arrays that do not fit into memory."""
     (folder / split).mkdir(parents=True, exist_ok=True)
-    return np.lib.format.open_memmap(folder / split / f"{name}.npy", "w+", np.uint8, shape)
+    path = folder / split / f"{name}.npy"
+    array = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    if hasattr(os, "posix_fallocate"):  # on a full disk, writing to what is mapped would kill the process
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def save_about(folder: Path, about: dict[str, Any]) -> None:

@@ -1,21 +1,26 @@
 """What happens around training, whatever the task: reproducible random numbers, EMA, metrics.csv, checkpoints."""
 
+import codecs
 import csv
 import hashlib
-import os
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sightseq.core.errors import SightseqError
+from sightseq.core.files import replacing
 from sightseq.core.order import Batch
 
 NOW_AND_THEN = 50  # steps between looks at what would cost time at every step
+PATIENCE = 5.0  # seconds that the end of a validation is waited for by who wants to leave
 
 
 class Reseed(Callback):
@@ -108,16 +113,17 @@ class History(Checkpoint):
         self.rows.append(row | {name: round(trainer.callback_metrics[name].item(), 6) for name in names})
         if trainer.is_global_zero:
             header = list(dict.fromkeys(name for row in self.rows for name in row))
-            part = self.path.with_suffix(".part")
-            with part.open("w", newline="") as file:
-                writer = csv.DictWriter(file, header)
+            with replacing(self.path) as file:
+                writer = csv.DictWriter(codecs.getwriter("utf-8")(file), header)
                 writer.writeheader()
                 writer.writerows(self.rows)
-            os.replace(part, self.path)
 
 
 class Last(Checkpoint):
-    """Keeps checkpoints/last.ckpt, which a killed run goes on from: at the end of every epoch and within it.
+    """Keeps checkpoints/last.ckpt, which an interrupted run goes on from: at the end of every epoch and within it.
+
+    Ctrl-C and SIGTERM save it too, after the step that is under way, and end the run; a second one ends it at once.
+    A validation cannot be gone on with: they wait a few seconds for its end, and then leave what was saved before.
 
     Args:
         dirpath: the folder of last.ckpt.
@@ -128,6 +134,21 @@ class Last(Checkpoint):
     def __init__(self, dirpath: str, minutes: float | None = 5, steps: int | None = None) -> None:
         self.path, self.minutes, self.steps = Path(dirpath) / "last.ckpt", minutes, steps
         self._saved = time.monotonic()
+        self._asked: float | None = None  # when it was to leave
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():  # no other may say what signals do
+            self._handlers = {number: signal.signal(number, self._leave) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for number, handler in self._handlers.items():  # where training ends badly, Lightning does this
+            signal.signal(number, handler)
+
+    def _leave(self, number: int, frame: Any) -> None:
+        self._asked = time.monotonic()
+        for one in self._handlers:
+            signal.signal(one, signal.default_int_handler)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -135,18 +156,54 @@ class Last(Checkpoint):
         if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             return  # the epoch's end is near, and with it the validation that belongs to it
         due = bool(self.steps) and (batch_idx + 1) % (self.steps or 1) == 0
-        if self.minutes and (batch_idx + 1) % NOW_AND_THEN == 0:
+        now_and_then = (batch_idx + 1) % NOW_AND_THEN == 0
+        if self.minutes and now_and_then:
             old = time.monotonic() - self._saved > 60 * self.minutes
             due |= bool(trainer.strategy.broadcast(old))  # all processes save, or none
-        if due:
+        leave = (now_and_then or trainer.world_size == 1) and self._to_leave(trainer)
+        if due or leave:
             self._save(trainer)
+        if leave:
+            raise KeyboardInterrupt
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        if self._asked and trainer.world_size == 1 and time.monotonic() - self._asked > PATIENCE:
+            raise KeyboardInterrupt
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._save(trainer)
+        if self._to_leave(trainer):
+            raise KeyboardInterrupt
+
+    def _to_leave(self, trainer: Trainer) -> bool:
+        asked = self._asked is not None
+        return asked if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(asked, all=False)
 
     def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.path)
         self._saved = time.monotonic()
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints that are whole or not there.
+
+    Lightning's own are written into the system's folder for temporary files and then moved, which is a copy where that
+    is another disk: a process killed in its midst leaves half a file in the place of the last good one.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Writes beside `path`, and renames.
+
+        Raises:
+            DiskError: the disk is full; what was there before is still there.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # of its closing the archive, over what writing raised
+                raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 class Sign(Callback):

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from sightseq.core.arrays import ArrayDataset, read_arrays
 from sightseq.core.errors import ConfigError, DataError
+from sightseq.core.files import room
 from sightseq.core.order import Loader, Order
 from sightseq.core.spec import Spec
 
@@ -267,7 +268,8 @@ def atomic_folder(folder: Path) -> Iterator[Path | None]:
         building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
         building.chmod(0o755)
         try:
-            yield building
+            with room(folder):
+                yield building
             os.replace(building, folder)
         finally:
             shutil.rmtree(building, ignore_errors=True)

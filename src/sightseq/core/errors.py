@@ -24,6 +24,10 @@ class CheckpointError(SightseqError):
     """A file that is no checkpoint of ours, or one that asks for what is not trusted."""
 
 
+class DiskError(SightseqError):
+    """A disk that is full."""
+
+
 class ExportError(SightseqError):
     """A model that cannot be written as a file of another kind, or whose file does not say what the model says."""
 

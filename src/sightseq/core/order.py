@@ -1,5 +1,6 @@
 """In which order samples are read: a function of (seed, epoch, rank) and of nothing else."""
 
+import signal
 from collections.abc import Iterator, Sized
 from typing import Any, cast
 
@@ -103,6 +104,11 @@ class Streams(Order):
             yield torch.stack([first, last, torch.full_like(first, number == 0)], dim=1)
 
 
+def _stay(worker: int) -> None:
+    """Ctrl-C reaches the processes that read data too; when they leave is for the training to say."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class Loader(DataLoader[Batch]):
     """A DataLoader of whole batches that knows how far it has read, and goes on from there.
 
@@ -116,6 +122,7 @@ class Loader(DataLoader[Batch]):
             sampler=order,
             num_workers=workers,
             persistent_workers=workers > 0,
+            worker_init_fn=_stay,
             pin_memory=pin_memory,
         )
         self.order = order

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from sightseq.core.arrays import ArrayDataset
 from sightseq.core.baseline import Arrays, Baseline
 from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import commit, hardware, versions
+from sightseq.core.files import replacing
 from sightseq.core.naming import network_name
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
@@ -94,6 +94,5 @@ def look(baseline: Baseline, dataset: ArrayDataset) -> Arrays:
 
 def write_results(folder: Path, results: Mapping[str, Any]) -> None:
     """Writes results.json at once: a run that has it has finished."""
-    part = folder / ".results.json.part"
-    part.write_text(json.dumps(results, indent=2))
-    os.replace(part, folder / "results.json")
+    with replacing(folder / "results.json") as file:
+        file.write(json.dumps(results, indent=2).encode())

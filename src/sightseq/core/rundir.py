@@ -5,7 +5,6 @@ runs/<experiment>/<date>-<name or random suffix>/
 """
 
 import contextlib
-import os
 import secrets
 from collections.abc import Collection, Iterator
 from datetime import datetime
@@ -16,6 +15,7 @@ import filelock
 import yaml
 
 from sightseq.core.errors import ConfigError
+from sightseq.core.files import replacing
 
 Config = dict[str, Any]
 LENGTH = frozenset({"trainer.max_epochs", "trainer.max_time"})
@@ -70,9 +70,8 @@ def read_config(folder: Path) -> Config:
 
 def write_config(folder: Path, config: Config) -> None:
     """Replaces config.yaml at once, so that a killed process leaves the old or the new one."""
-    part = folder / ".config.yaml.part"
-    part.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-    os.replace(part, folder / "config.yaml")
+    with replacing(folder / "config.yaml") as file:
+        file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
 
 
 @contextlib.contextmanager
@@ -125,9 +124,10 @@ def comparable(config: Config) -> Config:
 
 def without_repeats(config: Config) -> tuple[Config, dict[str, Any]]:
     """What a run has in common with the repetitions of its measurement; then its own seed and fold."""
-    common = comparable(config)
-    repeats = {"seed": common.pop("seed", None), "data.fold": common["data"].pop("fold", None)}
-    common["data"].pop("seed", None)  # follows the seed
+    common = {key: value for key, value in config.items() if key not in NOT_COMPARED}
+    data = common["data"] = dict(config["data"])
+    repeats = {"seed": common.pop("seed", None), "data.fold": data.pop("fold", None)}
+    data.pop("seed", None)  # follows the seed
     return common, repeats
 
 

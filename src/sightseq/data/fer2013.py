@@ -1,6 +1,7 @@
 """FER-2013: faces and what they feel."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +69,14 @@ class FER2013(ImageFolder):
         images: dict[str, list[NDArray[np.uint8]]] = {}
         labels: dict[str, list[int]] = {}
         skipped = []
-        with sources[0].open(newline="", encoding="utf-8") as file:
+        # What is not UTF-8 is no number either, and then the line of it is known.
+        with sources[0].open(newline="", encoding="utf-8", errors="replace") as file:
             reader = csv.reader(file)
-            header = [name.strip() for name in next(reader, [])]  # the later csv has spaces before its names
+            rows = _rows(reader, sources[0])
+            header = [name.strip() for name in next(rows, [])]  # the later csv has spaces before its names
             if not {"emotion", "pixels"} <= set(header):
                 raise DataError(f"{self.name}: {sources[0]} has the columns {header[:5]}, not emotion and pixels")
-            for row in reader:
+            for row in rows:
                 try:
                     usage, label, pixels = _read(dict(zip(header, row, strict=True)))
                 except (KeyError, ValueError) as error:
@@ -104,6 +107,18 @@ class FER2013(ImageFolder):
                 images, labels = synthetic_images(count, len(CLASSES), SIZE, 1, seed=count)
                 for pixels, label in zip(images.reshape(count, -1), labels, strict=True):
                     writer.writerow([label, " ".join(map(str, pixels)), usage])
+
+
+def _rows(reader: Iterator[list[str]], file: Path) -> Iterator[list[str]]:
+    """The rows of a csv.
+
+    Raises:
+        DataError: it is none, as where a quotation mark is opened and never closed.
+    """
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise DataError(f"{file} is no csv ({error})") from error
 
 
 def _read(row: dict[str, str]) -> tuple[str, int, NDArray[np.uint8]]:

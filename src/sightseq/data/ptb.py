@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sightseq.core.download import missing
-from sightseq.data.streams import StreamData, synthetic_prose
+from sightseq.data.streams import StreamData, read_text, synthetic_prose
 
 FILES = {"train": "ptb.train.txt", "val": "ptb.valid.txt", "test": "ptb.test.txt"}
 
@@ -28,7 +28,7 @@ class PTB(StreamData):
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
         """Each sentence."""
         names = {name: split for split, name in FILES.items()}
-        lines = {names[file.name]: file.read_text("utf-8").removesuffix("\n").split("\n") for file in sources}
+        lines = {names[file.name]: "".join(read_text(file)).removesuffix("\n").split("\n") for file in sources}
         if "test" not in lines:
             cut = round(len(lines["train"]) * (1 - self.val_fraction))
             lines = {"train": lines["train"][:cut], "val": lines["train"][cut:], "test": lines["val"]}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sightseq.core.download import download, find_folder, missing
-from sightseq.data.streams import StreamData, cut, synthetic_prose
+from sightseq.data.streams import StreamData, cut, read_text, synthetic_prose
 
 FILE = "input.txt"
 
@@ -24,7 +24,7 @@ class TinyShakespeare(StreamData):
 
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
         """The three parts of the file."""
-        return cut(sources[0].read_text("utf-8"), self.val_fraction, self.test_fraction)
+        return cut("".join(read_text(sources[0])), self.val_fraction, self.test_fraction)
 
     def write_synthetic(self, folder: Path) -> None:
         """20,000 characters or so of made-up prose."""

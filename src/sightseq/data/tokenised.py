@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightseq.core.arrays import ArrayWriter, Ragged
+from sightseq.core.arrays import ArrayWriter, Ragged, save_array
 from sightseq.core.datamodule import DataModule
 from sightseq.core.spec import Spec
 from sightseq.text.tokenizer import EOS_NUMBER, Tokenizer, Unit, fit
@@ -78,4 +78,4 @@ def save_tokens(folder: Path, tokenizer: Tokenizer, texts: Texts, last: NDArray[
             writer.append(np.array(numbers, writer.dtype))
             ends.append(writer.count)
     writer.close()
-    np.save(folder / "tokens_ends.npy", np.array(ends, np.int64))
+    save_array(folder / "tokens_ends.npy", np.array(ends, np.int64))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sightseq.core.download import missing
-from sightseq.data.streams import StreamData, synthetic_prose
+from sightseq.data.streams import StreamData, read_text, synthetic_prose
 
 FILES = {"train": "wiki.train", "val": "wiki.valid", "test": "wiki.test"}
 SUFFIXES = (".tokens", ".raw")
@@ -29,7 +29,7 @@ class WikiText2(StreamData):
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
         """Each line, as all do who read it."""
         for split, file in zip(FILES, sources, strict=True):
-            for line in file.read_text("utf-8").removesuffix("\n").split("\n"):
+            for line in "".join(read_text(file)).removesuffix("\n").split("\n"):
                 yield split, line.strip()
 
     def write_synthetic(self, folder: Path) -> None:

@@ -27,6 +27,7 @@ from sightseq.export.graphs import Call, Graph, graph_of
 WAYS = {"onnx": ("model.onnx", save_onnx, load_onnx), "torch": ("model.pt2", save_torch, load_torch)}
 TOLERANCE = 1e-4
 """How far a probability may be from PyTorch's."""
+ROWS = 8  # of the example
 COMPARED = 3  # batches of validation
 CALIBRATED = 8  # batches of training
 TIMED = 50  # calls
@@ -61,7 +62,7 @@ def export(config: Config) -> None:
 
     path = Path(config["output"] or folder_of(Path(config["ckpt"])) / name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    example = graph.example(next(iter(data.val_dataloader())))
+    example = graph.example(next(iter(data.val_dataloader())), ROWS)
     part = path.with_name(f".part-{path.name}")
     try:
         save(graph, example, part, about(graph, content))
@@ -82,7 +83,11 @@ def export(config: Config) -> None:
     console.say("example", console.short(inputs))
     if config["quantize"]:
         smaller = path.with_suffix(".int8.onnx")
-        quantize(path, smaller, calibration(graph, data))
+        try:
+            quantize(path, part, calibration(graph, data))
+            os.replace(part, smaller)
+        finally:
+            part.unlink(missing_ok=True)
         console.say("int8", f"{console.short(smaller)}, {size(smaller)}")
         weigh(graph, data, {"PyTorch": graph.call, "ONNX": load(path), "ONNX, int8": load(smaller)})
 
@@ -114,7 +119,7 @@ def about(graph: Graph, content: dict[str, Any]) -> About:
 def furthest(graph: Graph, call: Call, data: DataModule) -> float:
     """The largest difference between the probabilities of `call` and PyTorch on real inputs; nan if one is nan."""
     ways = [graph.read(way, islice(data.val_dataloader(), COMPARED)) for way in (call, graph.call)]
-    return max(float(np.abs(mine - theirs).max()) for (mine, _), (theirs, _) in zip(*ways, strict=True))
+    return float(np.max([np.abs(mine - theirs).max() for (mine, _), (theirs, _) in zip(*ways, strict=True)]))
 
 
 def calibration(graph: Graph, data: DataModule) -> Iterator[dict[str, Any]] | None:
@@ -137,8 +142,7 @@ def weigh(graph: Graph, data: DataModule, ways: dict[str, Call]) -> None:
 
 def latency(graph: Graph, call: Call, data: DataModule) -> float:
     """The median seconds of a call with a single row."""
-    batch = {name: rows[:1] for name, rows in next(iter(data.val_dataloader())).items()}
-    inputs = graph.example(batch)
+    inputs = graph.example(next(iter(data.val_dataloader())), rows=1)
     times = []
     for _ in range(TIMED):
         began = time.perf_counter()

@@ -119,6 +119,9 @@ def quantize(path: Path, smaller: Path, samples: Iterable[dict[str, Any]] | None
         smaller: of the new one.
         samples: inputs of training, from which the ranges of what flows through the network are taken; without, as for
             recurrent networks, they are found anew at each call.
+
+    Raises:
+        ExportError: onnxruntime cannot do it.
     """
     folded = smaller.with_suffix(".folded")
     try:
@@ -127,6 +130,8 @@ def quantize(path: Path, smaller: Path, samples: Iterable[dict[str, Any]] | None
             quantize_dynamic(folded, smaller)
         else:
             quantize_static(folded, smaller, _Reader(samples), QuantFormat.QDQ, per_channel=True)
+    except Exception as error:  # of many kinds
+        raise ExportError(f"onnxruntime cannot write this network in 8 bits: {_first(error)}") from error
     finally:
         folded.unlink(missing_ok=True)
 

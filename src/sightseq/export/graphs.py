@@ -50,8 +50,8 @@ class Graph(nn.Module, ABC):
         """The inputs in order to the outputs in order."""
 
     @abstractmethod
-    def example(self, batch: Batch) -> Arrays:
-        """The inputs of one step with a batch's first samples."""
+    def example(self, batch: Batch, rows: int) -> Arrays:
+        """The inputs of one step with so many rows of a batch, again and again if there are fewer."""
 
     @abstractmethod
     def read(self, call: Call, batches: Iterable[Batch]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
@@ -81,9 +81,9 @@ class Classifier(Graph):
         """The inputs in order to the probabilities."""
         return self.task.predict_step(dict(zip(self.inputs, inputs, strict=True)))
 
-    def example(self, batch: Batch) -> Arrays:
+    def example(self, batch: Batch, rows: int) -> Arrays:
         """See `Graph`."""
-        return [batch[name][:8].numpy() for name in self.inputs]
+        return [np.resize(batch[name].numpy(), (rows, *batch[name].shape[1:])) for name in self.inputs]
 
     def read(self, call: Call, batches: Iterable[Batch]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         """[B, num_classes] and [B]."""
@@ -123,10 +123,9 @@ class LanguageStep(Graph):
         logits, after = self.task(token[:, None], [tuple(next(parts) for _ in layer) for layer in self.widths])
         return logits[:, -1].softmax(dim=-1), *(part for layer in after for part in layer)
 
-    def example(self, batch: Batch) -> Arrays:
+    def example(self, batch: Batch, rows: int) -> Arrays:
         """See `Graph`."""
-        tokens = batch["input"][:4, 0].numpy()
-        return [tokens, *self._begin(len(tokens))]
+        return [np.resize(batch["input"][:, 0].numpy(), rows), *self._begin(rows)]
 
     def _begin(self, rows: int) -> Arrays:
         return [np.zeros((1, rows, width), np.float32) for layer in self.widths for width in layer]

@@ -128,7 +128,7 @@ def read_lines(given: str) -> Iterator[tuple[str, bytes]]:
     elif FILE_NAME.fullmatch(given):
         raise InputError(f"{given}: there is no such file")
     else:
-        yield "input", os.fsencode(given)
+        yield "input", given.encode("utf-8", "surrogatepass")  # what is no character stays none
 
 
 def _numbered(name: str, lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:

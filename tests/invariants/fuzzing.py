@@ -1,0 +1,208 @@
+"""Bad inputs in great numbers: damaged files, strange texts. What is no error of ours is a failure."""
+
+import contextlib
+import faulthandler
+import io
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from sightseq.composition import compose
+from sightseq.core.build import build
+from sightseq.core.datamodule import DataModule
+from sightseq.core.errors import SightseqError
+from sightseq.core.places import group_options
+from sightseq.core.spec import ImageSpec, LanguageSpec, TextSpec
+from sightseq.predict import predict_files, predict_language, predict_texts
+from sightseq.predict.images import ImageModel
+from sightseq.predict.language import LanguageModel
+from sightseq.predict.texts import TextModel
+from sightseq.tasks.image_classification import ImageClassificationTask
+from sightseq.tasks.language_modeling import LanguageModelingTask
+from sightseq.tasks.text_classification import TextClassificationTask
+from sightseq.text.tokenizer import fit
+
+SECONDS = 10
+
+
+class Hang(BaseException):
+    """A case takes too long; no `except Exception` makes an error of the input of it."""
+
+
+FORMATS = {
+    "png": ["L", "RGB", "RGBA", "P", "1", "LA", "I;16"],
+    "jpeg": ["L", "RGB", "CMYK"],
+    "gif": ["P", "L"],
+    "bmp": ["RGB", "1"],
+    "tiff": ["RGB", "L", "F", "CMYK"],
+    "webp": ["RGB", "RGBA"],
+    "ppm": ["RGB"],
+}
+Case = Callable[[Random], None]
+
+
+def run(kind: str, count: int, results: Any) -> None:
+    """In a process of its own: that many cases; sends what failed, and the memory that this process has ever had."""
+    torch.set_num_threads(1)
+    failures: list[str] = []
+
+    def hang(*_: Any) -> None:
+        raise Hang(f"takes more than {SECONDS} s")
+
+    signal.signal(signal.SIGALRM, hang)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        case = KINDS[kind](Path(folder))
+        for number in range(count):
+            signal.alarm(SECONDS)
+            faulthandler.dump_traceback_later(SECONDS + 5, exit=True)  # where no Python runs, no signal is heard
+            try:
+                with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                    case(Random(number))
+            except SightseqError as error:
+                if "\n" in str(error) or not str(error):
+                    failures.append(f"case {number}: {str(error)!r} is no line")
+            except BaseException:
+                failures.append(f"case {number}: {traceback.format_exc()}")
+            finally:
+                signal.alarm(0)
+                faulthandler.cancel_dump_traceback_later()
+    scale = 2**20 if sys.platform == "darwin" else 2**10
+    results.send((failures, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale))
+
+
+def damaged(content: bytes, random: Random) -> bytes:
+    """The content of a file, with one to three things wrong."""
+    found = bytearray(content)
+    for _ in range(random.randint(1, 3)):
+        place, length = random.randrange(len(found) + 1), random.randint(1, 64)
+        match random.randrange(8):
+            case 0:
+                del found[place:]
+            case 1:
+                del found[place : place + length]
+            case 2:
+                found[place:place] = random.randbytes(length)
+            case 3:
+                found[place : place + length] = random.randbytes(length)
+            case 4 if found:
+                found[random.randrange(len(found))] ^= 1 << random.randrange(8)
+            case 5:
+                place = random.randrange(min(len(found), 64) + 1)  # where sizes are written
+                found[place : place + 4] = random.choice([b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", bytes(4)])
+            case 6:
+                found[place:place] = found[place : place + length] * random.randint(1, 100)
+            case _:
+                found[:] = random.choice([b"", random.randbytes(length), bytes(length), b"<html>404 Not Found</html>"])
+    return bytes(found)
+
+
+def strange(random: Random) -> str:
+    """A text of anything."""
+    alphabets = (
+        "a b c",
+        "<unk> <eos> [b] [/b] {} ${x} %s \\ ' \"",
+        "\0\x1b[31m\r\n\t\x7f\u2028\ufeff",
+        "\U0001f600\U0001f468\u200d\U0001f469",
+        "\u0301\u0300a\u030a",
+        "\u0939\u093f\u0928\u094d\u0926\u0940",
+        "\u0627\u0631\u062f\u0648 \u202e",
+        "\u4e2d\u6587",
+        "\udc80\ud800",
+        "\uffff\U0010ffff",
+    )
+    words = [
+        "".join(random.choices(random.choice(alphabets), k=random.randint(0, 12))) for _ in range(random.randint(0, 20))
+    ]
+    return random.choice(["", " ", "\n"]).join(words) * random.choice([1, 1, 1, 1, 1000])
+
+
+def images(folder: Path) -> Case:
+    """Damaged pictures, given to predict."""
+    spec = ImageSpec(3, 32, 32, ("a", "b"), (0.5,) * 3, (0.25,) * 3)
+    net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4], "hidden": []}
+    model = ImageModel(ImageClassificationTask(spec=spec.to_dict(), net=net), "cpu")
+    good: list[tuple[str, bytes]] = []
+    for name, modes in FORMATS.items():
+        for mode in modes:
+            stream = io.BytesIO()
+            pixels = np.random.default_rng(0).integers(0, 256, (37, 41, 3)).astype(np.uint8)
+            picture = Image.fromarray(pixels)
+            (picture.convert("L") if mode == "I;16" else picture).convert(mode).save(stream, name)
+            good.append((name, stream.getvalue()))
+
+    def case(random: Random) -> None:
+        name, content = random.choice(good)
+        path = folder / f"picture.{random.choice([name, 'png', 'jpg'])}"
+        path.write_bytes(damaged(content, random))
+        status = predict_files(
+            model, {"input": str(path), "format": random.choice(["table", "jsonl"]), "batch_size": 2}
+        )
+        assert status in (0, 2)
+
+    return case
+
+
+def texts(folder: Path) -> Case:
+    """Strange texts, and damaged files of them, given to predict."""
+    tokenizer = fit(["a film that is good", "a film that is bad"], "words", 20)
+    spec = TextSpec(tokenizer.json, tokenizer.vocab_size, ("bad", "good"))
+    net = {"_target_": "sightseq.nets.text.RecurrentClassifier", "embedding": 4, "hidden": [4]}
+    classifier = TextModel(TextClassificationTask(spec=spec.to_dict(), net=net), "cpu")
+    subwords = fit(["a film that is good", "a film that is bad"], "subwords", 300)
+    language = LanguageSpec(subwords.json, subwords.vocab_size)
+    net = {"_target_": "sightseq.nets.language.RecurrentLanguageModel", "embedding": 4, "hidden": [4]}
+    writer = LanguageModel(LanguageModelingTask(spec=language.to_dict(), net=net), "cpu")
+
+    def case(random: Random) -> None:
+        given, config = strange(random), {"format": random.choice(["table", "jsonl"]), "batch_size": 2}
+        if random.random() < 0.5:
+            path = folder / "lines.txt"
+            path.write_bytes(damaged(given.encode("utf-8", "surrogatepass"), random))
+            given = str(path)
+        if random.random() < 0.7:
+            status = predict_texts(classifier, {**config, "input": given})
+        else:
+            common = compose("ckpt=x", "input=x", "tokens=3", command="predict")
+            status = predict_language(writer, common | config | {"input": given})
+        assert status in (0, 2)
+
+    return case
+
+
+def readers(folder: Path) -> Case:
+    """Datasets of which one file is damaged."""
+    configs: dict[str, dict[str, Any]] = {}
+    for name in group_options("data"):
+        config = compose(f"data={name}")["data"] | {"url": None, "files": None, "cache": str(folder / name)}
+        if "image_size" in config:
+            config |= {"image_size": 32, "margin": 0}
+        build(config | {"synthetic": True}, DataModule, "data").prepare_data()
+        if config.get("folders"):  # others read what Python packages carry
+            configs[name] = config
+
+    def case(random: Random) -> None:
+        name = random.choice(sorted(configs))
+        own = folder / "own"
+        shutil.rmtree(own, ignore_errors=True)
+        data = build(configs[name] | {"root": str(own), "cache": str(own / "cache")}, DataModule, "data")
+        shutil.copytree(folder / name / "synthetic" / data.folders[0], own / data.folders[0])
+        path = random.choice(sorted(path for path in own.rglob("*") if path.is_file()))
+        path.write_bytes(damaged(path.read_bytes(), random))
+        data.prepare_data()
+        next(iter(data.train_dataloader()))
+
+    return case
+
+
+KINDS: dict[str, Callable[[Path], Case]] = {"images": images, "texts": texts, "readers": readers}

@@ -1,0 +1,178 @@
+"""What the machine does to a training: it is killed, told to leave, or loses its disk, a worker or its numbers."""
+
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+import sightseq
+from sightseq.core import rundir
+from sightseq.core.checkpoint import read_checkpoint
+from sightseq.core.errors import SightseqError
+from tests.invariants import victims
+
+SHORT = ("callbacks=ema", "baseline=none", "data.batch_size=64", "model.net.channels=[8,8]", "trust=[tests]")
+# A process that has imported all, from which others are forked.
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(
+    ["tests.invariants.victims", "sightseq.core.report", "sightseq.tasks.image_classification"]
+)
+
+
+def start(folder: Path, *overrides: str, **options: Any) -> ForkServerProcess:
+    folder.mkdir(exist_ok=True)
+    process = SERVER.Process(target=victims.train, args=(folder, *SHORT, *overrides), kwargs=options)
+    process.start()
+    return process
+
+
+def only_run(folder: Path) -> Path:
+    """The one that came to a checkpoint."""
+    (run,) = (path.parents[1] for path in folder.glob("runs/digits/*/checkpoints/last.ckpt"))
+    return run
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    content = read_checkpoint(only_run(folder) / "checkpoints" / "last.ckpt")
+    return {**content["state_dict"], **{f"raw.{k}": v for k, v in content["current_model_state"].items()}}
+
+
+def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
+    begun, whole, killed = tmp_path / "begun", tmp_path / "whole", tmp_path / "killed"
+    mark = f"+callbacks.begun={{_target_:tests.invariants.victims.Begun,path:'{begun}'}}"
+    overrides = ("trainer.max_epochs=12", "callbacks.last.steps=4", mark)
+    reference = start(whole, *overrides, slowly=True)
+    wait_for(begun, reference)
+    since = time.monotonic()
+    reference.join()
+    assert reference.exitcode == 0
+    length = time.monotonic() - since
+    moments, kills, within_a_write = random.Random(0), 0, 0
+    for _ in range(60):
+        if kills >= 10 and within_a_write:
+            break
+        begun.unlink(missing_ok=True)
+        process = start(killed, *overrides, slowly=True)
+        wait_for(begun, process)
+        process.join(moments.uniform(0, 0.3) * length)
+        process.kill()
+        process.join()
+        for path in killed.glob("runs/digits/*/checkpoints/*.ckpt"):
+            read_checkpoint(path)
+        if list(killed.glob("runs/digits/*/results.json")):  # it came to its end: again
+            assert same(weights(whole), weights(killed))
+            (killed / "runs").rename(tmp_path / f"ended {kills}")
+            continue
+        kills += 1
+        within_a_write += bool(list(killed.glob("runs/digits/*/checkpoints/.*.part")))
+    assert kills >= 10
+    assert within_a_write
+    process = start(killed, *overrides)
+    process.join()
+    assert process.exitcode == 0
+    assert same(weights(whole), weights(killed))
+
+
+def wait_for(mark: Path, process: ForkServerProcess) -> None:
+    """For a file that the process makes, or its end."""
+    while not mark.exists() and process.exitcode is None:
+        time.sleep(0.01)
+    assert process.exitcode in (None, 0)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """To the last bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_leave_it_saves_and_does(number: int, tmp_path: Path) -> None:
+    mark = f"+callbacks.mark={{_target_:tests.invariants.victims.Mark,path:'{tmp_path}/mark',step:20}}"
+    process = start(tmp_path, "data.batch_size=1", "data.workers=1", mark)  # 808 steps an epoch
+    wait_for(tmp_path / "mark", process)
+    for one in (process.pid, *(worker.pid for worker in psutil.Process(process.pid).children())):
+        os.kill(one, number)  # as the terminal does
+    process.join(5)
+    assert process.exitcode == 130
+    content = read_checkpoint(only_run(tmp_path) / "checkpoints" / "last.ckpt")
+    assert 20 <= content["global_step"] < 808
+    assert rundir.resumable(only_run(tmp_path))
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """A training whose disk fills up goes on when there is room; a cache that does not fit is not there."""
+    script = f"""
+from pathlib import Path
+import torch
+from sightseq import run
+from sightseq.core import rundir
+from sightseq.core.checkpoint import read_checkpoint
+from sightseq.core.errors import DiskError
+from tests.invariants.victims import paths
+import sightseq
+torch.set_num_threads(1)
+folder = Path({str(tmp_path)!r})
+filler = folder / "runs" / "filler"
+fill = f"+callbacks.fill={{{{_target_:tests.invariants.victims.Fill,path:'{{filler}}'}}}}"
+def refused(*overrides):
+    try:
+        sightseq.train(sightseq.compose(*{SHORT!r}, "trainer.max_epochs=3", *overrides))
+    except DiskError as error:
+        assert "No space left on device" in str(error), error
+    else:
+        raise SystemExit("it did not notice")
+refused(*paths(folder), fill)
+(last,) = folder.glob("runs/digits/*/checkpoints/last.ckpt")
+assert read_checkpoint(last)["epoch"] == 0
+cache = folder / "runs" / "cache"
+refused(*paths(folder), f"paths.cache={{cache}}", f"paths.runs={{folder}}")
+assert not list(cache.glob("digits/*/about.json")), "half a cache"
+filler.unlink()
+assert run.execute(rundir.read_config(last.parents[1]), last.parents[1])["epochs"] == 3
+print("went on")
+"""
+    (tmp_path / "runs").mkdir()
+    mount = f"mount -t tmpfs -o size=4m tmpfs {tmp_path}/runs && exec {sys.executable} -"
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", mount]
+    if shutil.which("unshare") is None or subprocess.run([*command[:3], "true"], capture_output=True).returncode:
+        pytest.skip("this system lets no test mount a disk")
+    found = subprocess.run(command, input=script, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert "went on" in found.stdout, found.stderr
+
+
+def test_a_worker_that_dies(tmp_path: Path) -> None:
+    process = start(tmp_path, "data.workers=2", "+callbacks.kill={_target_:tests.invariants.victims.KillWorkers}")
+    process.join(30)
+    assert process.exitcode == 2
+    (log,) = tmp_path.glob("runs/digits/*/log.txt")
+    assert "a process that reads data has died" in log.read_text()
+
+
+def test_a_loss_that_is_no_number() -> None:
+    config = sightseq.compose(*SHORT, "optimizer=sgd", "model.optimizer.lr=1e30", "scheduler=none", "precision=32")
+    with pytest.raises(
+        SightseqError, match=r"the loss became (nan|inf) in epoch 1 at step \d+ .*lower model.optimizer.lr"
+    ):
+        sightseq.train(config)
+
+
+def test_two_processes_prepare_the_same_data(tmp_path: Path) -> None:
+    barrier = SERVER.Barrier(2)
+    both = [SERVER.Process(target=victims.prepare, args=(tmp_path, barrier)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+        assert process.exitcode == 0
+    assert (tmp_path / "processed").read_text() == "once\n"

@@ -1,0 +1,126 @@
+"""What the tests of faults do to processes of their own."""
+
+import contextlib
+import io
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import psutil
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+import sightseq
+from sightseq import run
+from sightseq.core import rundir
+from sightseq.core.build import build
+from sightseq.core.datamodule import DataModule
+
+
+class Mark(Callback):
+    """Makes a file when training has come to a step.
+
+    Args:
+        path: of the file.
+        step: the step.
+    """
+
+    def __init__(self, path: str, step: int) -> None:
+        self.path, self.step = Path(path), step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.step:
+            self.path.touch()
+
+
+class Begun(Callback):
+    """Makes a file when a training begins or goes on.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.path.touch()
+
+
+class Fill(Callback):
+    """Fills the disk after the first epoch, whose checkpoint is there by then.
+
+    Args:
+        path: of the file that does it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 1 and trainer.ckpt_path is None:  # not in a training that is gone on with
+            with contextlib.suppress(OSError), self.path.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+
+
+class KillWorkers(Callback):
+    """Kills the processes that read data, at the second step."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 1:
+            for child in psutil.Process().children():
+                os.kill(child.pid, signal.SIGKILL)
+
+
+def train(folder: Path, *overrides: str, slowly: bool = False) -> None:
+    """As `sightseq train resume=auto OVERRIDES`, with all its files below `folder`.
+
+    Args:
+        folder: for its files.
+        overrides: of the config.
+        slowly: checkpoints take their time to be written.
+    """
+    torch.set_num_threads(1)
+    os.chdir(folder)
+    if slowly:
+        save = torch.save
+
+        def save_slowly(content: Any, file: BinaryIO) -> None:
+            buffer = io.BytesIO()
+            save(content, buffer)
+            half = buffer.tell() // 2
+            file.write(buffer.getvalue()[:half])
+            file.flush()
+            time.sleep(0.05)
+            file.write(buffer.getvalue()[half:])
+
+        torch.save = save_slowly  # type: ignore[assignment]
+    config = sightseq.compose("resume=auto", *overrides, *paths(folder)) | {"run_test": False}
+    sys.argv[1:] = [str(rundir.begin(config, "sightseq train"))]
+    run.main()
+
+
+def prepare(folder: Path, barrier: Any) -> None:
+    """Prepares one dataset at the same time as others, and writes a line if it is the one to read the files."""
+    config = sightseq.compose("data.synthetic=true", *paths(folder))["data"]
+    data = build(config, DataModule, "data")
+    process = data.process
+
+    def noted(sources: list[Path], building: Path) -> None:
+        with (folder / "processed").open("a") as file:
+            file.write("once\n")
+        time.sleep(0.5)
+        process(sources, building)
+
+    data.process = noted  # type: ignore[method-assign]
+    barrier.wait()
+    data.prepare_data()
+
+
+def paths(folder: Path) -> list[str]:
+    """All below one folder."""
+    return [f"paths.{name}={folder / name}" for name in ("data", "cache", "runs")]

@@ -1,0 +1,94 @@
+"""`sightseq bench`: what is measured, and that the bare loop does the same work."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sightseq.bench import Floor, bench, read, summary, text, training_alone
+from sightseq.composition import compose
+from sightseq.core.build import build
+from sightseq.core.datamodule import DataModule
+from sightseq.core.errors import ConfigError
+from sightseq.core.task import Task
+
+SMALL = ("debug=synthetic", "repeats=2", "measured=0.1", "rows=3")
+
+
+def run(*overrides: str) -> dict[str, Any]:
+    return bench(compose(*SMALL, *overrides, command="bench"))
+
+
+@pytest.mark.parametrize(
+    ("experiment", "unit"), [("digits", "samples"), ("imdb_course", "samples"), ("python_docs", "tokens")]
+)
+def test_all_is_measured(experiment: str, unit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = run(f"experiment={experiment}")
+    training = found["training"]
+    for name in ("floor", "framework", "data", "ratio"):
+        assert training[name]["count"] == 2
+        assert 0 < training[name]["low"] <= training[name]["median"] <= training[name]["high"]
+    assert training["start_up_seconds"] > 0
+    assert training["peak_memory_mib"] > 100
+    assert {way: set(rows) for way, rows in found["inference"].items()} == {
+        "PyTorch": {"one", "many"},
+        "onnxruntime": {"one", "many"},
+    }
+    out = capsys.readouterr().out
+    assert f"{unit}/s" in out
+    assert "of it" in out
+    assert json.loads((Path("runs") / experiment / "bench.json").read_text()) == found
+
+
+def test_the_bare_loop_trains_as_the_framework_does() -> None:
+    config = compose("trainer.max_epochs=1", "scheduler=none", "callbacks=default", "augment=none", "precision=32")
+    data = build(config["data"], DataModule, "data")
+    data.prepare_data()
+    tasks = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        tasks.append(build(config["model"], Task, "model", spec=data.spec.to_dict()))
+    Floor(tasks[0], "32-true", None)(data.train_dataloader())
+    from lightning.pytorch import Trainer
+
+    trainer = Trainer(
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+    )
+    trainer.fit(tasks[1], train_dataloaders=data.train_dataloader())
+    for mine, theirs in zip(tasks[0].net.parameters(), tasks[1].net.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_data_is_read_epoch_after_epoch() -> None:
+    data = build(compose("data.synthetic=true")["data"], DataModule, "data")
+    data.prepare_data()
+    counts = [count for count, _ in read(data, 2, 0.2)]
+    assert min(counts) > len(data.dataset("train"))
+
+
+def test_medians_and_quartiles() -> None:
+    found = summary([5.0, 1.0, 2.0, 4.0, 3.0])
+    assert found == {"median": 3.0, "low": 2.0, "high": 4.0, "count": 5}
+    assert text(found, "{:.1f}", scale=10) == "30.0 (20.0 .. 40.0)"
+    assert summary([1.0]) == {"median": 1.0, "low": 1.0, "high": 1.0, "count": 1}
+
+
+def test_what_is_measured_keeps_the_recipe_but_no_checkpoints() -> None:
+    config = compose("callbacks=ema", "logger=tensorboard", "trainer.accumulate_grad_batches=4")
+    alone = training_alone(config)
+    assert set(config["callbacks"]) == {"best", "last", "progress", "ema"}
+    assert set(alone["callbacks"]) == {"progress", "ema"}
+    assert alone["logger"] == {}
+    assert alone["model"] == config["model"]
+
+
+def test_mistakes() -> None:
+    with pytest.raises(ConfigError, match="repeats=0"):
+        run("repeats=0")

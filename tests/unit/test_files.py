@@ -1,0 +1,71 @@
+"""Files that are whole or not there."""
+
+import errno
+from pathlib import Path
+
+import pytest
+import torch
+
+from sightseq.core.arrays import new_array
+from sightseq.core.callbacks import WholeFiles
+from sightseq.core.datamodule import atomic_folder
+from sightseq.core.errors import DiskError
+from sightseq.core.files import replacing
+
+FULL = Path("/dev/full")
+full = pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is always full")
+
+
+def test_a_file_appears_when_the_block_ends_well() -> None:
+    path = Path("file")
+    with replacing(path) as file:
+        file.write(b"new")
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    assert [found.name for found in Path().iterdir()] == ["file"]
+
+
+def test_a_block_that_raises_leaves_what_was_there() -> None:
+    path = Path("file")
+    path.write_bytes(b"old")
+    with pytest.raises(KeyError), replacing(path) as file:  # noqa: PT012 (the block is what is tested)
+        file.write(b"new")
+        raise KeyError
+    assert path.read_bytes() == b"old"
+    assert [found.name for found in Path().iterdir()] == ["file"]
+
+
+@full
+def test_a_full_disk_is_said_and_leaves_what_was_there() -> None:
+    path = Path("file")
+    path.write_bytes(b"old")
+    Path(".file.part").symlink_to(FULL)
+    with (
+        pytest.raises(DiskError, match=r"file cannot be written \(No space left on device\); make room"),
+        replacing(path) as file,
+    ):
+        file.write(b"new")
+    assert path.read_bytes() == b"old"
+
+
+@full
+@pytest.mark.parametrize("numbers", [10, 10_000_000])
+def test_a_checkpoint_on_a_full_disk(numbers: int) -> None:
+    path, writer = Path("last.ckpt"), WholeFiles()
+    writer.save_checkpoint({"weights": torch.ones(3)}, path)
+    Path(".last.ckpt.part").symlink_to(FULL)
+    with pytest.raises(DiskError):
+        writer.save_checkpoint({"weights": torch.ones(numbers)}, path)
+    assert torch.equal(writer.load_checkpoint(path)["weights"], torch.ones(3))
+
+
+def test_a_cache_on_a_full_disk() -> None:
+    with pytest.raises(DiskError, match=r"paths\.cache=FOLDER"), atomic_folder(Path("cache").absolute()):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert not Path("cache").exists()
+
+
+def test_an_array_has_all_its_room_before_it_is_filled() -> None:
+    array = new_array(Path(), "train", "input", (1000, 1000))
+    blocks = Path("train/input.npy").stat().st_blocks
+    assert blocks * 512 >= array.nbytes
