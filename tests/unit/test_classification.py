@@ -345,6 +345,17 @@ def test_clipping_limits_the_norm_of_all_gradients() -> None:
     assert norm == pytest.approx(1.0, rel=1e-4)
 
 
+def test_gradients_are_freed_before_the_network_runs_but_not_while_they_accumulate() -> None:
+    task = make(net={"_target_": "sightseq.nets.convnet.ConvNet", "channels": [], "hidden": []})
+    task._trainer = SimpleNamespace(accumulate_grad_batches=2)
+    for parameter in task.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    task.on_train_batch_start({}, 1)
+    assert all(parameter.grad is not None for parameter in task.parameters())
+    task.on_train_batch_start({}, 2)
+    assert all(parameter.grad is None for parameter in task.parameters())
+
+
 def test_output_is_frozen() -> None:
     output = make().step(random_batch(2), "val")
     assert isinstance(output, Output)

@@ -122,6 +122,11 @@ class Task(LightningModule, ABC):
 
     # What all tasks have in common.
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Frees the last gradients before the network needs room; Lightning would do so after it has run."""
+        if batch_idx % self.trainer.accumulate_grad_batches == 0:
+            self.zero_grad()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss, such that the gradients' average over processes is that of the mean over all samples."""
         # Positions in an image, or amplitudes of a signal, need more than the 8 bits of bf16's mantissa.
