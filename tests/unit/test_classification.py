@@ -346,7 +346,7 @@ def test_clipping_limits_the_norm_of_all_gradients() -> None:
 
 
 def test_gradients_are_freed_before_the_network_runs_but_not_while_they_accumulate() -> None:
-    task = make(net={"_target_": "sightseq.nets.convnet.ConvNet", "channels": [], "hidden": []})
+    task = make(net={"_target_": "sightseq.nets.resnet.ResNet", "channels": [2], "blocks": [1]})
     task._trainer = SimpleNamespace(accumulate_grad_batches=2)
     for parameter in task.parameters():
         parameter.grad = torch.ones_like(parameter)
