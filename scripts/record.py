@@ -9,6 +9,7 @@ The runs of one call are one measurement: the same experiment, other seeds or fo
 import argparse
 import json
 import math
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sightseq.sweep import mean_std
 
 REPOSITORY = Path(__file__).parents[1]
 RECORDS = REPOSITORY / "conf" / "results.json"
+KERAS = REPOSITORY / "conf" / "keras.json"
 START, END = "<!-- projects -->", "<!-- /projects -->"
 HEAD = """# Results
 
@@ -113,7 +115,42 @@ def page(records: dict[str, dict[str, Any]]) -> str:
             f"{hardware['accelerator']}; " + ", ".join(f"{n} {v}" for n, v in found["versions"].items()) + "; "
             f"commit {', '.join(found['commits'])}; finished {found['finished'][:10]}.",
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + keras_table()) + "\n"
+
+
+def keras_table() -> list[str]:
+    """The table of scripts/compare_keras.py, if it was run."""
+    if not KERAS.exists():
+        return []
+    found = json.loads(KERAS.read_text())
+    about = next(iter(found.values()))
+    lines = [
+        "",
+        "## Keras",
+        "",
+        "The course networks by Keras 3 on TensorFlow and by this framework: samples a second.",
+        "",
+    ]
+    lines += [
+        "```sh",
+        "python scripts/compare_keras.py",
+        "```",
+        "",
+        "| network | Keras | sightseq | ratio |",
+        "|---|---|---|---|",
+    ]
+    for name, one in found.items():
+        rates = (one["samples"] / statistics.median(one[side]) for side in ("keras", "ours"))
+        lines.append("| " + " | ".join([name, *(f"{rate:,.0f}" for rate in rates), f"{one['ratio']:.2f}"]) + " |")
+    mean = statistics.geometric_mean(one["ratio"] for one in found.values())
+    hardware = about["hardware"]
+    return [
+        *lines,
+        "",
+        f"Geometric mean **{mean:.2f}**. {hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB; "
+        + ", ".join(f"{n} {v}" for n, v in about["versions"].items())
+        + f"; commit {', '.join(sorted({str(one['commit']) for one in found.values()}))}.",
+    ]
 
 
 def projects(records: dict[str, dict[str, Any]]) -> str:

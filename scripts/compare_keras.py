@@ -1,0 +1,211 @@
+"""The eight networks of most courses, trained by Keras 3 on TensorFlow and by this framework, on one machine in turn.
+
+    uv run --group keras python scripts/compare_keras.py
+
+Both get the same random samples of the same shapes, in batches of the same size, with Adam. Each measurement is a
+process of its own; the two take turns. Keras trains as `model.fit` does by default, the framework as `sightseq train`
+does by default. Written to conf/keras.json, from which scripts/record.py makes the table in RESULTS.md.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+REPOSITORY = Path(__file__).parents[1]
+RECORD = REPOSITORY / "conf" / "keras.json"
+EPOCHS, REPEATS = 4, 3  # the first epoch warms up
+Arrays = dict[str, np.ndarray]
+
+
+def data(name: str) -> tuple[Arrays, int]:
+    """Random samples, channels first, and the size of a batch."""
+    random = np.random.default_rng(0)
+
+    def images(count: int, *shape: int) -> np.ndarray:
+        return random.integers(0, 256, (count, *shape)).astype(np.uint8)
+
+    def tokens(*shape: int, vocabulary: int) -> np.ndarray:
+        return random.integers(1, vocabulary, shape)
+
+    if name == "cats and dogs":
+        return {"input": images(640, 3, 150, 150), "target": random.integers(0, 2, 640)}, 32
+    if name == "faces":
+        return {"input": images(2560, 1, 48, 48), "target": random.integers(0, 7, 2560)}, 64
+    if name == "denoising":
+        clean = images(6400, 1, 28, 28)
+        return {"input": images(6400, 1, 28, 28), "target": clean}, 128
+    if name == "sentiment":
+        return {"input": tokens(3200, 200, vocabulary=10_000), "target": random.integers(0, 2, 3200)}, 64
+    if name == "text generation":
+        found = tokens(20 * 60, 36, vocabulary=10_000)
+        return {"input": found[:, :-1], "target": found[:, 1:]}, 20
+    if name == "forecasting":
+        return {
+            "input": random.normal(size=(6400, 60, 1)).astype("f"),
+            "target": random.normal(size=(6400, 1)).astype("f"),
+        }, 32
+    if name == "translation":
+        found = tokens(3200, 21, vocabulary=8_000)
+        source = tokens(3200, 20, vocabulary=8_000)
+        return {"input": source, "before": found[:, :-1], "target": found[:, 1:]}, 64
+    return {"input": random.random((1280, 100, 1)).astype("f"), "target": random.integers(0, 358, 1280)}, 64  # music
+
+
+NAMES = (
+    "cats and dogs",
+    "faces",
+    "denoising",
+    "sentiment",
+    "text generation",
+    "forecasting",
+    "translation",
+    "music",
+)
+
+
+def keras_seconds(name: str) -> list[float]:
+    """Of each epoch but the first, by Keras."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import keras
+    from keras import layers as nn
+
+    arrays, batch_size = data(name)
+    x: Any = arrays["input"]
+    y, loss = arrays["target"], "sparse_categorical_crossentropy"
+    layers: list[Any] = []
+    if x.ndim == 4:
+        x = np.moveaxis(x, 1, 3).astype("f") / 255
+    if name == "cats and dogs":
+        for width in (32, 64, 128):
+            layers += [nn.Conv2D(width, 3, padding="same", activation="relu"), nn.MaxPool2D()]
+        layers += [nn.Flatten(), nn.Dense(512, "relu"), nn.Dense(1, "sigmoid")]
+        loss = "binary_crossentropy"
+    elif name == "faces":
+        convs = [nn.Conv2D(width, 3, padding="same", activation="relu") for width in (64, 64, 128)]
+        layers = [*convs[:2], nn.MaxPool2D(), nn.Dropout(0.25), convs[2], nn.MaxPool2D(), nn.Dropout(0.25)]
+        layers += [nn.Flatten(), nn.Dense(1024, "relu"), nn.Dense(7, "softmax")]
+    elif name == "denoising":
+        convs = [nn.Conv2D(32, 3, padding="same", activation="relu") for _ in range(4)]
+        layers = [convs[0], nn.MaxPool2D(), convs[1], nn.MaxPool2D(), convs[2], nn.UpSampling2D(), convs[3]]
+        layers += [nn.UpSampling2D(), nn.Conv2D(1, 3, padding="same", activation="sigmoid")]
+        y, loss = np.moveaxis(y, 1, 3).astype("f") / 255, "binary_crossentropy"
+    elif name == "sentiment":
+        layers, loss = [nn.Embedding(10_000, 32), nn.LSTM(64), nn.Dense(1, "sigmoid")], "binary_crossentropy"
+    elif name == "text generation":
+        layers = [nn.Embedding(10_000, 128), nn.LSTM(256, return_sequences=True), nn.Dense(10_000, "softmax")]
+    elif name == "forecasting":
+        layers, loss = [nn.LSTM(50, return_sequences=True), nn.LSTM(50), nn.Dense(1)], "mse"
+    elif name == "music":
+        recurrent = [nn.LSTM(512, return_sequences=True), nn.LSTM(512, return_sequences=True), nn.LSTM(512)]
+        layers = [recurrent[0], nn.Dropout(0.3), recurrent[1], nn.Dropout(0.3), recurrent[2]]
+        layers += [nn.Dense(256, "relu"), nn.Dense(358, "softmax")]
+    if name == "translation":
+        source, before = (keras.Input((20,), dtype="int32") for _ in range(2))
+        _, *state = nn.LSTM(256, return_state=True)(nn.Embedding(8_000, 256)(source))
+        said = nn.LSTM(256, return_sequences=True)(nn.Embedding(8_000, 256)(before), initial_state=state)
+        model = keras.Model([source, before], nn.Dense(8_000, "softmax")(said))
+        x = [x, arrays["before"]]
+    else:
+        model = keras.Sequential([keras.Input(x.shape[1:], dtype="int32" if x.ndim == 2 else "float32"), *layers])
+    model.compile("adam", loss)
+    seconds: list[float] = []
+
+    class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.began = time.perf_counter()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            seconds.append(time.perf_counter() - self.began)
+
+    model.fit(x, y, batch_size, EPOCHS, verbose=0, callbacks=[Clock()])
+    return seconds[1:]
+
+
+def our_seconds(name: str) -> list[float]:
+    """Of each epoch but the first, by the framework."""
+    import course_networks
+    from lightning.pytorch import Callback
+
+    from sightseq.bench import training_alone
+    from sightseq.composition import compose
+    from sightseq.core.arrays import ArrayDataset
+    from sightseq.core.environment import resolve_precision
+    from sightseq.core.logfile import logged
+    from sightseq.core.order import Loader, Order
+    from sightseq.run import make_trainer
+
+    arrays, batch_size = data(name)
+    config = compose("optimizer=adam", "scheduler=none", "callbacks=default")
+    task = course_networks.task(name, config["model"]["optimizer"])
+    config = training_alone(config)
+    config["trainer"]["max_epochs"] = EPOCHS
+    count = len(arrays["input"])
+    if name == "sentiment":
+        arrays["length"] = np.full(count, 200)
+    elif name == "text generation":
+        arrays["fresh"] = np.full(count, True)
+    times: list[float] = []
+
+    class Clock(Callback):
+        def on_train_epoch_start(self, *_: Any) -> None:
+            times.append(time.perf_counter())
+
+        def on_train_end(self, *_: Any) -> None:
+            times.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as folder, logged(Path(folder)):
+        trainer = make_trainer(config, Path(folder), resolve_precision("auto"), task)
+        trainer.callbacks.insert(0, Clock())
+        trainer.progress_bar_callback.disable()
+        trainer.fit(task, Loader(ArrayDataset(arrays, np.arange(count)), Order(count, batch_size, shuffle=True)))
+    return [end - begin for begin, end in pairwise(times[1:])]  # an epoch ends where the next one begins
+
+
+def measure(side: str, name: str) -> list[float]:
+    """In a process of its own."""
+    command = [sys.executable, __file__, "--one", side, name]
+    found: list[float] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    return found
+
+
+def main() -> None:
+    """See the top of this file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=NAMES, help=f"of {', '.join(NAMES)}")
+    parser.add_argument("--one", choices=("keras", "ours"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps((keras_seconds if arguments.one == "keras" else our_seconds)(arguments.names[0])))
+        return
+    from importlib.metadata import version
+
+    from sightseq.core.environment import commit, hardware, versions
+
+    about = {"hardware": hardware(), "commit": commit()}
+    about["versions"] = versions() | {name: version(name) for name in ("keras", "tensorflow")}
+    found: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    for name in arguments.names:
+        seconds: dict[str, list[float]] = {"keras": [], "ours": []}
+        for _ in range(REPEATS):
+            for side, times in seconds.items():
+                times += measure(side, name)
+        arrays, batch_size = data(name)
+        ratio = statistics.median(seconds["keras"]) / statistics.median(seconds["ours"])
+        found[name] = about | {"samples": len(arrays["input"]), "batch_size": batch_size, **seconds, "ratio": ratio}
+        print(f"{name}: {ratio:.2f} times as fast as Keras", flush=True)
+        RECORD.write_text(json.dumps(found, indent=1) + "\n")
+    print(f"geometric mean: {statistics.geometric_mean(one['ratio'] for one in found.values()):.2f}")
+
+
+if __name__ == "__main__":
+    main()

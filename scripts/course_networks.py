@@ -1,0 +1,130 @@
+"""The eight course networks as tasks of this framework, for compare_keras.py; four wait here for their projects."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sightseq.composition import compose
+from sightseq.core.build import trust
+from sightseq.core.order import Batch
+from sightseq.core.spec import ImageSpec, LanguageSpec, Spec, TextSpec
+from sightseq.core.task import Output, Task
+from sightseq.tasks.image_classification import ImageClassificationTask
+from sightseq.tasks.language_modeling import LanguageModelingTask
+from sightseq.tasks.text_classification import TextClassificationTask
+
+
+def task(name: str, optimizer: dict[str, Any]) -> Task:
+    """The task of a course network, with random weights."""
+    if name == "cats and dogs":
+        spec: Spec = ImageSpec(3, 150, 150, ("cat", "dog"), (0.5,) * 3, (0.3,) * 3)
+        return ImageClassificationTask(spec=spec.to_dict(), net=net("image/convnet_cats_dogs"), optimizer=optimizer)
+    if name == "faces":
+        spec = ImageSpec(1, 48, 48, tuple("abcdefg"), (0.5,), (0.3,))
+        return ImageClassificationTask(spec=spec.to_dict(), net=net("image/convnet_faces"), optimizer=optimizer)
+    if name == "sentiment":
+        spec = TextSpec("", 10_000, ("bad", "good"))
+        return TextClassificationTask(spec=spec.to_dict(), net=net("text/lstm_course"), optimizer=optimizer)
+    if name == "text generation":
+        spec = LanguageSpec("", 10_000)
+        return LanguageModelingTask(spec=spec.to_dict(), net=net("language/lstm_course"), optimizer=optimizer)
+    trust(["course_networks"])
+    of = {"denoising": "Denoiser", "forecasting": "Forecaster", "translation": "Translator", "music": "Musician"}
+    return Plain(spec=NoSpec().to_dict(), net={"_target_": f"course_networks.{of[name]}"}, optimizer=optimizer)
+
+
+def net(option: str) -> dict[str, Any]:
+    """The config of a preset."""
+    found: dict[str, Any] = compose(f"model/net={option}")["model"]["net"]
+    return found
+
+
+class NoSpec(Spec):
+    """Of data that says nothing of itself."""
+
+    kind = "none"
+
+    def net_arguments(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+
+class Plain(Task):
+    """A network that says its own loss, and no metrics."""
+
+    def step(self, batch: Batch, stage: str) -> Output:
+        """The loss of a batch."""
+        count = torch.tensor(batch["target"].numel())
+        return Output(self.net(batch) * count, count, batch["target"], batch["target"])
+
+    def picture(self, batch: Batch) -> list[str]:
+        """Nothing."""
+        return []
+
+
+class Denoiser(nn.Module):
+    """A convolutional autoencoder of images [B, 1, H, W]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def stage(before: int, then: nn.Module) -> list[nn.Module]:
+            return [nn.Conv2d(before, 32, 3, padding=1), nn.ReLU(), then]
+
+        self.layers = nn.Sequential(
+            *stage(1, nn.MaxPool2d(2)),
+            *stage(32, nn.MaxPool2d(2)),
+            *stage(32, nn.Upsample(scale_factor=2)),
+            *stage(32, nn.Upsample(scale_factor=2)),
+            nn.Conv2d(32, 1, 3, padding=1),
+        ).to(memory_format=torch.channels_last)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The binary cross-entropy of the clean images."""
+        images, clean = (
+            (batch[name].float() / 255).contiguous(memory_format=torch.channels_last) for name in ("input", "target")
+        )
+        return F.binary_cross_entropy_with_logits(self.layers(images).float(), clean)
+
+
+class Forecaster(nn.Module):
+    """Two LSTMs of 50 over [B, T, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(1, 50, 2, batch_first=True), nn.Linear(50, 1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The squared error of what comes next."""
+        return F.mse_loss(self.head(self.lstm(batch["input"])[0][:, -1]).float(), batch["target"])
+
+
+class Translator(nn.Module):
+    """An LSTM of 256 that reads and one that writes, over 8,000 words each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source, self.before = nn.Embedding(8_000, 256), nn.Embedding(8_000, 256)
+        self.encoder, self.decoder = (nn.LSTM(256, 256, batch_first=True) for _ in range(2))
+        self.head = nn.Linear(256, 8_000)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The cross-entropy of each word after those before it."""
+        _, state = self.encoder(self.source(batch["input"]))
+        said, _ = self.decoder(self.before(batch["before"]), state)
+        return F.cross_entropy(self.head(said).float().flatten(0, 1), batch["target"].flatten())
+
+
+class Musician(nn.Module):
+    """Three LSTMs of 512 over [B, T, 1], and two dense layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(1, 512, 3, batch_first=True, dropout=0.3)
+        self.head = nn.Sequential(nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 358))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The cross-entropy of the next note."""
+        return F.cross_entropy(self.head(self.lstm(batch["input"])[0][:, -1]).float(), batch["target"])
