@@ -1,12 +1,16 @@
 """Files that are whole or not there."""
 
 import errno
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from sightseq.core.arrays import new_array
+from sightseq.core.arrays import new_array, save_split
 from sightseq.core.callbacks import WholeFiles
 from sightseq.core.datamodule import atomic_folder
 from sightseq.core.errors import DiskError
@@ -57,6 +61,31 @@ def test_a_checkpoint_on_a_full_disk(numbers: int) -> None:
     with pytest.raises(DiskError):
         writer.save_checkpoint({"weights": torch.ones(numbers)}, path)
     assert torch.equal(writer.load_checkpoint(path)["weights"], torch.ones(3))
+
+
+def test_a_disk_that_fills_up_within_a_checkpoint() -> None:
+    path, writer = Path("last.ckpt"), WholeFiles()
+    writer.save_checkpoint({"weights": torch.ones(3)}, path)
+    with at_most(1_000_000), pytest.raises(DiskError):
+        writer.save_checkpoint({"weights": torch.ones(10_000_000)}, path)
+    assert torch.equal(writer.load_checkpoint(path)["weights"], torch.ones(3))
+
+
+def test_a_disk_that_fills_up_within_an_array() -> None:
+    with at_most(1_000_000), pytest.raises(DiskError), atomic_folder(Path("cache").absolute()) as building:
+        save_split(building, "train", input=np.zeros(1_000_000))
+    assert not Path("cache").exists()
+
+
+@contextmanager
+def at_most(count: int) -> Iterator[None]:
+    """No file gets longer than so many bytes, as if the disk were full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_cache_on_a_full_disk() -> None:
