@@ -76,10 +76,10 @@ def test_arrays_that_grow(tmp_path: Path) -> None:
 def test_a_document_is_cut_where_lines_end() -> None:
     text = "".join(f"line {n}\n" for n in range(100))
     parts = dict(cut(text, 0.1, 0.2))
-    assert "".join(parts.values()) == text
     assert all(part.endswith("\n") for part in parts.values())
     assert len(parts["test"]) == pytest.approx(0.2 * len(text), abs=10)
     assert len(parts["val"]) == pytest.approx(0.08 * len(text), abs=10)
+    assert "".join(parts[split] for split in ("val", "train", "test")) == text
     assert dict(cut("x" * 100, 0.1, 0.2)) == {"train": "x" * 72, "val": "x" * 8, "test": "x" * 20}
 
 
@@ -178,7 +178,7 @@ def test_one_file_is_cut() -> None:
     Path("one.txt").write_text("".join(f"{n}\n" for n in range(1000)))
     data = TextFiles(name="mine", cache="cache", path="one.txt", unit="characters", vocab_size=300)
     data.prepare_data()
-    parts = [text_of(data, split).removesuffix("<eos>") for split in ("train", "val", "test")]
+    parts = [text_of(data, split).removesuffix("<eos>") for split in ("val", "train", "test")]
     assert "".join(parts) == Path("one.txt").read_text()
 
 
@@ -232,7 +232,7 @@ def test_shakespeare_is_the_file_itself() -> None:
         name="tiny_shakespeare", root="data", cache="cache", folders=["shakespeare"], unit="characters", vocab_size=400
     )
     data.prepare_data()
-    assert "".join(text_of(data, split).removesuffix("<eos>") for split in ("train", "val", "test")) == text
+    assert "".join(text_of(data, split).removesuffix("<eos>") for split in ("val", "train", "test")) == text
 
 
 @pytest.mark.parametrize("dataset", [PTB, WikiText2, TinyShakespeare])

@@ -249,7 +249,10 @@ def _facts(results: dict[str, Any]) -> list[tuple[str, str]]:
         "Parameters": None if results.get("parameters") is None else f"{results['parameters']:,}",
         "Precision": results.get("precision"),
         "Hardware": _join(
-            hardware.get("cpu"), _with(hardware.get("memory_gib"), "GiB of memory"), hardware.get("accelerator")
+            hardware.get("cpu"),
+            _with(hardware.get("cores"), "cores"),
+            _with(hardware.get("memory_gib"), "GiB of memory"),
+            _with(hardware.get("accelerator"), "as accelerator"),
         ),
         "Data": _join(data.get("name"), _with(sizes, data.get("counted", "samples")), *counts),
         "Licence": data.get("licence"),

@@ -110,7 +110,7 @@ class StreamData(TokenisedData):
 
     def cache_key(self) -> dict[str, Any]:
         """The options that change the splits."""
-        return {"val_fraction": self.val_fraction, "test_fraction": self.test_fraction}
+        return {"val_fraction": self.val_fraction, "test_fraction": self.test_fraction, "first": "val"}  # see `cut`
 
     def process(self, sources: list[Path], folder: Path) -> None:
         """Saves the documents of each split in pieces, a document at a time.
@@ -187,7 +187,9 @@ def _pieces(document: str | Iterable[str]) -> Iterator[tuple[str, bool]]:
 
 
 def cut(text: str, val_fraction: float, test_fraction: float) -> Iterator[tuple[str, str]]:
-    """One document as three, in its order: to train, to validate, to test; each cut where a line ends, if one does.
+    """One document as three, each cut where a line ends, if one does: its beginning validates, its end tests, and all
+    that comes between trains. So a test goes on where training ended, with its names and its topics, as it does for
+    whoever is given nothing but the end to test.
 
     Args:
         text: of the document.
@@ -195,9 +197,9 @@ def cut(text: str, val_fraction: float, test_fraction: float) -> Iterator[tuple[
         test_fraction: share of the whole.
     """
     test = _line_end(text, round(len(text) * (1 - test_fraction)))
-    val = _line_end(text, round(test * (1 - val_fraction)))
-    yield "train", text[:val]
-    yield "val", text[val:test]
+    train = _line_end(text, round(test * val_fraction))
+    yield "val", text[:train]
+    yield "train", text[train:test]
     yield "test", text[test:]
 
 
@@ -205,9 +207,9 @@ def cut_file(file: Path, val_fraction: float, test_fraction: float) -> Iterator[
     """As `cut`, of a file of any size."""
     size = file.stat().st_size
     test = _line_start(file, round(size * (1 - test_fraction)))
-    val = _line_start(file, round(test * (1 - val_fraction)))
-    yield "train", read_text(file, 0, val)
-    yield "val", read_text(file, val, test)
+    train = _line_start(file, round(test * val_fraction))
+    yield "val", read_text(file, 0, train)
+    yield "train", read_text(file, train, test)
     yield "test", read_text(file, test, size)
 
 

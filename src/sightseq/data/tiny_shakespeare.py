@@ -10,7 +10,7 @@ FILE = "input.txt"
 
 
 class TinyShakespeare(StreamData):
-    """A million characters of the plays: the last tenth tests, and the end of what is before it validates."""
+    """A million characters of the plays: the last tenth tests, the beginning validates."""
 
     def locate(self) -> list[Path]:
         """The file, downloaded if need be."""
