@@ -18,15 +18,15 @@ from sightseq.text.tokenizer import fit
 
 pytestmark = pytest.mark.slow
 WORDS = np.array([f"w{number:05}" for number in range(30_000)], object)
-NET = {"_target_": "sightseq.nets.language.RecurrentLanguageModel", "embedding": 400, "hidden": [400, 400]}
+NET = {"_target_": "sightseq.nets.language.RecurrentLanguageModel", "embedding": 400}
 
 
-@pytest.fixture(scope="module")
-def model() -> LanguageModel:
-    """Of the size of what trains on the Penn Treebank in an hour: 10,000 words, 6.6 million parameters."""
+@pytest.fixture(scope="module", params=[(400, 400), (1150, 1150, 400)], ids=["ptb", "ptb_long"])
+def model(request: pytest.FixtureRequest) -> LanguageModel:
+    """Of 10,000 words: what trains on the Penn Treebank in an hour, and AWD-LSTM, with four times as many weights."""
     tokenizer = fit(list(WORDS[:10_000]), "words", 10_000, lowercase=False)
     spec = LanguageSpec(tokenizer.json, tokenizer.vocab_size)
-    return LanguageModel(LanguageModelingTask(spec=spec.to_dict(), net=NET), "cpu")
+    return LanguageModel(LanguageModelingTask(spec=spec.to_dict(), net={**NET, "hidden": request.param}), "cpu")
 
 
 def test_a_token_costs_the_same_at_any_length(model: LanguageModel) -> None:

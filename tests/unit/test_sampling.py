@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sightseq.decoding.sampling import Sampling, sample
+from sightseq.decoding.sampling import Sampling, advance, sample
 
 LOGITS = torch.tensor([0.5, 0.25, 0.15, 0.1]).log()
 
@@ -82,3 +82,20 @@ def test_the_seed_decides() -> None:
 
     assert draw(1) == draw(1) != draw(2)
     assert len({tuple(row) for row in zip(*draw(1), strict=True)}) == 3  # the rows go their own ways
+
+
+def test_only_single_tokens_go_without_onednn() -> None:
+    seen = []
+
+    def step(tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        seen.append(torch.backends.mkldnn.enabled)
+        if state == "broken":
+            raise ValueError("broken")
+        return torch.zeros(*tokens.shape, 50), state
+
+    before = torch.backends.mkldnn.enabled
+    list(sample(step, torch.zeros(1, 3, dtype=torch.long), 2, Sampling()))
+    assert seen == [before, False]
+    with pytest.raises(ValueError, match="broken"):
+        advance(step, torch.zeros(1, 1, dtype=torch.long), "broken")
+    assert torch.backends.mkldnn.enabled == before

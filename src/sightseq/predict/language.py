@@ -9,7 +9,7 @@ from torch import Tensor
 from sightseq.console import console, new_table
 from sightseq.core.errors import ConfigError
 from sightseq.core.rundir import Config
-from sightseq.decoding.sampling import READ, Sampling
+from sightseq.decoding.sampling import READ, Sampling, advance
 from sightseq.predict.model import on_device
 from sightseq.tasks.language_modeling import LanguageModelingTask, State
 from sightseq.text.tokenizer import EOS_NUMBER, UNKNOWN_NUMBER, Speller
@@ -94,7 +94,7 @@ class LanguageModel:
         if state is None:
             numbers = [EOS_NUMBER, *numbers]
         for part in torch.split(torch.tensor([numbers], device=self.task.device), READ, dim=1):
-            logits, state = self.task(part, state)
+            logits, state = advance(self.task, part, state)
         return logits[0, -1].softmax(dim=0), state
 
     def best(self, probabilities: Tensor, top: int, prefix: str = "") -> list[tuple[str, float]]:
