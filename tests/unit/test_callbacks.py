@@ -70,7 +70,8 @@ def drawn(seed: int = 1, epoch: int = 0, batch: int = 0, rank: int = 0) -> list[
     """Random numbers right after the callback."""
     torch.rand(7)  # what was drawn before has no part in it
     trainer: Any = SimpleNamespace(current_epoch=epoch, global_rank=rank)
-    Reseed(seed).on_train_batch_start(trainer, None, {}, batch)
+    module: Any = SimpleNamespace(device=torch.device("cpu"))
+    Reseed(seed).on_train_batch_start(trainer, module, {}, batch)
     return torch.rand(4).tolist()
 
 
@@ -78,6 +79,15 @@ def test_reseed_depends_on_the_place_alone() -> None:
     assert drawn(3, 2, 5, 1) == drawn(3, 2, 5, 1)
     places = [(1, 0, 0, 0), (2, 0, 0, 0), (1, 1, 0, 0), (1, 0, 1, 0), (1, 0, 0, 1), (1, 11, 1, 0), (1, 1, 11, 0)]
     assert len({tuple(drawn(*place)) for place in places}) == len(places)
+
+
+def test_reseed_seeds_the_accelerator_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed", seeds.append)
+    trainer: Any = SimpleNamespace(current_epoch=2, global_rank=0)
+    module: Any = SimpleNamespace(device=torch.device("cuda"))
+    Reseed(1).on_train_batch_start(trainer, module, {}, 3)
+    assert seeds == [torch.initial_seed()]
 
 
 # StopOnNaN

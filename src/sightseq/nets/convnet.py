@@ -57,8 +57,12 @@ class ConvNet(nn.Module):
                 f"are too few for that: name fewer channels"
             )
         layers: list[nn.Module] = []
-        for (width_in, width_out), convs in zip(pairwise((in_channels, *channels)), counts, strict=True):
+        for stage, ((width_in, width_out), convs) in enumerate(
+            zip(pairwise((in_channels, *channels)), counts, strict=True)
+        ):
             for conv in range(convs):
+                if conv:
+                    layers.append(nn.ReLU(inplace=True))
                 layers.append(
                     nn.Conv2d(
                         width_out if conv else width_in,
@@ -70,8 +74,10 @@ class ConvNet(nn.Module):
                 )
                 if batch_norm:
                     layers.append(nn.BatchNorm2d(width_out))
-                layers.append(nn.ReLU(inplace=True))
-            layers.append(nn.MaxPool2d(2))
+            # The same in either order, but after pooling ReLU has a quarter of the values to do. The last map is to be
+            # shown as it is before pooling (Grad-CAM), and negative values would mean nothing there.
+            end = [nn.MaxPool2d(2), nn.ReLU(inplace=True)]
+            layers += end if stage < len(channels) - 1 else end[::-1]
             if stage_dropout:
                 layers.append(nn.Dropout(stage_dropout))
         features = channels[-1]
