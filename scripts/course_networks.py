@@ -70,15 +70,16 @@ class Denoiser(nn.Module):
     def __init__(self) -> None:
         super().__init__()
 
-        def conv(before: int, after: int = 32) -> nn.Module:
-            return nn.Conv2d(before, after, 3, padding=1)
+        def conv(before: int) -> nn.Module:
+            return nn.Conv2d(before, 32, 3, padding=1)
 
         self.layers = nn.Sequential(  # pooling before ReLU, as in ConvNet
             *(conv(1), nn.MaxPool2d(2), nn.ReLU(inplace=True)),
             *(conv(32), nn.MaxPool2d(2), nn.ReLU(inplace=True)),
             *(conv(32), nn.ReLU(inplace=True), nn.Upsample(scale_factor=2)),
             *(conv(32), nn.ReLU(inplace=True), nn.Upsample(scale_factor=2)),
-            conv(32, 1),
+            # As a transposed convolution, which is one with its kernel turned round: oneDNN's gradients of that take less.
+            nn.ConvTranspose2d(32, 1, 3, padding=1),
         ).to(memory_format=torch.channels_last)
 
     def forward(self, batch: Batch) -> Tensor:
