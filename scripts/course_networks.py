@@ -78,7 +78,7 @@ class Denoiser(nn.Module):
             *(conv(32), nn.MaxPool2d(2), nn.ReLU(inplace=True)),
             *(conv(32), nn.ReLU(inplace=True), nn.Upsample(scale_factor=2)),
             *(conv(32), nn.ReLU(inplace=True), nn.Upsample(scale_factor=2)),
-            # As a transposed convolution, which is one with its kernel turned round: oneDNN's gradients of that take less.
+            # That is a convolution with its kernel turned round, and oneDNN takes less time for its gradients.
             nn.ConvTranspose2d(32, 1, 3, padding=1),
         ).to(memory_format=torch.channels_last)
 
