@@ -208,7 +208,7 @@ class LanguageModelingTask(Task):
     def sections(self, stage: str) -> list[Section]:
         """What the model writes."""
         caption = f"Written from nothing, {LENGTH} tokens each, at a temperature of {TEMPERATURE}."
-        return [Section("Samples", None, "\n\n".join([caption, *self._samples(SAMPLES)]))]
+        return [Section("Samples", None, f"{caption}\n\n" + "\n\n* * *\n\n".join(self._samples(SAMPLES)))]
 
     def _samples(self, count: int) -> list[str]:
         spellers = [Speller(self.tokenizer) for _ in range(count)]
