@@ -120,7 +120,7 @@ def keras_seconds(name: str) -> list[float]:
     model.compile("adam", loss)
     seconds: list[float] = []
 
-    class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+    class Clock(keras.callbacks.Callback):  # type: ignore[misc]  # a library without types
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.began = time.perf_counter()
 

@@ -131,8 +131,6 @@ def keras_table() -> list[str]:
         "The course networks by Keras 3 on TensorFlow and by this framework, in turn, each with its own defaults",
         "(here bf16 where the CPU has it, channels last, fused Adam, freed memory kept): samples a second, medians.",
         "",
-    ]
-    lines += [
         "```sh",
         "uv run --group keras python scripts/compare_keras.py",
         "```",

@@ -90,7 +90,7 @@ class Floor:
             with torch.autocast(task.device.type, self.dtype, enabled=self.dtype is not None):
                 output = task.step(seen, "train")
                 loss = output.loss_sum / output.count
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
             if self.clip:
                 torch.nn.utils.clip_grad_norm_(task.parameters(), self.clip)
             self.optimizer.step()

@@ -98,7 +98,7 @@ def train(folder: Path, *overrides: str, slowly: bool = False) -> None:
             time.sleep(0.05)
             file.write(buffer.getvalue()[half:])
 
-        torch.save = save_slowly  # type: ignore[assignment]
+        torch.save = save_slowly  # type: ignore[assignment]  # for this process
     config = sightseq.compose("resume=auto", *overrides, *paths(folder)) | {"run_test": False}
     sys.argv[1:] = [str(rundir.begin(config, "sightseq train"))]
     run.main()
@@ -116,7 +116,7 @@ def prepare(folder: Path, barrier: Any) -> None:
         time.sleep(0.5)
         process(sources, building)
 
-    data.process = noted  # type: ignore[method-assign]
+    data.process = noted  # type: ignore[method-assign]  # on this object
     barrier.wait()
     data.prepare_data()
 

@@ -35,7 +35,7 @@ class Reseed(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         place = f"{self.seed} {trainer.current_epoch} {batch_idx} {trainer.global_rank}"
         number, device = int.from_bytes(hashlib.sha256(place.encode()).digest()[:7]), pl_module.device.type
-        # Not `torch.manual_seed`, which would take a millisecond to note where it was called, for devices not yet used.
+        # Not `torch.manual_seed`, which at each call notes the traceback for devices that are not in use yet.
         torch.default_generator.manual_seed(number)
         if device != "cpu":
             getattr(torch, device).manual_seed(number)

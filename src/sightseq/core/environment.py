@@ -60,7 +60,7 @@ def resolve_precision(precision: str | int) -> str:
 
 
 def keep_freed_memory() -> None:
-    """Has this process keep the memory that tensors free, for the next ones: on a CPU half of the time of a step.
+    """Has this process keep the memory that tensors free, for the next ones: on a CPU up to half of a step.
 
     glibc gives large blocks back to the system, which fills each page of them with zeros when the next step takes them
     again. It costs about a third more memory at the peak. Other C libraries are left as they are.

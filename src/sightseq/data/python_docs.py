@@ -12,7 +12,7 @@ class PythonDocs(StreamData):
 
     Each version of Python has its own.
 
-    Of each document the end tests, and the part before it validates.
+    Of each document the beginning validates and the end tests.
     """
 
     def locate(self) -> list[Path]:

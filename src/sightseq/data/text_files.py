@@ -16,7 +16,7 @@ FEW = 3  # files, of which each gives a part to every split
 class TextFiles(StreamData):
     """Each `.txt` file in the folder and below it is a document; whole documents train, validate and test.
 
-    Of fewer than three files each gives its beginning to train, then a part to validate, and its end to test.
+    Of fewer than three files each gives its beginning to validate, its end to test, and what comes between to train.
 
     Args:
         path: the folder or the file; without it, the first of `folders` under `root`.

@@ -77,7 +77,7 @@ def advance(step: Step, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
     on a CPU, where widths are a thousand, nine tenths of the time.
     """
     enabled = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = enabled and tokens.shape[1] > 1  # type: ignore[assignment]
+    torch.backends.mkldnn.enabled = enabled and tokens.shape[1] > 1  # type: ignore[assignment]  # a property
     try:
         return step(tokens, state)
     finally:

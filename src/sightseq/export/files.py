@@ -30,6 +30,7 @@ def save_onnx(graph: Graph, example: Arrays, path: Path, about: About) -> None:
     Raises:
         ExportError: it holds what ONNX or the exporter does not know.
     """
+    # Its types do not know the function.
     torch.onnx.register_custom_op_symbolic("aten::_upsample_bilinear2d_aa", _resize, OPSET)  # type: ignore[attr-defined]
     # On an error it prints all that it has traced, which its own switch for that does not prevent.
     quiet = patch.object(torch._C, "_jit_onnx_log", lambda *text: None, create=True)
@@ -55,7 +56,7 @@ def save_onnx(graph: Graph, example: Arrays, path: Path, about: About) -> None:
 
 def _resize(g: Any, x: Any, size: Any, align_corners: Any, *scales: Any) -> Any:
     """What the exporter lacks: torch's antialiased bilinear interpolation of [B, C, H, W] to a fixed size."""
-    height, width = symbolic_helper._get_const(size, "is", "size")  # type: ignore[no-untyped-call]
+    height, width = symbolic_helper._get_const(size, "is", "size")  # type: ignore[no-untyped-call]  # without types
     none = g.op("Constant", value_t=torch.tensor([]))
     first = g.op("Constant", value_t=torch.tensor([0]))
     kept = g.op("Slice", g.op("Shape", x), first, g.op("Constant", value_t=torch.tensor([2])))
