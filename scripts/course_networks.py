@@ -64,6 +64,23 @@ class Plain(Task):
         return []
 
 
+class UpsamplingConv2d(nn.Conv2d):
+    """A 3 x 3 convolution of an image that each pixel of [B, C, H, W] fills four pixels of: [B, C', 2 H, 2 W].
+
+    The four see the same pixels of [B, C, H, W], so one convolution of these finds all four, with sums of the weights
+    as its kernels: the same numbers in half the time, where C' is small (Shi et al., 2016, arXiv 1609.07009).
+    """
+
+    # For each of two neighbours, and each of the three pixels that they see: whether a weight falls on it.
+    FALLS = torch.tensor([[[1.0, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Of [B, C, H, W]."""
+        kernels = torch.einsum("pai, qbj, ocij -> opqcab", self.FALLS, self.FALLS, self.weight).flatten(0, 2)
+        assert self.bias is not None
+        return F.pixel_shuffle(F.conv2d(images, kernels, self.bias.repeat_interleave(4), padding=1), 2)
+
+
 class Denoiser(nn.Module):
     """A convolutional autoencoder of images [B, 1, H, W]."""
 
@@ -77,9 +94,7 @@ class Denoiser(nn.Module):
             *(conv(1), nn.MaxPool2d(2), nn.ReLU(inplace=True)),
             *(conv(32), nn.MaxPool2d(2), nn.ReLU(inplace=True)),
             *(conv(32), nn.ReLU(inplace=True), nn.Upsample(scale_factor=2)),
-            *(conv(32), nn.ReLU(inplace=True), nn.Upsample(scale_factor=2)),
-            # That is a convolution with its kernel turned round, and oneDNN takes less time for its gradients.
-            nn.ConvTranspose2d(32, 1, 3, padding=1),
+            *(conv(32), nn.ReLU(inplace=True), UpsamplingConv2d(32, 1, 3, padding=1)),
         ).to(memory_format=torch.channels_last)
 
     def forward(self, batch: Batch) -> Tensor:

@@ -17,9 +17,13 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def small(config: dict[str, Any]) -> dict[str, Any]:
-    """A composed config whose photographs and own networks are so small that a test takes seconds."""
+    """A composed config whose photographs and own networks are so small that a test takes a second or two."""
     if "image_size" in config["data"]:
         config["data"] |= {"image_size": 40, "margin": min(config["data"]["margin"], 8)}
-    if "channels" in (net := config["model"]["net"]):
-        net["channels"] = [min(width, 16) for width in net["channels"]]
+    net = config["model"]["net"]
+    for name, most in (("channels", 16), ("hidden", 32)):
+        if name in net:
+            net[name] = [min(width, most) for width in net[name]]
+    if "embedding" in net:
+        net["embedding"] = min(net["embedding"], 32)
     return config

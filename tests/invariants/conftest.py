@@ -1,11 +1,28 @@
 """One trained run for all tests that need one, and processes that can be killed."""
 
-import os
-import subprocess
-import sys
+import multiprocessing
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+
+from sightseq.core.checkpoint import read_checkpoint
+
+from . import victims
+
+# A process that has imported all, from which others are forked: an import of Lightning takes ten seconds.
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(
+    [
+        "tests.invariants.victims",
+        "sightseq.core.report",
+        "sightseq.tasks.image_classification",
+        "sightseq.tasks.language_modeling",
+        "wandb",
+    ]
+)
 
 
 @pytest.fixture(scope="session")
@@ -19,14 +36,28 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(sightseq.train(config | {"run_test": True})["folder"])
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Starts `sightseq ARGUMENTS` with all its files below `folder`."""
-    paths = {f"SIGHTSEQ_{name.upper()}": str(folder / name) for name in ("data", "cache", "runs")}
-    return subprocess.Popen(
-        [sys.executable, "-c", "from sightseq.cli import main; main()", *arguments],
-        env={**os.environ, **paths, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)},
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+def start(folder: Path, *overrides: str, **options: Any) -> ForkServerProcess:
+    """Starts `sightseq train resume=auto OVERRIDES` with all its files below `folder`; options are victims.train's."""
+    folder.mkdir(exist_ok=True)
+    process = SERVER.Process(
+        target=victims.train, args=(folder, "baseline=none", "trust=[tests]", *overrides), kwargs=options
     )
+    process.start()
+    return process
+
+
+def only_run(folder: Path) -> Path:
+    """The one that came to a checkpoint."""
+    (run,) = (path.parents[1] for path in folder.glob("runs/*/*/checkpoints/last.ckpt"))
+    return run
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Of a run's last checkpoint, the average's and those it is an average of."""
+    content = read_checkpoint(only_run(folder) / "checkpoints" / "last.ckpt")
+    return {**content["state_dict"], **{f"raw.{k}": v for k, v in content["current_model_state"].items()}}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """To the last bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

@@ -1,17 +1,20 @@
 """Two processes learn what one does, and score every sample once."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from .conftest import start
+import sightseq
+from sightseq.core.checkpoint import read_checkpoint
 
 # No BatchNorm, no dropout, no augmentation: then only the sums of gradients matter. 15 samples a step divide
 # neither the 808 to train (the last step has unequal counts) nor the 899 to test.
 OVERRIDES = (
-    "train",
     "augment=none",
     "callbacks=default",
     "baseline=none",
@@ -25,18 +28,30 @@ OVERRIDES = (
 )
 
 
+def overrides(folder: Path, processes: int) -> list[str]:
+    return [
+        *OVERRIDES,
+        *(f"paths.{name}={folder / name}" for name in ("data", "cache", "runs")),
+        "trainer.accelerator=cpu",
+        f"trainer.devices={processes}",
+        f"data.batch_size={30 // processes}",
+    ]
+
+
+def outcome(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The weights, and the results."""
+    (run,) = (folder / "runs" / "digits").iterdir()
+    content = read_checkpoint(run / "checkpoints" / "last.ckpt")
+    return content["state_dict"], json.loads((run / "results.json").read_text())
+
+
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    found = []
-    for folder, world in ((tmp_path / "one", 1), (tmp_path / "two", 2)):
-        folder.mkdir()
-        more = ("trainer.accelerator=cpu", f"trainer.devices={world}", f"data.batch_size={30 // world}")
-        process = start(folder, *OVERRIDES, *more)
-        output = process.communicate(timeout=300)[0]
-        assert process.returncode == 0, output
-        (run,) = (folder / "runs" / "digits").iterdir()
-        weights = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-        found.append((weights, json.loads((run / "results.json").read_text())))
-    (weights, results), (others, other_results) = found
+    command = [sys.executable, "-c", "from sightseq.cli import main; main()", "train", *overrides(tmp_path / "two", 2)]
+    two = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    sightseq.train(sightseq.compose(*overrides(tmp_path / "one", 1)) | {"run_test": True})
+    output = two.communicate(timeout=300)[0]
+    assert two.returncode == 0, output
+    (weights, results), (others, other_results) = outcome(tmp_path / "one"), outcome(tmp_path / "two")
     for name, value in weights.items():
         torch.testing.assert_close(others[name], value, atol=1e-5, rtol=0, msg=lambda m, name=name: f"{name}: {m}")
     for stage in ("val", "test"):

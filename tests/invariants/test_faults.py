@@ -1,6 +1,5 @@
 """What the machine does to a training: it is killed, told to leave, or loses its disk, a worker or its numbers."""
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -10,49 +9,26 @@ import sys
 import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-import torch
 
 import sightseq
 from sightseq.core import rundir
 from sightseq.core.checkpoint import read_checkpoint
 from sightseq.core.errors import SightseqError
-from tests.invariants import victims
 
-SHORT = ("callbacks=ema", "baseline=none", "data.batch_size=64", "model.net.channels=[8,8]", "trust=[tests]")
-# A process that has imported all, from which others are forked.
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(
-    ["tests.invariants.victims", "sightseq.core.report", "sightseq.tasks.image_classification"]
-)
+from . import victims
+from .conftest import SERVER, only_run, same, start, weights
 
-
-def start(folder: Path, *overrides: str, **options: Any) -> ForkServerProcess:
-    folder.mkdir(exist_ok=True)
-    process = SERVER.Process(target=victims.train, args=(folder, *SHORT, *overrides), kwargs=options)
-    process.start()
-    return process
-
-
-def only_run(folder: Path) -> Path:
-    """The one that came to a checkpoint."""
-    (run,) = (path.parents[1] for path in folder.glob("runs/digits/*/checkpoints/last.ckpt"))
-    return run
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    content = read_checkpoint(only_run(folder) / "checkpoints" / "last.ckpt")
-    return {**content["state_dict"], **{f"raw.{k}": v for k, v in content["current_model_state"].items()}}
+SHORT = ("callbacks=ema", "data.batch_size=64", "model.net.channels=[8,8]")
 
 
 def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
     begun, whole, killed = tmp_path / "begun", tmp_path / "whole", tmp_path / "killed"
     mark = f"+callbacks.begun={{_target_:tests.invariants.victims.Begun,path:'{begun}'}}"
     overrides = ("trainer.max_epochs=12", "callbacks.last.steps=4", mark)
-    reference = start(whole, *overrides, slowly=True)
+    reference = start(whole, *SHORT, *overrides, slowly=True)
     wait_for(begun, reference)
     since = time.monotonic()
     reference.join()
@@ -63,7 +39,7 @@ def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
         if kills >= 10 and within_a_write:
             break
         begun.unlink(missing_ok=True)
-        process = start(killed, *overrides, slowly=True)
+        process = start(killed, *SHORT, *overrides, slowly=True)
         wait_for(begun, process)
         process.join(moments.uniform(0, 0.3) * length)
         process.kill()
@@ -78,7 +54,7 @@ def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
         within_a_write += bool(list(killed.glob("runs/digits/*/checkpoints/.*.part")))
     assert kills >= 10
     assert within_a_write
-    process = start(killed, *overrides)
+    process = start(killed, *SHORT, *overrides)
     process.join()
     assert process.exitcode == 0
     assert same(weights(whole), weights(killed))
@@ -91,15 +67,10 @@ def wait_for(mark: Path, process: ForkServerProcess) -> None:
     assert process.exitcode in (None, 0)
 
 
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    """To the last bit."""
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_told_to_leave_it_saves_and_does(number: int, tmp_path: Path) -> None:
     mark = f"+callbacks.mark={{_target_:tests.invariants.victims.Mark,path:'{tmp_path}/mark',step:20}}"
-    process = start(tmp_path, "data.batch_size=1", "data.workers=1", mark)  # 808 steps an epoch
+    process = start(tmp_path, *SHORT, "data.batch_size=1", "data.workers=1", mark)  # 808 steps an epoch
     wait_for(tmp_path / "mark", process)
     for one in (process.pid, *(worker.pid for worker in psutil.Process(process.pid).children())):
         os.kill(one, number)  # as the terminal does
@@ -152,7 +123,9 @@ print("went on")
 
 
 def test_a_worker_that_dies(tmp_path: Path) -> None:
-    process = start(tmp_path, "data.workers=2", "+callbacks.kill={_target_:tests.invariants.victims.KillWorkers}")
+    process = start(
+        tmp_path, *SHORT, "data.workers=2", "+callbacks.kill={_target_:tests.invariants.victims.KillWorkers}"
+    )
     process.join(30)
     assert process.exitcode == 2
     (log,) = tmp_path.glob("runs/digits/*/log.txt")

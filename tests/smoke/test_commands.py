@@ -163,18 +163,17 @@ def test_a_sweep_goes_on_after_a_crash_and_ends_with_a_table(sightseq, tmp_path:
         "trainer.max_epochs=1",
         "baseline=none",
         "data.synthetic=true",
-        "seed=1,2",
-        "model.net.channels=[4,4],[4,4,4,4]",
+        "model.net.channels=[4,4,4,4],[4,4]",
     )
     assert status == 1
-    assert len(list((tmp_path / "runs" / "digits").iterdir())) == 4
-    good, bad = (re.search(rf"^model\.net\.channels=\[{c}\] +(.*)$", output, re.M)[1] for c in ("4,4", "4,4,4,4"))
-    assert re.search(r"^2 +\d+\.\d\d ± \d+\.\d\d %", good)
-    assert bad.strip() == "0 of 2"
-    assert output.count("failed with status 2") == 2
+    assert len(list((tmp_path / "runs" / "digits").iterdir())) == 2
+    bad, good = (re.search(rf"^model\.net\.channels=\[{c}\] +(.*)$", output, re.M)[1] for c in ("4,4,4,4", "4,4"))
+    assert re.search(r"^1 +\d+\.\d\d %", good)
+    assert bad.strip() == "0 of 1"
+    assert output.count("failed with status 2") == 1
     # A sweep that chooses a network does not see the test split.
     results = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "digits").glob("*/results.json")]
-    assert [run["test"] for run in results] == [None, None]
+    assert [run["test"] for run in results] == [None]
 
 
 def test_warm_start(newcomer: tuple[Path, str], sightseq) -> None:
