@@ -71,13 +71,15 @@ class UpsamplingConv2d(nn.Conv2d):
     as its kernels: the same numbers in half the time, where C' is small (Shi et al., 2016, arXiv 1609.07009).
     """
 
-    # For each of two neighbours, and each of the three pixels that they see: whether a weight falls on it.
+    # For each of two neighbours, and each of the three pixels that they see: which of the three weights fall on it.
     FALLS = torch.tensor([[[1.0, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]])
+    # The same in two dimensions, from 3 x 3 weights to the kernels of 2 x 2 pixels.
+    KERNELS = torch.einsum("pai, qbj -> ijpqab", FALLS, FALLS).reshape(9, 36)
 
     def forward(self, images: Tensor) -> Tensor:
         """Of [B, C, H, W]."""
-        kernels = torch.einsum("pai, qbj, ocij -> opqcab", self.FALLS, self.FALLS, self.weight).flatten(0, 2)
         assert self.bias is not None
+        kernels = (self.weight.flatten(2) @ self.KERNELS).unflatten(2, (4, 3, 3)).transpose(1, 2).flatten(0, 1)
         return F.pixel_shuffle(F.conv2d(images, kernels, self.bias.repeat_interleave(4), padding=1), 2)
 
 

@@ -200,10 +200,11 @@ def make_trainer(config: Config, folder: Path, precision: str, task: "Task") -> 
 
     from sightseq.core.build import build
     from sightseq.core.callbacks import History, Reseed, Sign, StopOnNaN, WholeFiles
-    from sightseq.core.environment import keep_freed_memory, versions
+    from sightseq.core.environment import hide_missing_gpus, keep_freed_memory, versions
     from sightseq.core.tracking import make_loggers
 
     keep_freed_memory()
+    hide_missing_gpus()
     checkpoints = {"dirpath": str(folder / "checkpoints"), "monitor": task.monitor, "mode": task.monitor_mode}
     callbacks = [
         Reseed(config["seed"]),
