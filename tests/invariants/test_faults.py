@@ -98,7 +98,7 @@ filler = folder / "runs" / "filler"
 fill = f"+callbacks.fill={{{{_target_:tests.invariants.victims.Fill,path:'{{filler}}'}}}}"
 def refused(*overrides):
     try:
-        sightseq.train(sightseq.compose(*{SHORT!r}, "trainer.max_epochs=3", *overrides))
+        sightseq.train(sightseq.compose(*{SHORT!r}, "trust=[tests]", "baseline=none", "trainer.max_epochs=3", *overrides))
     except DiskError as error:
         assert "No space left on device" in str(error), error
     else:
