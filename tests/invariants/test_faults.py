@@ -22,6 +22,7 @@ from . import victims
 from .conftest import SERVER, only_run, same, start, weights
 
 SHORT = ("callbacks=ema", "data.batch_size=64", "model.net.channels=[8,8]")
+IN_PROCESS = (*SHORT, "baseline=none", "trust=[tests]")  # which `start` adds
 
 
 def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ filler = folder / "runs" / "filler"
 fill = f"+callbacks.fill={{{{_target_:tests.invariants.victims.Fill,path:'{{filler}}'}}}}"
 def refused(*overrides):
     try:
-        sightseq.train(sightseq.compose(*{SHORT!r}, "trust=[tests]", "baseline=none", "trainer.max_epochs=3", *overrides))
+        sightseq.train(sightseq.compose(*{IN_PROCESS!r}, "trainer.max_epochs=3", *overrides))
     except DiskError as error:
         assert "No space left on device" in str(error), error
     else:
