@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import multiprocessing
 import os
 import signal
 import sys
@@ -103,6 +104,7 @@ def train(folder: Path, *overrides: str, slowly: bool = False) -> None:
         slowly: checkpoints take their time to be written.
     """
     torch.set_num_threads(1)
+    multiprocessing.set_start_method("fork", force=True)  # not from a server of this server
     os.chdir(folder)
     if slowly:
         save = torch.save

@@ -1,14 +1,19 @@
 """The order of samples: every one once, the same for the same seed and epoch, and gone on with where it stopped."""
 
+import multiprocessing
+import os
+import time
 from itertools import zip_longest
+from multiprocessing.queues import SimpleQueue
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from torch import Tensor
 
 from sightseq.core.arrays import ArrayDataset
-from sightseq.core.order import FILLER, Loader, Order
+from sightseq.core.order import FILLER, Loader, Order, _attend
 
 
 def batches(order: Order) -> list[list[int]]:
@@ -181,3 +186,31 @@ def test_batches_are_tensors_with_their_index() -> None:
     batch = next(iter(loader()))
     assert isinstance(batch["index"], Tensor)
     assert torch.equal(batch["index"], batch["input"])
+
+
+FORK = multiprocessing.get_context("fork")
+
+
+def read_for_long(pids: "SimpleQueue[int]") -> None:
+    _attend(0)
+    pids.put(os.getpid())
+    time.sleep(60)
+
+
+def train_for_long(pids: "SimpleQueue[int]") -> None:
+    reader = FORK.Process(target=read_for_long, args=(pids,))
+    reader.start()
+    reader.join()
+
+
+def test_who_reads_leaves_when_the_training_is_killed() -> None:
+    pids = FORK.SimpleQueue()
+    training = FORK.Process(target=train_for_long, args=(pids,))
+    training.start()
+    reader = psutil.Process(pids.get())
+    training.kill()
+    training.join()
+    until = time.monotonic() + 10
+    while reader.is_running() and reader.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < until
+        time.sleep(0.01)

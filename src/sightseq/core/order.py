@@ -1,7 +1,11 @@
 """In which order samples are read: a function of (seed, epoch, rank) and of nothing else."""
 
+import os
 import signal
 from collections.abc import Iterator, Sized
+from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
+from threading import Thread
 from typing import Any, cast
 
 import torch
@@ -104,9 +108,20 @@ class Streams(Order):
             yield torch.stack([first, last, torch.full_like(first, number == 0)], dim=1)
 
 
-def _stay(worker: int) -> None:
-    """Ctrl-C reaches the processes that read data too; when they leave is for the training to say."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _attend(worker: int) -> None:
+    """Has a process that reads data leave when the training does, and not before.
+
+    Ctrl-C reaches it too, and so does what a cluster tells all processes of a job; and PyTorch notices that a training
+    was killed only where it forks such processes itself, which Python 3.14 no longer does.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    Thread(target=_leave_with, args=(parent_process(),), daemon=True).start()
+
+
+def _leave_with(training: BaseProcess) -> None:
+    training.join()
+    os._exit(1)
 
 
 class Loader(DataLoader[Batch]):
@@ -122,7 +137,7 @@ class Loader(DataLoader[Batch]):
             sampler=order,
             num_workers=workers,
             persistent_workers=workers > 0,
-            worker_init_fn=_stay,
+            worker_init_fn=_attend,
             pin_memory=pin_memory,
         )
         self.order = order
