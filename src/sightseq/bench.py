@@ -21,6 +21,8 @@ from sightseq import console
 from sightseq.core.build import build, find_class, settings
 from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import commit, hardware, resolve_precision, versions
+from sightseq.core.errors import CheckpointError, ConfigError, ExportError
+from sightseq.core.files import output_file
 from sightseq.core.logfile import logged
 from sightseq.core.order import FILLER, Batch
 from sightseq.core.rundir import Config
@@ -29,9 +31,10 @@ from sightseq.export.files import load_onnx, save_onnx
 from sightseq.export.graphs import Arrays, Call, graph_of
 from sightseq.run import count_steps, make_trainer
 from sightseq.show import prepare
+from sightseq.tasks.fine_tuning import FineTuningTask
 
 EPOCHS = 10**6  # more than are ever measured
-AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 class Settings(BaseModel):
@@ -48,18 +51,24 @@ def bench(config: Config) -> dict[str, Any]:
 
     The framework trains as `sightseq train` does, without validation, checkpoints and a progress bar. Every few seconds
     it pauses, and the bare loop trains a copy of the network on the batches that have just been used: so both see the
-    same samples, on a machine that is equally warm.
+    same samples, on a machine that is equally warm. Fine-tuning is measured with all layers learning.
+
+    Raises:
+        ConfigError: a setting does not fit, there is more than one device, or training ends before it was measured.
     """
     config = settings(config, Settings)
+    path = output_file(config["output"], Path(config["paths"]["runs"]) / config["experiment"] / "bench.json")
     found: dict[str, Any] = {"experiment": config["experiment"], "hardware": hardware(), "versions": versions()}
     found |= {"commit": commit(), "precision": resolve_precision(config["precision"])}
     data = prepare(config)
     found |= {"unit": data.counted, "rows": config["rows"]}
     found["training"] = measure_training(config, data, found["precision"])
-    found["inference"] = measure_inference(config, data)
+    try:
+        found["inference"] = measure_inference(config, data)
+    except (CheckpointError, ExportError) as error:  # what was measured before is not lost
+        found["inference"] = {}
+        console.say("inference", f"not measured: {error}")
     show(found)
-    path = Path(config["output"] or Path(config["paths"]["runs"]) / config["experiment"] / "bench.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n")
     console.say("written", console.short(path))
     return found
@@ -76,7 +85,9 @@ class Floor:
     """
 
     def __init__(self, task: Task, precision: str, clip: float | None) -> None:
-        self.task, self.clip, self.dtype = task.train(), clip, AUTOCAST.get(precision)
+        self.task, self.clip, self.dtype = task.train(), clip, AUTOCAST[precision]
+        if isinstance(task, FineTuningTask):
+            task.on_train_batch_start({}, 0)  # which sees to batch norm
         made = task.configure_optimizers()
         self.optimizer = made["optimizer"] if isinstance(made, dict) else made
         self.scheduler = made["lr_scheduler"]["scheduler"] if isinstance(made, dict) else None
@@ -135,10 +146,12 @@ class Pauses(Callback):
 
 
 def training_alone(config: Config) -> Config:
-    """The config of a training without validation, checkpoints and trackers."""
+    """The config of a training without validation, checkpoints and trackers, that does the same in every epoch."""
     callbacks = {name: brick for name, brick in config["callbacks"].items() if brick}
     kinds = {name: find_class(brick["_target_"], Callback, f"callbacks.{name}") for name, brick in callbacks.items()}
+    model = config["model"] | ({"head_epochs": 0} if "head_epochs" in config["model"] else {})
     return config | {
+        "model": model,
         "callbacks": {name: brick for name, brick in callbacks.items() if not issubclass(kinds[name], Checkpoint)},
         "trainer": config["trainer"] | {"max_epochs": EPOCHS, "limit_val_batches": 0, "accumulate_grad_batches": 1},
         "logger": {},
@@ -148,6 +161,8 @@ def training_alone(config: Config) -> Config:
 def measure_training(config: Config, data: DataModule, precision: str) -> dict[str, Any]:
     """Samples or tokens a second of the floor, the framework, and the data alone; start-up and memory."""
     config = training_alone(config)
+    if precision not in AUTOCAST:
+        raise ConfigError(f"precision={precision}: bench knows {', '.join(AUTOCAST)}")
     torch.manual_seed(config["seed"])
     task, twin = (build(config["model"], Task, "model", spec=data.spec.to_dict()) for _ in range(2))
     pauses = Pauses(
@@ -157,6 +172,8 @@ def measure_training(config: Config, data: DataModule, precision: str) -> dict[s
     )
     with tempfile.TemporaryDirectory() as folder, logged(Path(folder)):
         trainer = make_trainer(config, Path(folder), precision, task)
+        if trainer.world_size > 1:
+            raise ConfigError(f"bench measures one device: trainer.devices=1, not {trainer.world_size}")
         trainer.callbacks.insert(0, pauses)  # type: ignore[attr-defined]  # Lightning does not declare it
         if trainer.progress_bar_callback:
             trainer.progress_bar_callback.disable()
@@ -164,6 +181,8 @@ def measure_training(config: Config, data: DataModule, precision: str) -> dict[s
         trainer.fit(task, datamodule=data)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     measured = pauses.found[1:]
+    if not measured:
+        raise ConfigError("training ended before it was measured; leave out what ends it, or measured=1 (seconds)")
     return {
         "floor": summary([count / seconds for count, _, seconds in measured]),
         "framework": summary([count / seconds for count, seconds, _ in measured]),
@@ -243,11 +262,13 @@ def show(found: dict[str, Any]) -> None:
     out = console.console()
     out.print(table)
     out.print()
-    table = console.new_table("inference", "one row, ms", f"{found['rows']} rows, ms")
+    table = console.new_table("inference", "one row, ms", f"{found['rows']} rows, ms", "rows/s")
     for name, ways in found["inference"].items():
-        table.add_row(name, *(text(ways[kind], "{:.2f}", scale=1e3) for kind in ("one", "many")))
-    out.print(table)
-    out.print()
+        times = (text(ways[kind], "{:.2f}", scale=1e3) for kind in ("one", "many"))
+        table.add_row(name, *times, f"{found['rows'] / ways['many']['median']:,.0f}")
+    if found["inference"]:
+        out.print(table)
+        out.print()
     console.say("start-up", f"{training['start_up_seconds']:.1f} s from this command to the end of the first step")
     console.say("memory", f"{training['peak_memory_mib']:,.0f} MiB at most, with the bare loop's copy of the network")
 

@@ -8,22 +8,22 @@ from typing import Any
 
 from sightseq.core.errors import ConfigError
 from sightseq.core.naming import is_share, mean_std_text, metric_title
-from sightseq.core.rundir import read_config, without_repeats
+from sightseq.core.rundir import Config, read_config, without_repeats
 from sightseq.sweep import mean_std
 
 Score = tuple[str, str]  # ("test", "accuracy"), ("total", "seconds"), ...
 Repeat = tuple[Any, Any]  # fold and seed
 WORDS = {"val": "validation", "test": "test", "fit": "training", "total": "total"}
-NOT_SHOWN = ("paths", "logger")  # where files lie changes no result
+NOT_SHOWN = ("paths.", "logger.", "data.root", "data.cache")  # where files lie changes no result
 CONFIDENCE = 0.95
 
 
 @dataclass
 class Measurement:
-    """Runs of one config, which differ in their seeds or folds alone.
+    """Runs of one config, code and machine, which differ in their seeds or folds alone.
 
     Attributes:
-        config: what they have in common, by dotted keys; then the code and the machine of the first of them.
+        config: what they have in common, by dotted keys: the config, the code and the machine.
         runs: their scores, by folder.
         repeats: the fold and the seed of each.
     """
@@ -47,16 +47,22 @@ def print_comparison(arguments: list[str]) -> None:
     """Prints what the runs differ in, their scores as mean ± std, and how each measurement differs from the first.
 
     Args:
-        arguments: run directories, at least two; those of one config, seeds and folds apart, are one measurement.
+        arguments: run directories, of which at least two have finished; those of one config, code and machine, seeds
+            and folds apart, are one measurement.
 
     Raises:
-        ConfigError: fewer, or one that is no run directory or has not finished.
+        ConfigError: fewer, or one that is no run directory.
     """
-    from sightseq.console import console, new_table, short
+    from sightseq.console import console, new_table, say, short
 
-    if len(arguments) < 2:
-        raise ConfigError("write sightseq compare RUN RUN ...: at least two run directories")
-    measurements = read_measurements([Path(argument) for argument in arguments])
+    folders = [folder.resolve() for folder in map(Path, dict.fromkeys(arguments))]
+    configs = {folder: read_config(folder) for folder in folders}
+    finished = [folder for folder in configs if (folder / "results.json").exists()]
+    for folder in configs.keys() - finished:
+        say("left out", f"{short(folder)}, which has not finished")
+    if len(finished) < 2:
+        raise ConfigError("write sightseq compare RUN RUN ...: at least two run directories of finished runs")
+    measurements = measured({folder: configs[folder] for folder in finished})
     names, first = [chr(ord("A") + place) for place in range(len(measurements))], measurements[0]
     table = new_table("", "runs", "", "")
     for name, found in zip(names, measurements, strict=True):
@@ -81,29 +87,26 @@ def print_comparison(arguments: list[str]) -> None:
     if len(measurements) > 1:
         out.print(
             f"\n±: of scores the standard deviation over runs; of differences the {CONFIDENCE:.0%} confidence interval."
-            "\n* exceeds what seeds or folds do by chance; ? cannot be told from one run"
+            "\n* exceeds what seeds or folds do by chance; ? cannot be told from so few runs"
         )
 
 
-def read_measurements(folders: list[Path]) -> list[Measurement]:
-    """The runs in these folders, those of one config together.
-
-    Raises:
-        ConfigError: a folder is no run directory, or its run has not finished.
-    """
+def measured(configs: dict[Path, Config]) -> list[Measurement]:
+    """Finished runs by their folders, those that belong together as one; of a seed that was run twice, the last."""
     found: dict[str, Measurement] = {}
-    for folder in dict.fromkeys(folder.resolve() for folder in folders):
-        config, repeats = without_repeats(read_config(folder))
-        if not (folder / "results.json").exists():
-            raise ConfigError(f"{folder} has no results.json: its run has not finished")
+    for folder, whole in configs.items():
+        config, repeats = without_repeats(whole)
         results = json.loads((folder / "results.json").read_text())
-        where = {key: results[key] for key in ("commit", "hardware", "versions")}
-        plain = dict(flat({key: value for key, value in config.items() if key not in NOT_SHOWN}))
-        one = found.setdefault(json.dumps(plain), Measurement(plain | dict(flat(where)), {}, {}))
+        where = {key: results[key] for key in ("precision", "commit", "hardware", "versions") if key in results}
+        common = {key: value for key, value in flat(config | where) if not key.startswith(NOT_SHOWN)}
+        one = found.setdefault(json.dumps(common), Measurement(common, {}, {}))
         stages = [stage for stage in ("val", "test") if results[stage]]
         scores = {(stage, name): value for stage in stages for name, value in results[stage].items()}
+        repeat = repeats["data.fold"], repeats["seed"]
+        for again in [other for other, its in one.repeats.items() if its == repeat]:
+            del one.runs[again], one.repeats[again]
         one.runs[folder] = scores | {(part, "seconds"): value for part, value in results["seconds"].items()}
-        one.repeats[folder] = repeats["data.fold"], repeats["seed"]
+        one.repeats[folder] = repeat
     return list(found.values())
 
 
@@ -130,8 +133,8 @@ def difference_text(first: Measurement, other: Measurement, score: Score) -> str
     text = f"{difference:+.{digits}f}"
     if min(len(before), len(after)) < 2:
         return f"{text}{unit} ?"
-    if len({*before}) == len({*after}) == 1:  # as of what no seed changes
-        return f"{text}{unit} {'*' if difference else ' '}"
+    if len({*before}) == len({*after}) == 1:  # by chance or not, which nobody can tell
+        return f"{text}{unit} {'?' if difference else ' '}"
     mine, theirs = ([found.repeats[folder] for folder in found.having(score)] for found in (first, other))
     paired = mine == theirs and len({fold for fold, _ in mine}) > 1
     test = stats.ttest_rel(after, before) if paired else stats.ttest_ind(after, before, equal_var=False)

@@ -42,7 +42,9 @@ def main() -> None:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(f"interrupted; to go on: sightseq train resume={console.short(folder)}", file=sys.stderr)
+        saved = (folder / "checkpoints" / "last.ckpt").exists()
+        how = f"; to go on: sightseq train resume={console.short(folder)}" if saved else ""
+        print(f"interrupted{how}", file=sys.stderr)
         sys.exit(130)
     except Exception as error:  # a bug of ours or of a library: one line here, the traceback in log.txt
         print(f"{type(error).__name__}: {error}\nthe traceback is in {folder / 'log.txt'}", file=sys.stderr)

@@ -8,6 +8,7 @@ import torch
 from sightseq import console
 from sightseq.core.build import build, trust
 from sightseq.core.datamodule import DataModule
+from sightseq.core.files import output_file
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 
@@ -49,7 +50,6 @@ def show(config: Config) -> None:
         for line in picture:
             console.say("", line)
         return
-    path = Path(config["output"] or Path(config["paths"]["runs"]) / config["experiment"] / "batch.png")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = output_file(config["output"], Path(config["paths"]["runs"]) / config["experiment"] / "batch.png")
     picture.savefig(path, dpi=150)
     console.say("picture", console.short(path))

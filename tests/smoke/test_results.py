@@ -5,6 +5,8 @@ import runpy
 from pathlib import Path
 
 import pytest
+import torch
+from torch.nn import functional as F
 
 import sightseq
 
@@ -31,6 +33,15 @@ def test_runs_of_one_config_are_averaged_and_others_refused(tmp_path: Path) -> N
     assert "a note" in SCRIPT["page"]({name: found})
     with pytest.raises(SystemExit, match="not of one config"):
         SCRIPT["record"](folders, None)
+
+
+def test_the_denoiser_is_the_network_that_keras_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(REPOSITORY / "scripts"))
+    from course_networks import UpsamplingConv2d
+
+    layer, images = UpsamplingConv2d(5, 3, 3, padding=1), torch.randn(2, 5, 6, 7)
+    plain = F.conv2d(F.interpolate(images, scale_factor=2), layer.weight, layer.bias, padding=1)
+    torch.testing.assert_close(layer(images), plain)
 
 
 def test_folds_are_one_measurement() -> None:

@@ -11,7 +11,7 @@ from sightseq.bench import Floor, bench, read, summary, text, training_alone
 from sightseq.composition import compose
 from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
-from sightseq.core.errors import ConfigError
+from sightseq.core.errors import ConfigError, ExportError
 from sightseq.core.task import Task
 
 SMALL = ("debug=synthetic", "repeats=2", "measured=0.1", "rows=3")
@@ -89,6 +89,39 @@ def test_what_is_measured_keeps_the_recipe_but_no_checkpoints() -> None:
     assert alone["model"] == config["model"]
 
 
+def test_fine_tuning_is_measured_with_all_layers_and_its_batch_norm_at_rest() -> None:
+    config = training_alone(compose("model=fine_tuning", "model.freeze_statistics=true"))
+    data = build(config["data"], DataModule, "data")
+    task = build(config["model"], Task, "model", spec=data.example_spec.to_dict())
+    Floor(task, "32-true", None)
+    assert all(parameter.requires_grad for parameter in task.net.parameters())
+    norms = [module.training for module in task.net.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert norms
+    assert not any(norms)
+
+
+def test_what_cannot_be_exported_is_still_trained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise ExportError("no such operator")
+
+    monkeypatch.setattr("sightseq.bench.save_onnx", refuse)
+    found = run("experiment=digits")
+    assert found["training"]["ratio"]["count"] == 2
+    assert found["inference"] == {}
+    assert "not measured: no such operator" in capsys.readouterr().out
+
+
 def test_mistakes() -> None:
     with pytest.raises(ConfigError, match="repeats=0"):
         run("repeats=0")
+    with pytest.raises(ConfigError, match="precision=bf16-true: bench knows"):
+        run("precision=bf16-true")
+    with pytest.raises(ConfigError, match="training ended before"):
+        run("+trainer.max_steps=2")
+    with pytest.raises(ConfigError, match="one device"):
+        run("trainer.accelerator=cpu", "trainer.devices=2")
+    Path("folder").mkdir()
+    with pytest.raises(ConfigError, match="output=folder is a folder"):
+        run("output=folder")

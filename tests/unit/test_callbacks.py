@@ -188,24 +188,53 @@ def test_only_the_first_process_writes_history() -> None:
 # Last and Sign
 
 
-def steps(last: Last, *batches: int, final: int | None = None) -> list[int]:
+NET: Any = torch.nn.Linear(2, 2)
+
+
+def trainer_in_an_epoch(last: bool = False, **more: Any) -> Any:
+    progress = SimpleNamespace(is_last_batch=last)
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
+    common = {"world_size": 1, "accumulate_grad_batches": 1, "global_step": 1, "current_epoch": 0}
+    return SimpleNamespace(fit_loop=loop, **(common | more))
+
+
+def steps(last: Last, *batches: int, final: int | None = None, accumulate: int = 1) -> list[int]:
     """Runs the callback after these batches; after which of them a checkpoint was saved."""
     saved: list[int] = []
     for batch in batches:
-        progress = SimpleNamespace(is_last_batch=batch == final)
-        trainer: Any = SimpleNamespace(
-            fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress)),
+        trainer = trainer_in_an_epoch(
+            batch == final,
             strategy=SimpleNamespace(broadcast=lambda value: value),
-            world_size=1,
+            accumulate_grad_batches=accumulate,
+            global_step=(batch + 1) // accumulate,
             save_checkpoint=lambda path, batch=batch: saved.append(batch),
         )
-        last.on_train_batch_end(trainer, None, None, {}, batch)
+        last.on_train_batch_end(trainer, NET, None, {}, batch)
     return saved
 
 
 def test_last_saves_every_so_many_steps_but_not_at_the_end_of_an_epoch() -> None:
     assert steps(Last("c", minutes=None, steps=3), *range(9), final=8) == [2, 5]
     assert steps(Last("c", minutes=None, steps=None), *range(200)) == []
+
+
+def test_last_does_not_save_while_gradients_are_accumulated() -> None:
+    assert steps(Last("c", minutes=None, steps=2), *range(15), accumulate=3) == [5, 11]
+    last = Last("c", minutes=None)
+    told_to_leave(last)
+    assert steps(last, 0, 1, accumulate=3) == []
+    with pytest.raises(KeyboardInterrupt):
+        steps(last, 2, accumulate=3)
+
+
+def test_last_does_not_save_weights_that_are_no_numbers() -> None:
+    broken: Any = torch.nn.Linear(2, 2)
+    torch.nn.init.constant_(broken.bias, math.nan)
+    saved: list[Path] = []
+    trainer = trainer_in_an_epoch(save_checkpoint=saved.append)
+    with pytest.raises(SightseqError, match="weights became no numbers in epoch 1 at step 1"):
+        Last("c").on_train_epoch_end(trainer, broken)
+    assert not saved
 
 
 def test_last_saves_when_the_last_checkpoint_is_old() -> None:
@@ -218,7 +247,7 @@ def test_last_saves_when_the_last_checkpoint_is_old() -> None:
 def test_last_saves_at_the_end_of_every_epoch() -> None:
     saved: list[Path] = []
     trainer: Any = SimpleNamespace(save_checkpoint=saved.append, world_size=1)
-    Last("folder").on_train_epoch_end(trainer, None)
+    Last("folder").on_train_epoch_end(trainer, NET)
     assert saved == [Path("folder/last.ckpt")]
 
 
@@ -234,10 +263,8 @@ def test_told_to_leave_it_saves_after_the_step_and_leaves() -> None:
     told_to_leave(last)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a second time is at once
     saved: list[Path] = []
-    trainer: Any = SimpleNamespace(save_checkpoint=saved.append, world_size=1)
-    trainer.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(is_last_batch=False)))
     with pytest.raises(KeyboardInterrupt):
-        last.on_train_batch_end(trainer, None, None, {}, 0)
+        last.on_train_batch_end(trainer_in_an_epoch(save_checkpoint=saved.append), NET, None, {}, 0)
     assert saved == [Path("c/last.ckpt")]
 
 
@@ -259,13 +286,14 @@ def test_of_several_processes_all_leave_or_none() -> None:
         asked.append(decision)
         return True  # another one was told
 
-    trainer: Any = SimpleNamespace(save_checkpoint=lambda path: None, world_size=2)
+    trainer = trainer_in_an_epoch(save_checkpoint=lambda path: None, world_size=2)
     trainer.strategy = SimpleNamespace(reduce_boolean_decision=decide)
-    trainer.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(is_last_batch=False)))
     for batch in range(NOW_AND_THEN - 1):
-        last.on_train_batch_end(trainer, None, None, {}, batch)
+        trainer.global_step = batch + 1
+        last.on_train_batch_end(trainer, NET, None, {}, batch)
+    trainer.global_step = NOW_AND_THEN
     with pytest.raises(KeyboardInterrupt):
-        last.on_train_batch_end(trainer, None, None, {}, NOW_AND_THEN - 1)
+        last.on_train_batch_end(trainer, NET, None, {}, NOW_AND_THEN - 1)
     assert asked == [False]
 
 

@@ -38,10 +38,35 @@ def test_seeds_are_one_measurement(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_differs_is_shown_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    found = lines(capsys, run("a", 0.8), run("b", 0.9, lr=0.2, versions={"torch": "2.13"}))
+    found = lines(capsys, run("a", 0.8), run("b", 0.9, seed=2, lr=0.2, versions={"torch": "2.13"}))
     begin = found.index("what differs A B")
     assert found[begin + 1 : begin + 3] == ["model.lr 0.1 0.2", "versions.torch 2.11 2.13"]
     assert found[begin + 3].startswith("score")
+
+
+def test_other_code_is_another_measurement(capsys: pytest.CaptureFixture[str]) -> None:
+    found = lines(capsys, run("a", 0.8), run("b", 0.9, seed=2, commit="def"))
+    assert "commit abc def" in found
+    assert "validation accuracy 80.00 % 90.00 % +10.00 % ?" in found
+
+
+def test_of_a_seed_that_was_run_twice_the_last_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    found = lines(capsys, run("a", 0.8), run("b", 0.9), run("c", 1.0, seed=2))
+    assert found[1] == "A 2 runs b c"
+
+
+def test_what_has_not_finished_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [run("a", 0.8), run("b", 0.9), run("c", 1.0, seed=2)]
+    (Path(runs[1]) / "results.json").unlink()
+    found = lines(capsys, *runs)
+    assert found[0].endswith("b, which has not finished")
+    assert found[2] == "A 2 runs a c"
+
+
+def test_without_any_noise_nobody_can_tell(capsys: pytest.CaptureFixture[str]) -> None:
+    found = lines(capsys, *(run(f"{lr}{seed}", 0.8 + lr, seed, lr=lr) for lr in (0.0, 0.1) for seed in (1, 2)))
+    (row,) = [line for line in found if line.startswith("validation accuracy")]
+    assert row.endswith("+10.00 % ?")
 
 
 def test_one_run_each_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,5 +107,5 @@ def test_mistakes() -> None:
     with pytest.raises(ConfigError, match="no run directory"):
         print_comparison([one, "nothing"])
     (Path(one) / "results.json").unlink()
-    with pytest.raises(ConfigError, match="has not finished"):
-        print_comparison([one, one])
+    with pytest.raises(ConfigError, match="of finished runs"):
+        print_comparison([one, run("b", 0.9)])

@@ -51,11 +51,16 @@ class StopOnNaN(Callback):
         if batch_idx % NOW_AND_THEN and pl_module.device.type != "cpu":
             return
         if not torch.isfinite(outputs["loss"]):
-            raise SightseqError(
-                f"the loss became {outputs['loss'].item()} in epoch {trainer.current_epoch + 1} at step "
-                f"{trainer.global_step} (samples {batch['index'][:5].tolist()}, ...); lower model.optimizer.lr, or "
-                f"try trainer.gradient_clip_val=1 or precision=32"
-            )
+            samples = f"(samples {batch['index'][:5].tolist()}, ...)"
+            raise no_number(trainer, f"the loss became {outputs['loss'].item()}", samples)
+
+
+def no_number(trainer: Trainer, what: str, samples: str = "") -> SightseqError:
+    """What to say of a training that has gone astray."""
+    return SightseqError(
+        f"{what} in epoch {trainer.current_epoch + 1} at step {trainer.global_step} {samples}; lower "
+        f"model.optimizer.lr, or try trainer.gradient_clip_val=1 or precision=32"
+    )
 
 
 class EMA(WeightAveraging):
@@ -128,11 +133,12 @@ class Last(Checkpoint):
 
     Ctrl-C and SIGTERM save it too, after the step that is under way, and end the run; a second one ends it at once.
     A validation cannot be gone on with: they wait a few seconds for its end, and then leave what was saved before.
+    Nor can gradients that are still being accumulated. Weights that are no numbers are not saved.
 
     Args:
         dirpath: the folder of last.ckpt.
         minutes: save within an epoch when the last checkpoint is so old.
-        steps: save within an epoch every so many steps.
+        steps: save within an epoch every so many steps of the optimizer.
     """
 
     def __init__(self, dirpath: str, minutes: float | None = 5, steps: int | None = None) -> None:
@@ -159,14 +165,16 @@ class Last(Checkpoint):
     ) -> None:
         if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             return  # the epoch's end is near, and with it the validation that belongs to it
-        due = bool(self.steps) and (batch_idx + 1) % (self.steps or 1) == 0
-        now_and_then = (batch_idx + 1) % NOW_AND_THEN == 0
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        due = bool(self.steps) and trainer.global_step % (self.steps or 1) == 0
+        now_and_then = trainer.global_step % NOW_AND_THEN == 0
         if self.minutes and now_and_then:
             old = time.monotonic() - self._saved > 60 * self.minutes
             due |= bool(trainer.strategy.broadcast(old))  # all processes save, or none
         leave = (now_and_then or trainer.world_size == 1) and self._to_leave(trainer)
         if due or leave:
-            self._save(trainer)
+            self._save(trainer, pl_module)
         if leave:
             raise KeyboardInterrupt
 
@@ -175,7 +183,7 @@ class Last(Checkpoint):
             raise KeyboardInterrupt
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._save(trainer)
+        self._save(trainer, pl_module)
         if self._to_leave(trainer):
             raise KeyboardInterrupt
 
@@ -183,7 +191,9 @@ class Last(Checkpoint):
         asked = self._asked is not None
         return asked if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(asked, all=False)
 
-    def _save(self, trainer: Trainer) -> None:
+    def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not torch.nn.utils.get_total_norm(weight.detach() for weight in pl_module.parameters()).isfinite():
+            raise no_number(trainer, "weights became no numbers")
         trainer.save_checkpoint(self.path)
         self._saved = time.monotonic()
 

@@ -195,9 +195,13 @@ class DataModule(LightningDataModule, ABC):
         fields = json.dumps([sorted(self.example_spec.to_dict()), self.spec_key()])
         file = folder / f"spec-{hashlib.sha256(fields.encode() + train.rows.tobytes()).hexdigest()[:16]}.json"
         if not file.exists():
-            part = file.with_suffix(f".{os.getpid()}.part")
-            part.write_text(json.dumps(self.make_spec(train, about).to_dict()))
-            os.replace(part, file)
+            part = file.with_suffix(f".{os.getpid()}.part")  # others may be at it
+            try:
+                with room(file):
+                    part.write_text(json.dumps(self.make_spec(train, about).to_dict()))
+                os.replace(part, file)
+            finally:
+                part.unlink(missing_ok=True)
         return Spec.from_dict(json.loads(file.read_text()))
 
     def dataset(self, split: str) -> ArrayDataset:

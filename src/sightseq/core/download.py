@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sightseq.core.errors import DataError
+from sightseq.core.files import room
 
 
 def find_folder(root: Path, folders: Sequence[str]) -> Path | None:
@@ -45,6 +46,7 @@ def download(name: str, url: str, files: dict[str, str], folder: Path) -> None:
 
     Raises:
         DataError: the server cannot be reached, or what came is not what was published.
+        DiskError: the disk is full.
     """
     import pooch
 
@@ -56,7 +58,8 @@ def download(name: str, url: str, files: dict[str, str], folder: Path) -> None:
         part = f".{file}.part{os.getpid()}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            pooch.retrieve(url + file, f"sha256:{sha256}", fname=part, path=folder, progressbar=True)
+            with room(folder / file):
+                pooch.retrieve(url + file, f"sha256:{sha256}", fname=part, path=folder, progressbar=True)
             os.replace(folder / part, folder / file)
         except ValueError as error:  # pooch's word for a wrong hash
             raise DataError(

@@ -67,8 +67,8 @@ def keep_freed_memory() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        libc.mallopt(MMAP_THRESHOLD, 2**30)
-        libc.mallopt(TRIM_THRESHOLD, 2**31 - 1)
+        if libc.mallopt(MMAP_THRESHOLD, 2**30):  # old ones refuse, and are then better off without the other
+            libc.mallopt(TRIM_THRESHOLD, 2**31 - 1)
 
 
 def hide_missing_gpus() -> None:

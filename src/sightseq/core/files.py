@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from sightseq.core.errors import DiskError
+from sightseq.core.errors import ConfigError, DiskError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -28,6 +28,19 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def output_file(typed: str | None, default: Path) -> Path:
+    """Where to write what was asked for, in a folder that is there then.
+
+    Raises:
+        ConfigError: a folder was named, not a file.
+    """
+    path = Path(typed) if typed else default
+    if path.is_dir():
+        raise ConfigError(f"output={path} is a folder; name a file in it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 @contextmanager

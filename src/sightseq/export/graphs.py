@@ -13,6 +13,7 @@ from sightseq.core.errors import CheckpointError
 from sightseq.core.order import FILLER, Batch
 from sightseq.core.spec import ImageSpec, LanguageSpec, TextSpec
 from sightseq.core.task import Task
+from sightseq.decoding.sampling import single_tokens
 from sightseq.tasks.classification import ClassificationTask
 from sightseq.tasks.language_modeling import LanguageModelingTask
 
@@ -122,6 +123,11 @@ class LanguageStep(Graph):
         parts = iter(state)
         logits, after = self.task(token[:, None], [tuple(next(parts) for _ in layer) for layer in self.widths])
         return logits[:, -1].softmax(dim=-1), *(part for layer in after for part in layer)
+
+    def call(self, arrays: Arrays) -> Arrays:
+        """As in generation."""
+        with single_tokens():
+            return super().call(arrays)
 
     def example(self, batch: Batch, rows: int) -> Arrays:
         """See `Graph`."""
