@@ -277,6 +277,18 @@ def test_the_command_prints_many_texts(monkeypatch: pytest.MonkeyPatch, capfd: A
     assert rows == [{"prompt": ORDERED[2], "text": f" {ORDERED[3]} {ORDERED[4]}"}] * 3
 
 
+def test_the_first_of_many_texts_is_printed_as_it_comes(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    assert run(monkeypatch, "tokens=2", "samples=3") == 0
+    assert capfd.readouterr().out == f"{' '.join(ORDERED[2:5])}\n\n" * 3
+
+
+def test_unknown_words_are_named(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    assert run(monkeypatch, "tokens=1", f"input='Zxq {ORDERED[2]} zxq'") == 0
+    assert capfd.readouterr().err == "Warning: the model does not know: Zxq, zxq\n"
+    assert run(monkeypatch, "tokens=1") == 0
+    assert not capfd.readouterr().err
+
+
 def test_the_command_proposes_words(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     assert run(monkeypatch, "mode=next_word", "top=2") == 0
     lines = capfd.readouterr().out.splitlines()
@@ -285,7 +297,8 @@ def test_the_command_proposes_words(monkeypatch: pytest.MonkeyPatch, capfd: Any)
 
 
 @pytest.mark.parametrize(
-    "wrong", ["temperature=-1", "mode=guess", "tokens=0", "top_p=2", "stop=END", "tokens=a", "tokens=2.5"]
+    "wrong",
+    ["temperature=-1", "temperature=inf", "mode=guess", "tokens=0", "top_p=2", "stop=END", "tokens=a", "tokens=2.5"],
 )
 def test_the_command_refuses_what_makes_no_sense(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=wrong.partition("=")[0]):

@@ -19,7 +19,7 @@ from sightseq.data.streams import StreamDataset, cut
 from sightseq.data.text_files import TextFiles
 from sightseq.data.tiny_shakespeare import TinyShakespeare
 from sightseq.data.wikitext2 import WikiText2
-from sightseq.text.tokenizer import Tokenizer, fit
+from sightseq.text.tokenizer import UNKNOWN_NUMBER, Tokenizer, fit
 
 
 def spans(order: Streams) -> list[list[list[int]]]:
@@ -80,6 +80,14 @@ def test_a_document_is_cut_where_lines_end() -> None:
     assert len(parts["test"]) == pytest.approx(0.2 * len(text), abs=10)
     assert len(parts["val"]) == pytest.approx(0.08 * len(text), abs=10)
     assert "".join(parts[split] for split in ("val", "train", "test")) == text
+    # Whole lines validate in a short document too.
+    lines = [f"line {n}\n" for n in range(9)]
+    assert dict(cut("a long title\n" + "".join(lines), 0.05, 0.1)) == {
+        "val": "a long title\n",
+        "train": "".join(lines[:7]),
+        "test": "".join(lines[7:]),
+    }
+    assert dict(cut("x" * 99 + "\n", 0.1, 0.2)) == {"val": "x" * 8, "train": "x" * 72, "test": "x" * 19 + "\n"}
     assert dict(cut("x" * 100, 0.1, 0.2)) == {"train": "x" * 72, "val": "x" * 8, "test": "x" * 20}
 
 
@@ -180,6 +188,42 @@ def test_one_file_is_cut() -> None:
     data.prepare_data()
     parts = [text_of(data, split).removesuffix("<eos>") for split in ("val", "train", "test")]
     assert "".join(parts) == Path("one.txt").read_text()
+
+
+def test_a_file_of_one_line_is_cut_too() -> None:
+    Path("one.txt").write_text("x" * 99 + "\n")
+    data = TextFiles(name="mine", cache="cache", path="one.txt", unit="characters", vocab_size=300, test_fraction=0.2)
+    data.prepare_data()
+    parts = [text_of(data, split).removesuffix("<eos>") for split in ("val", "train", "test")]
+    assert "".join(parts) == Path("one.txt").read_text()
+    assert len(parts[2]) == 20
+
+
+def test_tokens_stay_on_disk() -> None:
+    data = TextFiles(name="mine", cache="cache", synthetic=True, folders=["mine"])
+    data.prepare_data()
+    for split in ("train", "val", "test"):
+        assert isinstance(data.dataset(split).tokens, np.memmap)
+        dataset: Any = data.dataset(split)
+        assert isinstance(dataset[torch.tensor([[0, 5, 1]])]["target"], torch.Tensor)
+
+
+def test_a_model_learns_what_an_unknown_word_is_like() -> None:
+    Path("mine").mkdir()
+    for n in range(20):
+        Path(f"mine/{n}.txt").write_text(f"the king met number{n}")
+    for least, rare in ((2, 14), (1, 0)):
+        data = TextFiles(
+            name="mine",
+            cache="cache",
+            path="mine",
+            unit="words",
+            min_frequency=least,
+            test_fraction=0.2,
+            val_fraction=0.1,
+        )
+        data.prepare_data()
+        assert int((data.dataset("train").tokens == UNKNOWN_NUMBER).sum()) == rare
 
 
 def test_files_that_are_not_utf8_are_refused() -> None:

@@ -54,8 +54,14 @@ class ArrayDataset(Dataset[Batch]):
         return {name: array[self.rows] for name, array in self.arrays.items()}
 
 
-def read_arrays(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The memory-mapped arrays, in memory if together they are small."""
+def map_arrays(folder: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a folder, memory-mapped."""
+    return {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}
+
+
+def read_arrays(folder: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a folder, in memory if together they are small, else memory-mapped."""
+    arrays = map_arrays(folder)
     small = sum(array.nbytes for array in arrays.values()) <= IN_MEMORY
     return {name: np.array(array) for name, array in arrays.items()} if small else arrays
 

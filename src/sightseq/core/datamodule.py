@@ -133,7 +133,7 @@ class DataModule(LightningDataModule, ABC):
 
     def read_split(self, folder: Path) -> dict[str, Any]:
         """One of the publisher's splits, as `process` saved it: arrays [N, ...] by name."""
-        return read_arrays({file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))})
+        return read_arrays(folder)
 
     def encode(self, datasets: dict[str, ArrayDataset], folder: Path) -> dict[str, ArrayDataset]:
         """The splits in the numbers of `spec`, which is known by then; `folder` is where `process` wrote."""

@@ -117,7 +117,7 @@ def find_reviews(data: DataModule, parts: Sequence[tuple[str, str]]) -> list[Pat
     if folder is not None and (folder / "train").is_dir():
         found = []
         for split, name in parts:
-            files = sorted((folder / split / name).glob("[0-9]*_*.txt"))
+            files = sorted(file for file in (folder / split / name).glob("*.txt") if FILE.fullmatch(file.name))
             if not files:
                 raise DataError(f"{data.name}: {folder / split / name} holds no reviews (0_9.txt)")
             found += files

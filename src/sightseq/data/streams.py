@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightseq.core.arrays import ArrayDataset, ArrayWriter, save_split
+from sightseq.core.arrays import ArrayDataset, ArrayWriter, map_arrays, save_split
 from sightseq.core.datamodule import atomic_folder, check_shares
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.order import FILLER, Batch, Order, Streams
@@ -23,6 +23,7 @@ from sightseq.text.tokenizer import EOS_NUMBER, Tokenizer
 
 SAMPLE = 2**28  # bytes of the training text that the tokenizer is fitted on
 SPLITS = ("train", "val", "test")
+NEAR = 1000  # characters, or bytes, within which a line is to end
 
 
 class StreamDataset(ArrayDataset):
@@ -139,8 +140,8 @@ class StreamData(TokenisedData):
         return {split: (split, np.arange(len(splits[split]["last"]))) for split in SPLITS}
 
     def read_split(self, folder: Path) -> dict[str, Any]:
-        """The pieces of the documents, and whether each is its document's last."""
-        arrays = super().read_split(folder)
+        """The pieces of the documents, which stay on disk, and whether each is its document's last."""
+        arrays = map_arrays(folder)
         return {"input": Texts(arrays["input"], arrays["input_ends"]), "last": arrays["last"]}
 
     def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> LanguageSpec:
@@ -152,7 +153,7 @@ class StreamData(TokenisedData):
         return LanguageSpec(tokenizer.json, tokenizer.vocab_size)
 
     def encode(self, datasets: dict[str, ArrayDataset], folder: Path) -> dict[str, ArrayDataset]:
-        """The documents as tokens, kept in the cache."""
+        """The documents as tokens, kept in the cache, where they stay: they are read in their order."""
         spec: Any = self.spec
         tokenizer = Tokenizer(spec.tokenizer)
         place = self.token_folder(folder, tokenizer)
@@ -161,10 +162,7 @@ class StreamData(TokenisedData):
                 for split, dataset in datasets.items():
                     arrays: Any = dataset.arrays
                     save_tokens(building / split, tokenizer, arrays["input"], arrays["last"])
-        return {
-            split: StreamDataset(super(StreamData, self).read_split(place / split)["tokens"], split)
-            for split in datasets
-        }
+        return {split: StreamDataset(map_arrays(place / split)["tokens"], split) for split in datasets}
 
     def order(self, split: str, rank: int = 0, world: int = 1) -> Order:
         """Streams side by side; in the test one for each process."""
@@ -197,7 +195,7 @@ def cut(text: str, val_fraction: float, test_fraction: float) -> Iterator[tuple[
         test_fraction: share of the whole.
     """
     test = _line_end(text, round(len(text) * (1 - test_fraction)))
-    train = _line_end(text, round(test * val_fraction))
+    train = _line_end(text[:test], round(test * val_fraction))
     yield "val", text[:train]
     yield "train", text[train:test]
     yield "test", text[test:]
@@ -206,8 +204,8 @@ def cut(text: str, val_fraction: float, test_fraction: float) -> Iterator[tuple[
 def cut_file(file: Path, val_fraction: float, test_fraction: float) -> Iterator[tuple[str, Iterable[str]]]:
     """As `cut`, of a file of any size."""
     size = file.stat().st_size
-    test = _line_start(file, round(size * (1 - test_fraction)))
-    train = _line_start(file, round(test * val_fraction))
+    test = _line_start(file, round(size * (1 - test_fraction)), size)
+    train = _line_start(file, round(test * val_fraction), test)
     yield "val", read_text(file, 0, train)
     yield "train", read_text(file, train, test)
     yield "test", read_text(file, test, size)
@@ -231,20 +229,24 @@ def read_text(file: Path, start: int = 0, end: int | None = None) -> Iterator[st
             raise DataError(f"{file} is not UTF-8; save it as such, or leave it out") from error
 
 
-def _line_start(file: Path, place: int) -> int:
-    """Where the first line begins after this place, in bytes, if that is not far; else where a character does."""
+def _line_start(file: Path, place: int, end: int) -> int:
+    """Where the first line begins after this place, in bytes, if that is near and not the end; else where a character
+    does.
+    """
     with file.open("rb") as stream:
         stream.seek(place)
-        after = stream.read(1000)
-    if found := after.find(b"\n") + 1:
+        after = stream.read(min(NEAR, end - place))
+    if 0 < (found := after.find(b"\n") + 1) < end - place:
         return place + found
     return place + next((n for n, byte in enumerate(after) if byte & 0xC0 != 0x80), 0)
 
 
 def _line_end(text: str, place: int) -> int:
-    """The end of the last line that ends before this place, if it is not far."""
-    found = text.rfind("\n", 0, place) + 1
-    return found if place - found < 1000 and found else place
+    """The end of a line near this place: of the last one before it, or else of the next one, if another follows."""
+    before, after = (text.rfind("\n", 0, place) + 1, text.find("\n", place) + 1)
+    if before and place - before < NEAR:
+        return before
+    return after if after and after - place < NEAR and after < len(text) else place
 
 
 def synthetic_prose(sentences: int, seed: int) -> str:

@@ -31,14 +31,21 @@ class TokenisedData(DataModule):
         unit: "words", "whitespace", "subwords" or "characters": see `text.tokenizer.fit`.
         vocab_size: how many of them.
         lowercase: do not tell capitals apart.
+        min_frequency: of words; one that is rarer in training is `<unk>`, or else a model would never have seen that.
         common: see `DataModule`.
     """
 
     def __init__(
-        self, *, unit: Unit = "words", vocab_size: int = 10_000, lowercase: bool = False, **common: Any
+        self,
+        *,
+        unit: Unit = "words",
+        vocab_size: int = 10_000,
+        lowercase: bool = False,
+        min_frequency: int = 2,
+        **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.unit, self.vocab_size, self.lowercase = unit, vocab_size, lowercase
+        self.unit, self.vocab_size, self.lowercase, self.min_frequency = unit, vocab_size, lowercase, min_frequency
         self._tokenizer: str | None = None  # another model's
 
     def adopt(self, spec: Spec) -> None:
@@ -47,12 +54,13 @@ class TokenisedData(DataModule):
 
     def spec_key(self) -> dict[str, Any]:
         """What the tokenizer depends on besides the training texts."""
-        options = {"unit": self.unit, "vocab_size": self.vocab_size, "lowercase": self.lowercase}
-        return {"tokenizer": self._tokenizer or options}
+        return {"tokenizer": self._tokenizer or [self.unit, self.vocab_size, self.lowercase, self.min_frequency]}
 
     def tokenizer_of(self, texts: Iterable[str]) -> Tokenizer:
         """The adopted tokenizer, or one that is fitted on these texts."""
-        return Tokenizer(self._tokenizer) if self._tokenizer else fit(texts, self.unit, self.vocab_size, self.lowercase)
+        if self._tokenizer:
+            return Tokenizer(self._tokenizer)
+        return fit(texts, self.unit, self.vocab_size, self.lowercase, self.min_frequency)
 
     def token_folder(self, folder: Path, tokenizer: Tokenizer) -> Path:
         """Where the tokens of what `process` wrote to `folder` are kept."""

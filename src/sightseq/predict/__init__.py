@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
 
 from sightseq.core.build import settings, trust
 from sightseq.core.checkpoint import load_task
@@ -28,7 +28,7 @@ class Settings(BaseModel):
     tokens: PositiveInt
     samples: PositiveInt
     top: PositiveInt
-    temperature: NonNegativeFloat
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     top_k: PositiveInt | None
     top_p: Annotated[float, Field(gt=0, le=1)]
     repetition_penalty: PositiveFloat

@@ -1,6 +1,7 @@
 """Using a trained language model: it goes on with a text, or says which words may come next."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -99,13 +100,13 @@ class LanguageModel:
 
     def best(self, probabilities: Tensor, top: int, prefix: str = "") -> list[tuple[str, float]]:
         """The most probable words that begin with the prefix."""
-        if not self.tokenizer.words:
+        if not (keyboard := self.task.keyboard):
             raise ConfigError(
                 "mode=next_word: this model knows parts of words; it wants one trained with data.unit=words"
             )
         found = []
         for number in probabilities.argsort(descending=True).tolist():
-            word = self.tokenizer.decode([number])
+            word = keyboard.words[number]
             if number not in (EOS_NUMBER, UNKNOWN_NUMBER) and word.startswith(prefix):
                 found.append((word, round(float(probabilities[number]), 6)))
                 if len(found) == top:
@@ -125,19 +126,18 @@ def predict_language(model: LanguageModel, config: Config) -> int:
         return 0
     sampling = Sampling(config["temperature"], config["top_k"], config["top_p"], config["repetition_penalty"])
     prompt, stop, samples = config["input"], config["stop"], config["samples"]
-    model.tokenizer.encode(prompt)  # before anything of it is printed
+    _warn(model, prompt)
     texts = [""] * samples
-    alone = samples == 1 and config["format"] == "table" and not stop
-    if alone:
+    live = config["format"] == "table" and not stop  # the first is printed while all are written
+    if live:
         print(prompt, end="", flush=True)
     for added in model.stream(prompt, config["tokens"], samples, sampling, stop, config["seed"]):
         texts = [text + new for text, new in zip(texts, added, strict=True)]
-        if alone:
+        if live:
             print(printable(added[0]), end="", flush=True)
-    if alone:
-        print()
-        return 0
-    for text in texts:
+    if live:
+        print("\n" if samples > 1 else "")
+    for text in texts[live:]:
         if config["format"] == "jsonl":
             print(json.dumps({"prompt": prompt, "text": cut(text, stop)}, ensure_ascii=False))
         else:
@@ -145,7 +145,14 @@ def predict_language(model: LanguageModel, config: Config) -> int:
     return 0
 
 
+def _warn(model: LanguageModel, text: str) -> None:
+    """Names the words that the model does not know; refuses what is no text before anything of it is printed."""
+    if unknown := dict.fromkeys(model.tokenizer.unknown(text)):
+        print(f"Warning: the model does not know: {printable(', '.join(unknown))}", file=sys.stderr)
+
+
 def _print_next_words(model: LanguageModel, config: Config) -> None:
+    _warn(model, config["input"])
     words = model.next_words(config["input"], config["top"])
     if config["format"] == "jsonl":
         print(json.dumps({"text": config["input"], "next": words}, ensure_ascii=False))

@@ -30,7 +30,8 @@ SAMPLES, LENGTH, TEMPERATURE = 3, 100, 0.8  # of the report
 
 
 class Hits(Metric):
-    """The share of tokens that are among the k most probable ones.
+    """The share of tokens that are among the k most probable ones; as probable as the k-th is enough. An unknown word
+    and a document's end count as any other token, though no keyboard would offer them.
 
     Updated with [..., 2], the rank of each token among all, 0 for the most probable, and the presses in which a
     keyboard types it, and with the tokens [...], -1 for filler.

@@ -69,6 +69,17 @@ class Tokenizer:
         except TypeError as error:  # what half a surrogate pair makes it say
             raise InputError("a text is not valid Unicode (UTF-8)") from error
 
+    def unknown(self, text: str) -> list[str]:
+        """The words of a text that are not known, in their order.
+
+        Raises:
+            InputError: see `encode`.
+        """
+        self.encode(text)
+        found = self._encoder.encode(text, add_special_tokens=False)
+        pairs = zip(found.ids, found.offsets, strict=True)
+        return [text[start:end] for number, (start, end) in pairs if number == UNKNOWN_NUMBER]
+
     def decode(self, numbers: Sequence[int]) -> str:
         """The text of these tokens: of subwords and characters exactly what was encoded, of words one space apart."""
         text: str = self._encoder.decode(list(numbers), skip_special_tokens=False)
@@ -137,7 +148,9 @@ def _signs() -> dict[int, str]:
     return {byte: chr(byte) for byte in seen} | {byte: chr(0x100 + place) for place, byte in enumerate(hidden)}
 
 
-def fit(texts: Iterable[str], unit: Unit, vocab_size: int, lowercase: bool = False) -> Tokenizer:
+def fit(
+    texts: Iterable[str], unit: Unit, vocab_size: int, lowercase: bool = False, min_frequency: int = 1
+) -> Tokenizer:
     """A tokenizer of the most frequent units of these texts.
 
     Args:
@@ -148,6 +161,7 @@ def fit(texts: Iterable[str], unit: Unit, vocab_size: int, lowercase: bool = Fal
             one is spelt in bytes.
         vocab_size: the largest number of units, with the two special ones.
         lowercase: do not tell capitals apart; then texts do not come back as they were.
+        min_frequency: a word that occurs less often becomes `<unk>`.
 
     Raises:
         ConfigError: `vocab_size` has no room for the special units, and for the bytes where they are units.
@@ -166,7 +180,9 @@ def fit(texts: Iterable[str], unit: Unit, vocab_size: int, lowercase: bool = Fal
         )
     else:
         model = models.WordLevel(unk_token=UNKNOWN)
-        trainer = trainers.WordLevelTrainer(vocab_size=vocab_size, special_tokens=SPECIAL, show_progress=False)
+        trainer = trainers.WordLevelTrainer(
+            vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=SPECIAL, show_progress=False
+        )
     encoder = _assemble(model, unit, lowercase)
     encoder.train_from_iterator(texts, trainer)
     if isinstance(encoder.model, models.WordLevel):
