@@ -21,9 +21,9 @@ def small(config: dict[str, Any]) -> dict[str, Any]:
     if "image_size" in config["data"]:
         config["data"] |= {"image_size": 40, "margin": min(config["data"]["margin"], 8)}
     net = config["model"]["net"]
-    for name, most in (("channels", 16), ("hidden", 32)):
+    for name, most in (("channels", 16), ("hidden", 256)):
         if name in net:
             net[name] = [min(width, most) for width in net[name]]
     if "embedding" in net:
-        net["embedding"] = min(net["embedding"], 32)
+        net["embedding"] = min(net["embedding"], 256)
     return config
