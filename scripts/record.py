@@ -109,13 +109,19 @@ def page(records: dict[str, dict[str, Any]]) -> str:
         lines += [
             "",
             f"{data['train']:,} {data.get('counted', 'samples')} to train, {data['val']:,} to validate, "
-            f"{data['test']:,} to test; {found['epochs']} epochs in {found['precision']}; "
+            f"{data['test']:,} to test{read_in(data)}; {found['epochs']} epochs in {found['precision']}; "
             f"{word} {', '.join(map(str, values))}.",
             f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB, accelerator: "
             f"{hardware['accelerator']}; " + ", ".join(f"{n} {v}" for n, v in found["versions"].items()) + "; "
             f"commit {', '.join(found['commits'])}; finished {found['finished'][:10]}.",
         ]
     return "\n".join(lines + keras_table()) + "\n"
+
+
+def read_in(data: dict[str, Any]) -> str:
+    """How many streams were read side by side, which a perplexity depends on a little."""
+    streams = data.get("streams")
+    return f", in {', '.join(map(str, streams.values()))} streams" if streams else ""
 
 
 def keras_table() -> list[str]:

@@ -57,6 +57,8 @@ def describe(data: "DataModule") -> str:
     sizes = ", ".join(f"{counts[split]:,} {word}" for split, word in words.items())
     if data.counted != "samples":
         sizes = f"{data.counted}: {sizes}"
+    if data.streams:
+        sizes += f", in {', '.join(map(str, data.streams.values()))} streams"
     classes = getattr(data.spec, "classes", None)
     kind = f"; {len(classes)} classes" if classes else ""
     bad, total = len(data.skipped), sum(counts.values()) + len(data.skipped)

@@ -47,6 +47,7 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
             "licence": data.licence,
             "counted": data.counted,
             **splits,
+            **({"streams": data.streams} if data.streams else {}),
             **({"classes": len(classes)} if classes else {}),
             **({"skipped": len(data.skipped)} if data.skipped else {}),
         },

@@ -98,6 +98,7 @@ class StreamData(TokenisedData):
         if bptt < 1:
             raise ConfigError(f"data.bptt={bptt}: at least one token")
         self.bptt, self.val_fraction, self.test_fraction = bptt, val_fraction, test_fraction
+        self.streams: dict[str, int] = {"train": self.batch_size, "val": self.eval_batch_size, "test": 1}
 
     # What a dataset says of itself.
 
@@ -166,8 +167,7 @@ class StreamData(TokenisedData):
 
     def order(self, split: str, rank: int = 0, world: int = 1) -> Order:
         """Streams side by side; in the test one for each process."""
-        streams = {"train": self.batch_size, "val": self.eval_batch_size, "test": 1}[split]
-        return Streams(len(self.dataset(split)), streams, self.bptt, rank=rank, world=world)
+        return Streams(len(self.dataset(split)), self.streams[split], self.bptt, rank=rank, world=world)
 
 
 def _pieces(document: str | Iterable[str]) -> Iterator[tuple[str, bool]]:
