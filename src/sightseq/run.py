@@ -133,8 +133,8 @@ def train(config: Config, folder: Path) -> Outcome:
     began = time.monotonic()
     try:
         trainer.fit(task, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker (pid"):
+    except (RuntimeError, ConnectionError, EOFError) as error:  # the last two from amid the sending of a batch
+        if not data.workers or (isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error)):
             raise
         raise DataError(
             "a process that reads data has died, as they do where memory is short: take fewer data.workers, or 0"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from sightseq.console import describe
 from sightseq.core.arrays import ArrayWriter
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.order import Streams
@@ -197,6 +198,12 @@ def test_a_file_of_one_line_is_cut_too() -> None:
     parts = [text_of(data, split).removesuffix("<eos>") for split in ("val", "train", "test")]
     assert "".join(parts) == Path("one.txt").read_text()
     assert len(parts[2]) == 20
+
+
+def test_the_number_of_streams_is_said() -> None:
+    data = TextFiles(name="mine", cache="cache", synthetic=True, folders=["mine"], batch_size=7, eval_batch_size=3)
+    data.prepare_data()
+    assert describe(data).endswith(" to test, in 7, 3, 1 streams")
 
 
 def test_tokens_stay_on_disk() -> None:
