@@ -16,6 +16,7 @@ from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
 from sightseq.core.spec import LanguageSpec
 from sightseq.decoding.sampling import Sampling
+from sightseq.nets.language import RecurrentLanguageModel
 from sightseq.predict.language import LanguageModel, cut
 from sightseq.tasks.keystrokes import Keyboard, KeystrokeSavings
 from sightseq.tasks.language_modeling import LanguageModelingTask
@@ -142,6 +143,13 @@ def test_weights_are_tied() -> None:
     assert make(tied=True).net.bridge is None
     with pytest.raises(ConfigError, match="reads from the end"):
         make(bidirectional=True)
+
+
+def test_an_untrained_model_knows_the_law_of_zipf() -> None:
+    net = RecurrentLanguageModel(4, embedding=2, hidden=[2], zipf=True)
+    nn.init.zeros_(net.embedding.weight)
+    shares = torch.tensor([12.0, 6.0, 4.0, 3.0]) / 25  # 1, 1/2, 1/3 and 1/4 of their sum
+    torch.testing.assert_close(net(torch.tensor([[0]]))[0].softmax(2)[0, 0], shares)
 
 
 # The keyboard

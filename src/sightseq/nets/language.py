@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sightseq.nets.recurrent import Recurrent, State
@@ -15,10 +16,12 @@ class RecurrentLanguageModel(Recurrent):
         vocab_size: of the data.
         tied: the last layer shares its weights with the embedding (Press and Wolf, 2017, arXiv 1608.05859); where
             their widths differ, a linear layer stands between.
+        zipf: the logits begin with Zipf's law, the n-th token as probable as 1 / n: of a vocabulary in the order of
+            frequency. Else thousands of steps may pass before a model of many words has learned how rare most are.
         recurrent: see `Recurrent`; in one direction.
     """
 
-    def __init__(self, vocab_size: int, *, tied: bool = True, **recurrent: Any) -> None:
+    def __init__(self, vocab_size: int, *, tied: bool = True, zipf: bool = False, **recurrent: Any) -> None:
         super().__init__(vocab_size, **recurrent)
         if self.bidirectional:
             raise ValueError("a language model that reads from the end has seen what it is to predict")
@@ -26,6 +29,8 @@ class RecurrentLanguageModel(Recurrent):
         self.bridge = nn.Linear(self.width, width) if tied and width != self.width else None
         self.head = nn.Linear(width if tied else self.width, vocab_size)
         nn.init.zeros_(self.head.bias)
+        if zipf:
+            self.head.bias.data = -torch.arange(1, vocab_size + 1).log()
         if tied:
             self.head.weight = self.embedding.weight
 
