@@ -167,11 +167,12 @@ def texts(folder: Path) -> Case:
     def case(random: Random) -> None:
         given, config = strange(random), {"format": random.choice(["table", "jsonl"]), "batch_size": 2}
         if random.random() < 0.5:
-            path = folder / "lines.txt"
+            path = folder / random.choice(["lines.txt", "rows.csv", "rows.jsonl"])
+            given = random.choice(["", "text\n"]) + given
             path.write_bytes(damaged(given.encode("utf-8", "surrogatepass"), random))
             given = str(path)
         if random.random() < 0.7:
-            status = predict_texts(classifier, {**config, "input": given})
+            status = predict_texts(classifier, {**config, "input": given, "column": "text"})
         else:
             common = compose("ckpt=x", "input=x", "tokens=3", command="predict")
             status = predict_language(writer, common | config | {"input": given})

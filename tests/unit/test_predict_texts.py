@@ -14,7 +14,7 @@ from sightseq import predict as module
 from sightseq.composition import compose
 from sightseq.core.errors import InputError
 from sightseq.core.spec import TextSpec
-from sightseq.predict.texts import TextModel, TextWarning, read_lines, short
+from sightseq.predict.texts import TextModel, TextWarning, read_texts, short
 from sightseq.tasks.text_classification import TextClassificationTask
 from sightseq.text.tokenizer import fit
 
@@ -53,6 +53,33 @@ def test_lines_of_a_file_are_judged_each(monkeypatch: pytest.MonkeyPatch, capfd:
     assert [row["text"] for row in found] == ["a good film", "a bad film", "fine"]
     alone = [make().predict([row["text"]])[0]["probability"] for row in found]
     assert [row["probability"] for row in found] == pytest.approx(alone, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", 'label,review\n1,"a good film,\nfine"\n0,bad\n'),
+        ("a.tsv", 'label\treview\n1\t"a good film,\nfine"\n0\tbad\n'),
+        ("a.jsonl", '{"review": "a good film,\\nfine"}\n{"review": "bad"}\n'),
+    ],
+)
+def test_a_column_of_a_table_is_judged(name: str, content: str, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    Path(name).write_text(content)
+    assert run(monkeypatch, name, column="review") == 0
+    assert [row["text"] for row in rows(capfd)] == ["a good film,\nfine", "bad"]
+    with pytest.raises(InputError, match=r"row 1, has no column 'reveiw'; did you mean review.*column="):
+        run(monkeypatch, name, column="reveiw")
+
+
+def test_a_row_without_text_is_listed(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    Path("a.jsonl").write_text('{"text": 7}\n{"text": "fine"}\n{"text": "half \\ud800"}\n')
+    assert run(monkeypatch, "a.jsonl") == 2
+    out, err = capfd.readouterr()
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["fine"]
+    assert err.splitlines() == [
+        "InputError: a.jsonl, row 1: a text is empty; there is nothing to judge",
+        "InputError: a.jsonl, row 3: is not UTF-8",
+    ]
 
 
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
@@ -147,8 +174,8 @@ def test_what_was_meant_as_a_file_is_no_text(monkeypatch: pytest.MonkeyPatch, ca
 
 
 def test_a_text_that_is_no_file_name_is_a_text() -> None:
-    assert list(read_lines("a" * 5000)) == [("input", b"a" * 5000)]
-    assert list(read_lines("a\0b")) == [("input", b"a\0b")]
+    assert list(read_texts("a" * 5000)) == [("input", b"a" * 5000)]
+    assert list(read_texts("a\0b")) == [("input", b"a\0b")]
 
 
 def test_short_texts_stay_as_they_are() -> None:

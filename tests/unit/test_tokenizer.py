@@ -1,6 +1,7 @@
 """Text to numbers and back."""
 
 import json
+from random import Random
 from typing import Any
 
 import pytest
@@ -43,6 +44,16 @@ def test_capitals_are_told_apart_on_request() -> None:
 def test_decoding_is_the_inverse_of_encoding(unit: Unit, text: str) -> None:
     tokenizer = fit(TEXTS, unit, 300)
     assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@pytest.mark.parametrize("unit", ["subwords", "characters"])
+def test_any_unicode_survives(unit: Unit) -> None:
+    tokenizer, random = fit(TEXTS, unit, 300), Random(0)
+    for _ in range(1000):
+        top = random.choice([0x80, 0x800, 0xD800, 0x110000])  # those of one byte, two, three, four
+        codes = [random.randrange(top) for _ in range(random.randrange(30))]
+        text = "".join(chr(code) for code in codes if not 0xD800 <= code < 0xE000)  # halves of pairs
+        assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 @pytest.mark.parametrize("unit", ["words", "subwords", "characters"])

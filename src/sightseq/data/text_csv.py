@@ -1,7 +1,6 @@
 """Anyone's own texts: tables with a column of texts and one of labels."""
 
 import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -10,8 +9,8 @@ from sightseq.core.arrays import save_about
 from sightseq.core.download import find_own
 from sightseq.core.errors import DataError, nearest
 from sightseq.data.texts import TextData, save_texts, synthetic_reviews
+from sightseq.text.tables import SUFFIXES, is_unicode, read_table
 
-SUFFIXES = {".csv": ",", ".tsv": "\t", ".jsonl": ""}
 SPLITS = ("train", "val", "test")
 
 
@@ -85,11 +84,11 @@ class TextCSV(TextData):
 
     def _rows(self, file: Path, skipped: list[str]) -> Iterator[tuple[str, str]]:
         """Text and label of each row."""
-        for place, row in _read(file, self.name):
+        for place, row in read_table(file):
             for column in (self.text, self.label):
                 if column not in row:
                     raise DataError(
-                        f"{self.name}: {place} has no column {column!r}; {nearest(column, [str(k) for k in row])}; "
+                        f"{self.name}: {place}, has no column {column!r}; {nearest(column, [str(k) for k in row])}; "
                         f"name yours with data.text= and data.label="
                     )
             text, label = row[self.text], row[self.label]
@@ -99,7 +98,7 @@ class TextCSV(TextData):
                 skipped.append(place)
             else:
                 raise DataError(
-                    f"{self.name}: {place} has no text (or half a character) or no label; mend it, or leave such out "
+                    f"{self.name}: {place}, has no text (or half a character) or no label; mend it, or leave such out "
                     "with data.corrupt=skip"
                 )
 
@@ -110,29 +109,3 @@ class TextCSV(TextData):
             writer = csv.writer(file)
             writer.writerow(["text", "label"])
             writer.writerows((text, ["bad", "good"][label]) for text, label in zip(texts, labels, strict=True))
-
-
-def _read(file: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each row stands, and its values by column."""
-    csv.field_size_limit(2**31 - 1)
-    number = 0
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:  # spreadsheets begin their files with a mark
-            rows: Iterator[Any]
-            if file.suffix.lower() == ".jsonl":
-                rows = (json.loads(line) for line in stream if line.strip())
-            else:
-                rows = csv.DictReader(stream, delimiter=SUFFIXES[file.suffix.lower()])
-            for number, row in enumerate(rows, 1):
-                if not isinstance(row, dict):
-                    raise DataError(f"{name}: {file}, row {number} is no object of columns")
-                yield f"{file}, row {number},", row
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name}: {file} is not UTF-8 after row {number}; save it as such") from error
-    except (csv.Error, ValueError, RecursionError) as error:
-        raise DataError(f"{name}: {file} cannot be read after row {number}: {error}") from error
-
-
-def is_unicode(text: str) -> bool:
-    """Whether it can be written down: JSON can spell half a character."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,4 +1,4 @@
-"""Using a trained classifier of texts: from a text, a file of lines, or standard input to labels."""
+"""Using a trained classifier of texts: from a text, a file of lines, a table, or standard input to labels."""
 
 import json
 import os
@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from sightseq.console import console, new_table
-from sightseq.core.errors import InputError
+from sightseq.core.errors import InputError, nearest
 from sightseq.core.rundir import Config
 from sightseq.predict.model import TOP, Model, Prediction, verdict
 from sightseq.tasks.text_classification import TextClassificationTask
 from sightseq.text.batch import pad
+from sightseq.text.tables import SUFFIXES, read_table
 from sightseq.text.tokenizer import UNKNOWN_NUMBER
 
 SHOWN = 60  # characters of a text in a table
@@ -103,7 +104,7 @@ def _predict_each(model: TextModel, config: Config, bad: list[InputError]) -> It
             yield from zip([text for text, _ in good], found, strict=True)
             good.clear()
 
-    for place, raw in read_lines(config["input"]):
+    for place, raw in read_texts(config["input"], config["column"]):
         try:
             text = raw.decode()
             good.append((text, model.numbers(text)))
@@ -116,19 +117,37 @@ def _predict_each(model: TextModel, config: Config, bad: list[InputError]) -> It
     yield from flush()
 
 
-def read_lines(given: str) -> Iterator[tuple[str, bytes]]:
-    """Where each text stands, and its bytes: the lines of a file or, for "-", of standard input, or what was given."""
+def read_texts(given: str, column: str = "text") -> Iterator[tuple[str, bytes]]:
+    """Where each text stands, and its bytes: the lines of a file or, for "-", of standard input, a column of a table,
+    or what was given.
+    """
     if given == "-":
         yield from _numbered("standard input", sys.stdin.buffer)
     elif os.path.isdir(given):  # noqa: PTH112 (Path.is_dir raises where a text is no possible name)
         raise InputError(f"{given}: is a folder; name a file with a text a line")
     elif os.path.isfile(given):  # noqa: PTH113 (as above)
-        with Path(given).open("rb") as file:
-            yield from _numbered(given, file)
+        if (file := Path(given)).suffix.lower() in SUFFIXES:
+            yield from _column(file, column)
+        else:
+            with file.open("rb") as lines:
+                yield from _numbered(given, lines)
     elif FILE_NAME.fullmatch(given):
         raise InputError(f"{given}: there is no such file")
     else:
-        yield "input", given.encode("utf-8", "surrogatepass")  # what is no character stays none
+        yield "input", _encoded(given)
+
+
+def _column(file: Path, column: str) -> Iterator[tuple[str, bytes]]:
+    for place, row in read_table(file):
+        if column not in row:
+            raise InputError(
+                f"{place}, has no column {column!r}; {nearest(column, map(str, row))}; name it with column="
+            )
+        yield place, _encoded(row[column]) if isinstance(row[column], str) else b""
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # what is no character stays none
 
 
 def _numbered(name: str, lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
