@@ -2,10 +2,16 @@
 
 import struct
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb.proto import wandb_internal_pb2
+
+from sightseq.core.tracking import log_text
 
 
 def records(file: Path) -> list[wandb_internal_pb2.Record]:
@@ -55,3 +61,14 @@ def test_wandb_and_tensorboard(sightseq, tmp_path: Path, monkeypatch: pytest.Mon
     assert {"train/loss", "val/accuracy", "best/test/accuracy"} <= set(events.Tags()["scalars"])
     assert len(events.Scalars("val/accuracy")) == 2
     assert "Confusion matrix" in events.Tags()["images"]
+
+
+def test_texts_go_to_the_trackers(tmp_path: Path) -> None:
+    board, wandb = TensorBoardLogger(tmp_path), Mock(spec=WandbLogger)
+    log_text(cast(Any, SimpleNamespace(loggers=[board, wandb], global_step=3)), "sample", "the king")
+    wandb.log_text.assert_called_once_with("sample", columns=["text"], data=[["the king"]])
+    board.finalize("success")
+    events = EventAccumulator(board.log_dir)
+    events.Reload()
+    (event,) = events.Tensors("sample/text_summary")
+    assert (event.step, list(event.tensor_proto.string_val)) == (3, [b"the king"])
