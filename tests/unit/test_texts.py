@@ -91,6 +91,9 @@ def test_columns_may_have_other_names_and_a_file_may_begin_with_a_mark() -> None
         (["text,label", *ROWS, "fine"], "row 41, has no text"),
         (["text,label", *(row[:-1] + "1" for row in ROWS)], "have the label"),
         (["text,label"], "have the label"),
+        (["text,label", *ROWS, "fine, really,1"], "row 41, has more values than columns; put its text in quotes"),
+        (["text,label", '"fine,1', *ROWS], "cannot be read after row 0: unexpected end of data"),
+        (["text,label", *ROWS, '"fine" film,1'], "cannot be read after row 40: ',' expected after '\"'"),
     ],
 )
 def test_tables_that_cannot_be_used_are_refused(rows: list[str], complaint: str) -> None:

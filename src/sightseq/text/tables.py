@@ -25,10 +25,13 @@ def read_table(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             if file.suffix.lower() == ".jsonl":
                 rows = (json.loads(line) for line in stream if line.strip())
             else:
-                rows = csv.DictReader(stream, delimiter=SUFFIXES[file.suffix.lower()])
+                # Strict, for else a quote that nothing ends makes one value of many rows.
+                rows = csv.DictReader(stream, delimiter=SUFFIXES[file.suffix.lower()], strict=True)
             for number, row in enumerate(rows, 1):
                 if not isinstance(row, dict):
                     raise DataError(f"{file}, row {number}, is no object of columns")
+                if None in row:
+                    raise DataError(f"{file}, row {number}, has more values than columns; put its text in quotes")
                 yield f"{file}, row {number}", row
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 after row {number}; save it as such") from error
