@@ -184,20 +184,22 @@ def texts(folder: Path) -> Case:
 def readers(folder: Path) -> Case:
     """Datasets of which one file is damaged."""
     configs: dict[str, dict[str, Any]] = {}
+    whole: dict[str, Path] = {}
     for name in group_options("data"):
         config = compose(f"data={name}")["data"] | {"url": None, "files": None, "cache": str(folder / name)}
         if "image_size" in config:
             config |= {"image_size": 32, "margin": 0}
-        build(config | {"synthetic": True}, DataModule, "data").prepare_data()
+        data = build(config | {"synthetic": True}, DataModule, "data")
+        data.prepare_data()
         if config.get("folders"):  # others read what Python packages carry
-            configs[name] = config
+            configs[name], whole[name] = config, data.root
 
     def case(random: Random) -> None:
         name = random.choice(sorted(configs))
         own = folder / "own"
         shutil.rmtree(own, ignore_errors=True)
         data = build(configs[name] | {"root": str(own), "cache": str(own / "cache")}, DataModule, "data")
-        shutil.copytree(folder / name / "synthetic" / data.folders[0], own / data.folders[0])
+        shutil.copytree(whole[name] / data.folders[0], own / data.folders[0])
         path = random.choice(sorted(path for path in own.rglob("*") if path.is_file()))
         path.write_bytes(damaged(path.read_bytes(), random))
         data.prepare_data()

@@ -366,7 +366,7 @@ def test_the_twin_has_every_class_in_every_split(name: str) -> None:
     assert sizes(data) == {"cifar10": (360, 40, 100), "cifar100": (300, 100, 100)}[name]
     for split in ("train", "val", "test"):
         assert set(data.dataset(split).numpy()["target"]) == set(range(data.class_count))
-    assert data.source == Path("cache/synthetic") / name / data.subfolder
+    assert data.source == data.root / name / data.subfolder
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -1,6 +1,8 @@
 """What all datasets have in common: the cache that is made once, and batches with filler."""
 
+import importlib
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -114,11 +116,37 @@ def test_files_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_changed_files_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Counted, "processed", 0)
-    counted().prepare_data()
-    file = Path("cache/synthetic/digits/digits.npz")
-    os.utime(file, ns=(1, 1))
+    data = counted()
+    data.prepare_data()
+    os.utime(data.source, ns=(1, 1))
     counted().prepare_data()
     assert Counted.processed == 2
+
+
+def test_changed_code_reads_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """
+import time
+from sightseq.data.digits import Digits
+
+class Mine(Digits):
+    def process(self, sources, folder):
+        super().process(sources, folder)
+        (folder / f"{time.time_ns()}.time").touch()
+
+    def read_split(self, folder):
+        (self.time,) = folder.parent.glob("*.time")
+        return super().read_split(folder)
+"""
+    monkeypatch.syspath_prepend(Path.cwd())
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    times = []
+    for change in ("", "", "# changed"):
+        Path("mine.py").write_text(code + change)
+        monkeypatch.delitem(sys.modules, "mine", raising=False)
+        data = importlib.import_module("mine").Mine(name="digits", cache="cache", synthetic=True)
+        data.prepare_data()
+        times.append(data.time.name)
+    assert times[0] == times[1] != times[2]
 
 
 def test_options_that_change_the_cache_are_read_anew() -> None:

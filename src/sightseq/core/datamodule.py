@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -89,7 +90,7 @@ class DataModule(LightningDataModule, ABC):
         self.url, self.files, self.licence = url, files or {}, licence
         self.given_spec: Spec | None = None  # a checkpoint's: then data is encoded with that one
         if synthetic:
-            self.root = self.cache / "synthetic"
+            self.root = self.cache / "synthetic" / digest(code(type(self)))
         self.source = self.root  # where the files are, known after `prepare_data`
         self.skipped: list[str] = []  # what could not be read and was left out
         self._spec: Spec | None = None
@@ -107,7 +108,10 @@ class DataModule(LightningDataModule, ABC):
 
     @abstractmethod
     def process(self, sources: list[Path], folder: Path) -> None:
-        """Reads the files and saves each of the publisher's splits into `folder` with `save_split`."""
+        """Reads the files and saves each of the publisher's splits into `folder` with `save_split`.
+
+        It is called again when the files change, or what `cache_key` says, or the modules of its classes.
+        """
 
     @abstractmethod
     def split_rows(self, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, NDArray[np.int64]]]:
@@ -164,8 +168,8 @@ class DataModule(LightningDataModule, ABC):
         sources = self.locate()
         self.source = Path(os.path.commonpath(sources))
         stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
-        key = hashlib.sha256(json.dumps([type(self).__qualname__, self.cache_key(), stats]).encode()).hexdigest()[:16]
-        folder = self.cache / self.name / key
+        key = [type(self).__qualname__, code(type(self)), self.cache_key(), stats]
+        folder = self.cache / self.name / digest(key)
         with atomic_folder(folder) as building:
             if building is not None:
                 self.process(sources, building)
@@ -255,6 +259,20 @@ def check_shares(**shares: float) -> None:
     for name, value in shares.items():
         if not 0 < value < 1:
             raise ConfigError(f"data.{name}={value}: a share lies between 0 and 1")
+
+
+def code(kind: type[DataModule]) -> list[str]:
+    """The source of each module that a data module's classes stand in, which says what they write. Of a class typed
+    into a notebook there is none to read: what that writes is kept until its options change.
+    """
+    classes = [c for c in kind.__mro__ if issubclass(c, DataModule) and c is not DataModule]
+    files = {getattr(sys.modules.get(c.__module__), "__file__", None) for c in classes}
+    return [Path(file).read_text("utf-8") for file in sorted(filter(None, files))]
+
+
+def digest(value: Any) -> str:
+    """16 letters that stand for what JSON says of a value."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
 @contextmanager
