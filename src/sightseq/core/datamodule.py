@@ -168,8 +168,7 @@ class DataModule(LightningDataModule, ABC):
         sources = self.locate()
         self.source = Path(os.path.commonpath(sources))
         stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
-        key = [type(self).__qualname__, code(type(self)), self.cache_key(), stats]
-        folder = self.cache / self.name / digest(key)
+        folder = self.cache / self.name / digest([type(self).__qualname__, code(type(self)), self.cache_key(), stats])
         with atomic_folder(folder) as building:
             if building is not None:
                 self.process(sources, building)
@@ -267,7 +266,8 @@ def code(kind: type[DataModule]) -> list[str]:
     """
     classes = [c for c in kind.__mro__ if issubclass(c, DataModule) and c is not DataModule]
     files = {getattr(sys.modules.get(c.__module__), "__file__", None) for c in classes}
-    return [Path(file).read_text("utf-8") for file in sorted(filter(None, files))]
+    # Latin-1 reads any bytes: a module may be compiled.
+    return [file.read_text("latin-1") for file in map(Path, sorted(filter(None, files))) if file.is_file()]
 
 
 def digest(value: Any) -> str:

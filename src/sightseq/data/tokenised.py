@@ -1,6 +1,5 @@
 """What all datasets of texts have in common: the tokenizer, fitted on the training split or another model's."""
 
-import hashlib
 from array import array
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightseq.core.arrays import ArrayWriter, Ragged, save_array
-from sightseq.core.datamodule import DataModule
+from sightseq.core.datamodule import DataModule, digest
 from sightseq.core.spec import Spec
 from sightseq.text.tokenizer import EOS_NUMBER, Tokenizer, Unit, fit
 
@@ -64,7 +63,7 @@ class TokenisedData(DataModule):
 
     def token_folder(self, folder: Path, tokenizer: Tokenizer) -> Path:
         """Where the tokens of what `process` wrote to `folder` are kept."""
-        return folder.with_name(f"{folder.name}-tokens-{hashlib.sha256(tokenizer.json.encode()).hexdigest()[:16]}")
+        return folder.with_name(f"{folder.name}-tokens-{digest(tokenizer.json)}")
 
 
 def save_tokens(folder: Path, tokenizer: Tokenizer, texts: Texts, last: NDArray[np.bool_] | None = None) -> None:

@@ -35,7 +35,10 @@ def read_table(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{file}, row {number}", row
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 after row {number}; save it as such") from error
-    except (csv.Error, ValueError, RecursionError) as error:
+    except csv.Error as error:
+        remedy = 'a value with quotes in it stands in quotes, and they are doubled: "a ""good"" film"'
+        raise DataError(f"{file} cannot be read after row {number}: {error}; {remedy}") from error
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file} cannot be read after row {number}: {error}") from error
 
 
