@@ -142,7 +142,7 @@ def our_seconds(name: str) -> list[float]:
     from sightseq.core.environment import resolve_precision
     from sightseq.core.logfile import logged
     from sightseq.core.order import Loader, Order
-    from sightseq.run import make_trainer
+    from sightseq.core.trainer import make_trainer
 
     arrays, batch_size = data(name)
     config = compose("optimizer=adam", "scheduler=none", "callbacks=default")

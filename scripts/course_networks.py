@@ -57,7 +57,7 @@ class Plain(Task):
     def step(self, batch: Batch, stage: str) -> Output:
         """The loss of a batch."""
         count = torch.tensor(batch["target"].numel())
-        return Output(self.net(batch) * count, count, batch["target"], batch["target"])
+        return Output(self.net(batch) * count, count)
 
     def picture(self, batch: Batch) -> list[str]:
         """Nothing."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sightseq.composition import compose
-from sightseq.core.naming import mean_std_text, metric_title
+from sightseq.core.naming import SECONDS, score_infos
 from sightseq.core.places import group_options
 from sightseq.core.rundir import read_config, without_repeats
 from sightseq.sweep import mean_std
@@ -45,11 +45,13 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
     first = runs[0]
     commands = sorted({run["sweep"] or run["command"] for run in runs})
     scores = {f"{s}/{m}": mean_std([run[s][m] for run in runs]) for s in ("val", "test") for m in first[s]}
-    head = f"test/{first['headline']}"
+    head = first["headline"]
+    info = score_infos(first)[head]
     return first["experiment"], {
         **{key: first[key] for key in ("title", "task", "network", "parameters", "precision", "epochs", "data")},
         "headline": first["headline"],
-        "summary": f"test {metric_title(first['headline'])} {mean_std_text(first['headline'], *scores[head])}",
+        "metrics": first["metrics"],
+        "summary": f"test {info.title} {info.mean_std_text(*scores[f'test/{head}'])}",
         "seeds": sorted({run["seed"] for run in runs}),
         "folds": sorted(folds - {None}),
         "scores": scores,
@@ -82,28 +84,27 @@ def page(records: dict[str, dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name, found in records.items():
-        metric = found["headline"]
+        metric, infos = found["headline"], score_infos(found)
+        info = infos[metric]
         # Most baselines know no seed, and so no deviation.
         scores = {name: scores[metric] for name, scores in found["baselines"].items()}
-        baselines = ", ".join(
-            f"{n} {mean_std_text(metric, mean, std or math.nan)}" for n, (mean, std) in scores.items()
-        )
-        seconds = " / ".join(mean_std_text("seconds", *found["seconds"][key]) for key in ("fit", "total"))
-        score = mean_std_text(metric, *found["scores"][f"test/{metric}"])
+        baselines = ", ".join(f"{n} {info.mean_std_text(mean, std or math.nan)}" for n, (mean, std) in scores.items())
+        seconds = " / ".join(SECONDS.mean_std_text(*found["seconds"][key]) for key in ("fit", "total"))
+        score = info.mean_std_text(*found["scores"][f"test/{metric}"])
         word, values = repeated(found)
         lines.append(
             f"| [{name}](#{name}) | {found['data']['name']} | {found['network']}, {found['parameters']:,} parameters "
-            f"| {metric_title(metric)} **{score}** | {len(values)} {word} | {baselines} | {seconds} |"
+            f"| {info.title} **{score}** | {len(values)} {word} | {baselines} | {seconds} |"
         )
     for name, found in records.items():
         lines += ["", f"## {name}", "", found["title"] + (f". {found['note']}" if found["note"] else "."), ""]
         lines += ["```sh", *found["commands"], "```", ""]
         lines += ["| metric | validation | test |", "|---|---|---|"]
-        for metric in (key.removeprefix("test/") for key in found["scores"] if key.startswith("test/")):
+        for metric, info in score_infos(found).items():
             # Some are of the test alone.
             scores = [found["scores"].get(f"{split}/{metric}") for split in ("val", "test")]
-            row = [mean_std_text(metric, *score) if score else "\N{EN DASH}" for score in scores]
-            lines.append(f"| {metric_title(metric)} | {row[0]} | {row[1]} |")
+            row = [info.mean_std_text(*score) if score else "\N{EN DASH}" for score in scores]
+            lines.append(f"| {info.title} | {row[0]} | {row[1]} |")
         data, hardware = found["data"], found["hardware"]
         word, values = repeated(found)
         lines += [

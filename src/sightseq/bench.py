@@ -27,9 +27,9 @@ from sightseq.core.logfile import logged
 from sightseq.core.order import FILLER, Batch
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
+from sightseq.core.trainer import count_steps, make_trainer
 from sightseq.export.files import load_onnx, save_onnx
 from sightseq.export.graphs import Arrays, Call, graph_of
-from sightseq.run import count_steps, make_trainer
 from sightseq.show import prepare
 from sightseq.tasks.fine_tuning import FineTuningTask
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sightseq.core.errors import ConfigError
-from sightseq.core.naming import is_share, mean_std_text, metric_title
+from sightseq.core.naming import SECONDS, ScoreInfo, score_infos
 from sightseq.core.rundir import Config, read_config, without_repeats
 from sightseq.sweep import mean_std
 
@@ -26,11 +26,13 @@ class Measurement:
         config: what they have in common, by dotted keys: the config, the code and the machine.
         runs: their scores, by folder.
         repeats: the fold and the seed of each.
+        infos: how to print and rank each score.
     """
 
     config: dict[str, str]
     runs: dict[Path, dict[Score, float]]
     repeats: dict[Path, Repeat]
+    infos: dict[str, ScoreInfo]
 
     def values(self, score: Score) -> list[float]:
         """Of all runs that have it, in the order of their folds and seeds."""
@@ -80,9 +82,10 @@ def print_comparison(arguments: list[str]) -> None:
     for score in first.runs[next(iter(first.runs))]:
         if not all(found.values(score) for found in measurements):
             continue
-        cells = [mean_std_text(score[1], *mean_std(found.values(score))) for found in measurements]
+        info = first.infos[score[1]]
+        cells = [info.mean_std_text(*mean_std(found.values(score))) for found in measurements]
         differences = [difference_text(first, other, score) for other in measurements[1:]]
-        table.add_row(f"{WORDS[score[0]]} {metric_title(score[1])}", *cells, *differences)
+        table.add_row(f"{WORDS[score[0]]} {info.title}", *cells, *differences)
     out.print(table)
     if len(measurements) > 1:
         out.print(
@@ -99,7 +102,9 @@ def measured(configs: dict[Path, Config]) -> list[Measurement]:
         results = json.loads((folder / "results.json").read_text())
         where = {key: results[key] for key in ("precision", "commit", "hardware", "versions") if key in results}
         common = {key: value for key, value in flat(config | where) if not key.startswith(NOT_SHOWN)}
-        one = found.setdefault(json.dumps(common), Measurement(common, {}, {}))
+        one = found.setdefault(
+            json.dumps(common), Measurement(common, {}, {}, score_infos(results) | {"seconds": SECONDS})
+        )
         stages = [stage for stage in ("val", "test") if results[stage]]
         scores = {(stage, name): value for stage in stages for name, value in results[stage].items()}
         repeat = repeats["data.fold"], repeats["seed"]
@@ -128,7 +133,8 @@ def difference_text(first: Measurement, other: Measurement, score: Score) -> str
     from scipy import stats
 
     before, after = first.values(score), other.values(score)
-    scale, digits, unit = (100, 2, " %") if is_share(score[1]) else (1, 0 if score[1] == "seconds" else 4, "")
+    info = first.infos[score[1]]
+    scale, digits, unit = (100, 2, " %") if info.percent else (1, 4 if info.digits is None else info.digits, "")
     difference = scale * (mean_std(after)[0] - mean_std(before)[0])
     text = f"{difference:+.{digits}f}"
     if min(len(before), len(after)) < 2:

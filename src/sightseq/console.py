@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console as RichConsole
 from rich.table import Table
 
-from sightseq.core.naming import metric_text, metric_title
+from sightseq.core.naming import score_infos
 
 if TYPE_CHECKING:
     from sightseq.core.datamodule import DataModule
@@ -66,15 +66,17 @@ def describe(data: "DataModule") -> str:
     return f"{data.name}{' (synthetic)' if data.synthetic else ''}: {sizes}{kind}{skipped}"
 
 
-def results_table(results: Mapping[str, Any], columns: Sequence[str]) -> Table:
-    """The model above its baselines; for each metric of `columns` one column for validation and one for test."""
+def results_table(results: Mapping[str, Any]) -> Table:
+    """The model above its baselines; for each of the task's columns one of validation and one of test."""
     stages = [stage for stage in ("val", "test") if results.get(stage)]
     words = {"val": "validation", "test": "test"}
-    table = new_table("", right=[f"{words[stage]} {metric_title(name)}" for stage in stages for name in columns])
+    infos = score_infos(results)
+    columns = {name: infos[name] for name in results["columns"]}
+    table = new_table("", right=[f"{words[stage]} {info.title}" for stage in stages for info in columns.values()])
     rows = {results["network"]: {stage: results[stage] for stage in stages}, **results["baselines"]}
     for row, scores in rows.items():
-        cells = [(name, (scores.get(stage) or {}).get(name)) for stage in stages for name in columns]
-        table.add_row(row, *("" if value is None else metric_text(name, value) for name, value in cells))
+        cells = [(info, (scores.get(stage) or {}).get(name)) for stage in stages for name, info in columns.items()]
+        table.add_row(row, *("" if value is None else info.text(value) for info, value in cells))
     return table
 
 
@@ -82,8 +84,7 @@ def ending(results: Mapping[str, Any], folder: Path, report: Path) -> None:
     """The results beside the baselines, the report, and after a training two commands to try next."""
     out = console()
     out.print()
-    columns = dict.fromkeys([results["headline"], "f1", "bits_per_character", "loss"])
-    out.print(results_table(results, [name for name in columns if name in results["val"]]))
+    out.print(results_table(results))
     out.print()
     seconds = results["seconds"]
     say(

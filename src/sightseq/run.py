@@ -78,36 +78,39 @@ Outcome = tuple[dict[str, Any], "list[Section]", "Trainer"]
 def train(config: Config, folder: Path) -> Outcome:
     """Trains a task on its data, chooses the best epoch by validation, and scores it beside the baselines.
 
-    A folder that has a checkpoints/last.ckpt is gone on with.
+    A folder that has a checkpoints/last.ckpt is resumed from it.
     """
     from lightning.pytorch import seed_everything
-    from lightning.pytorch.callbacks import ModelCheckpoint
 
     from sightseq.core import checkpoint
     from sightseq.core.build import build, trust
     from sightseq.core.datamodule import DataModule
     from sightseq.core.environment import resolve_precision
-    from sightseq.core.errors import DataError
     from sightseq.core.naming import network_name
     from sightseq.core.report import read_history
     from sightseq.core.results import about, score_baselines
     from sightseq.core.spec import Spec
     from sightseq.core.task import Task
+    from sightseq.core.trainer import check_trainer, count_steps, make_evaluator, make_trainer, unknown_length
 
     trust(config["trust"])
+    check_trainer(config["trainer"])
     precision = resolve_precision(config["precision"])
+    last = folder / "checkpoints" / "last.ckpt"
+    resumed = last.exists()
+    if resumed:
+        checkpoint.read_resumable(last)
     # All is built once on a stand-in for the data, so that a wrong value is found before any data is touched.
     data = build(config["data"], DataModule, "data")
     trial = build(config["model"], Task, "model", spec=data.example_spec.to_dict())
+    trial.total_steps = math.inf if unknown_length(config["trainer"]) else 1000
     trial.configure_optimizers()
-    last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
-    pretrained = not (data.synthetic or last.exists())
+    pretrained = not (data.synthetic or resumed)
     if pretrained:
         trial.load_pretrained()
     baselines = make_baselines(config)
-    # A warm start that is gone on with no longer needs what it began with.
-    begin = last if last.exists() else config["init_from"]
-    warm = checkpoint.read_checkpoint(Path(begin)) if config["init_from"] else None
+    # A resumed run no longer needs what it was initialised from.
+    warm = checkpoint.read_checkpoint(last if resumed else Path(config["init_from"])) if config["init_from"] else None
     trainer = make_trainer(config, folder, precision, trial)
 
     console.say("run", console.short(folder))
@@ -122,30 +125,16 @@ def train(config: Config, folder: Path) -> Outcome:
     console.say("network", f"{network_name(task.net)} with {weights:,} parameters, {precision}")
     if pretrained:
         task.load_pretrained()
-    if last.exists():
-        console.say("resume", f"goes on from {console.short(last)}")
+    if resumed:
+        console.say("resume", f"from {console.short(last)}")
     elif warm:
         left = checkpoint.warm_start(task, warm, config["init_from"])
         console.say(
             "init_from", f"{config['init_from']}; not in it or of another shape: {', '.join(left) or 'nothing'}"
         )
 
-    began = time.monotonic()
-    try:
-        trainer.fit(task, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
-    except (RuntimeError, ConnectionError, EOFError) as error:  # the last two from amid the sending of a batch
-        if not data.workers or (isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error)):
-            raise
-        raise DataError(
-            "a process that reads data has died, as they do where memory is short: take fewer data.workers, or 0"
-        ) from error
-    fit_seconds = time.monotonic() - began
-
-    best_epoch = None
-    if best.exists():
-        content = checkpoint.read_checkpoint(best)
-        task.load_state_dict(content["state_dict"])
-        best_epoch = content["epoch"] + 1
+    fit_seconds = fit(trainer, task, data, last if resumed else None)
+    chosen = load_best(trainer, task, folder)
     run_test = bool(config["run_test"])
     results, sections = evaluate(make_evaluator(config), task, data, run_test)
     if trainer.is_global_zero:
@@ -153,8 +142,7 @@ def train(config: Config, folder: Path) -> Outcome:
         results |= about(config, task, data, folder) | {
             "precision": precision,
             "epochs": trainer.current_epoch,
-            "best_epoch": best_epoch,
-            "monitor": next((c.monitor for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None),
+            **chosen,
             # A resumed run counts the seconds before the interruption too, which are in metrics.csv.
             "seconds": {"fit": round(max([fit_seconds, *(row["seconds"] for row in history[-1:])]), 1)},
             "baselines": score_baselines(baselines, data, run_test),
@@ -162,11 +150,53 @@ def train(config: Config, folder: Path) -> Outcome:
     return results, sections, trainer
 
 
+def fit(trainer: "Trainer", task: "Task", data: "DataModule", resume: Path | None) -> float:
+    """Trains, and returns the seconds it took.
+
+    Raises:
+        DataError: a worker process died.
+    """
+    from sightseq.core.errors import DataError
+
+    began = time.monotonic()
+    try:
+        trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+    except (RuntimeError, ConnectionError, EOFError) as error:  # the last two from amid the sending of a batch
+        if not data.workers or (isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error)):
+            raise
+        raise DataError(
+            "a process that reads data has died, as they do where memory is short: take fewer data.workers, or 0"
+        ) from error
+    return time.monotonic() - began
+
+
+def load_best(trainer: "Trainer", task: "Task", folder: Path) -> dict[str, Any]:
+    """Loads the weights to score, of the best epoch if a ModelCheckpoint kept it, and else leaves the last ones.
+
+    checkpoints/best.ckpt is that checkpoint, whatever the file is called that the callback wrote.
+
+    Returns:
+        For results.json: `best_epoch`, counted from 1, and the `monitor` that chose it; None: the last weights.
+    """
+    from sightseq.core import checkpoint
+    from sightseq.core.trainer import best_checkpoint, link_checkpoint
+
+    best, monitor = best_checkpoint(trainer)
+    if best is None:
+        return {"best_epoch": None, "monitor": None}
+    content = checkpoint.read_checkpoint(best)
+    task.load_state_dict(content["state_dict"])
+    if trainer.is_global_zero:
+        link_checkpoint(best, folder / "checkpoints" / "best.ckpt")
+    return {"best_epoch": content["epoch"] + 1, "monitor": monitor}
+
+
 def test(config: Config, folder: Path) -> Outcome:
     """Validates and tests a checkpoint, on the data it was trained on unless `data` says otherwise."""
     from sightseq.core import checkpoint
     from sightseq.core.build import trust
     from sightseq.core.results import about, score_baselines
+    from sightseq.core.trainer import make_evaluator
 
     trust(config["trust"])
     content = checkpoint.read_checkpoint(Path(config["ckpt"]))
@@ -196,82 +226,12 @@ def evaluate(
     return results, task.sections("test" if test else "val")
 
 
-def make_trainer(config: Config, folder: Path, precision: str, task: "Task") -> "Trainer":
-    """The Trainer of the config with the callbacks of the config and those that every run has."""
-    from lightning.pytorch import Callback, Trainer
-
-    from sightseq.core.build import build
-    from sightseq.core.callbacks import History, Reseed, Sign, StopOnNaN, WholeFiles
-    from sightseq.core.environment import hide_missing_gpus, keep_freed_memory, versions
-    from sightseq.core.tracking import make_loggers
-
-    keep_freed_memory()
-    hide_missing_gpus()
-    checkpoints = {"dirpath": str(folder / "checkpoints"), "monitor": task.monitor, "mode": task.monitor_mode}
-    callbacks = [
-        Reseed(config["seed"]),
-        StopOnNaN(),
-        Sign({"config": config, "versions": versions()}),
-        History(folder / "metrics.csv"),  # before the checkpoints, which then know that it was written
-        *(build(c, Callback, f"callbacks.{name}", **checkpoints) for name, c in config["callbacks"].items() if c),
-    ]
-    return build(
-        config["trainer"],
-        Trainer,
-        "trainer",
-        callbacks=callbacks,
-        plugins=[WholeFiles()],
-        logger=make_loggers(config, folder),
-        precision=precision,
-        default_root_dir=str(folder),
-        use_distributed_sampler=False,  # our own order knows of the processes
-        enable_model_summary=False,
-    )
-
-
-def make_evaluator(config: Config) -> "Trainer":
-    """A Trainer for validation and test: 32 bits, no loggers."""
-    from lightning.pytorch import Trainer
-
-    kept = (
-        "accelerator",
-        "devices",
-        "num_nodes",
-        "strategy",
-        "limit_val_batches",
-        "limit_test_batches",
-        "fast_dev_run",
-    )
-    settings = {name: value for name, value in config["trainer"].items() if name in kept}
-    return Trainer(
-        **settings,
-        precision="32-true",
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        use_distributed_sampler=False,
-    )
-
-
 def make_baselines(config: Config) -> "dict[str, Baseline]":
     """The baselines of the config, by name."""
     from sightseq.core.baseline import Baseline
     from sightseq.core.build import build
 
     return {name: build(brick, Baseline, f"baseline.{name}") for name, brick in config["baseline"].items() if brick}
-
-
-def count_steps(trainer: "Trainer", data: "DataModule") -> int:
-    """Optimiser steps of the whole training, for schedules.
-
-    Lightning's own `estimated_stepping_batches` would make the loaders early, and resume would lose their state.
-    """
-    batches = len(data.order("train", world=trainer.world_size))
-    limit = trainer.limit_train_batches
-    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-    steps = math.ceil(batches / trainer.accumulate_grad_batches) * (trainer.max_epochs or 1)
-    return max(steps if trainer.max_steps < 0 else min(steps, trainer.max_steps), 1)
 
 
 if __name__ == "__main__":

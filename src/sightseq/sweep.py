@@ -14,7 +14,7 @@ from typing import Any
 
 from sightseq.core import rundir
 from sightseq.core.errors import ConfigError
-from sightseq.core.naming import mean_std_text
+from sightseq.core.naming import SECONDS, score_infos
 from sightseq.core.rundir import Config
 
 REPEATS = frozenset({"seed", "data.fold"})
@@ -111,15 +111,18 @@ def summarise(sweep: list[Job]) -> int:
     from sightseq.console import console, new_table
 
     groups: dict[str, list[dict[str, float]]] = defaultdict(list)
+    infos = {"seconds": SECONDS}
     for job in sweep:
-        groups[job.choice].append(_scores(job.results()))
+        results = job.results()
+        groups[job.choice].append(_scores(results))
+        infos |= score_infos(results) if results else {}
     names = list(dict.fromkeys(name for group in groups.values() for scores in group for name in scores))
     table = new_table("", right=("runs", *names))
     for choice, group in groups.items():
         good = [scores for scores in group if scores]
         count = str(len(good)) if len(good) == len(group) else f"{len(good)} of {len(group)}"
         values = {name: [scores[name] for scores in good if name in scores] for name in names}
-        cells = [mean_std_text(name.rpartition("/")[2], *mean_std(v)) if v else "" for name, v in values.items()]
+        cells = [infos[name.rpartition("/")[2]].mean_std_text(*mean_std(v)) if v else "" for name, v in values.items()]
         table.add_row(choice, count, *cells)
     console().print()
     console().print(table)

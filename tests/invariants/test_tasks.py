@@ -39,7 +39,7 @@ class CountsFiller(ImageClassificationTask):
 
     def step(self, batch: Batch, stage: str) -> Output:
         output = super().step(batch, stage)
-        return Output(output.loss_sum, torch.tensor(len(batch["index"])), output.predictions, output.targets)
+        return Output(output.loss_sum, torch.tensor(len(batch["index"])), output.values)
 
 
 class ForgetsTheHead(ImageClassificationTask):

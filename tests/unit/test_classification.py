@@ -274,7 +274,7 @@ def test_augmentation_is_applied_in_order_and_in_training_alone() -> None:
 def test_augmentation_is_in_full_precision_and_the_network_is_not() -> None:
     seen: dict[str, bool] = {}
     task = make()
-    task._trainer = SimpleNamespace(world_size=1)
+    task._trainer = SimpleNamespace(world_size=1, accumulate_grad_batches=1)
     task.augment = lambda batch: [seen.update(augment=torch.is_autocast_enabled("cpu")), batch][1]
     task.net.register_forward_hook(lambda *_: seen.update(net=torch.is_autocast_enabled("cpu")))
     with torch.autocast("cpu", torch.bfloat16):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from sightseq.compare import print_comparison
 from sightseq.core.errors import ConfigError
+from sightseq.core.naming import ScoreInfo
 
 
 def run(name: str, accuracy: float, seed: int = 1, fold: int | None = None, lr: float = 0.1, **changes: Any) -> str:
@@ -19,7 +21,8 @@ def run(name: str, accuracy: float, seed: int = 1, fold: int | None = None, lr: 
     config = {"seed": seed, "data": {"seed": seed, "fold": fold}, "model": {"lr": lr}, "trainer": {}}
     config |= {"run": {"command": name}, "paths": {"data": name}, "logger": {}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    about = {"commit": "abc", "hardware": {"cores": 2}, "versions": {"torch": "2.11"}}
+    infos = {"accuracy": asdict(ScoreInfo("accuracy", True, True)), "loss": asdict(ScoreInfo("loss", False))}
+    about = {"metrics": infos, "commit": "abc", "hardware": {"cores": 2}, "versions": {"torch": "2.11"}}
     scores = {"val": {"accuracy": accuracy, "loss": 1 - accuracy}, "test": None, "seconds": {"total": 10.0}}
     (folder / "results.json").write_text(json.dumps(about | scores | changes))
     return str(folder)

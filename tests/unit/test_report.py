@@ -18,8 +18,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sightseq.core import plots, plots_images
+from sightseq.core.naming import ScoreInfo
 from sightseq.core.report import Passage, Section, read_history, write_report
 
+LOSS, SHARE = ScoreInfo("loss", higher_is_better=False), ScoreInfo("accuracy", higher_is_better=True, percent=True)
 EVIL = "<script>alert('$')</script>"
 RESULTS: dict[str, Any] = {
     "experiment": "digits",
@@ -34,6 +36,12 @@ RESULTS: dict[str, Any] = {
     "epochs": 30,
     "best_epoch": 28,
     "headline": "accuracy",
+    "metrics": {
+        "loss": {"title": "loss", "higher_is_better": False, "percent": False},
+        "accuracy": {"title": "accuracy", "higher_is_better": True, "percent": True},
+        "calibration_error": {"title": "calibration error", "higher_is_better": False, "percent": True},
+        "precision": {"title": "precision", "higher_is_better": True, "percent": True},
+    },
     "hardware": {"cpu": "A processor, 2 cores", "memory_gib": 24, "accelerator": "cpu"},
     "versions": {"sightseq": "0.1.0", "torch": "2.13.0"},
     "precision": "bf16-mixed",
@@ -90,12 +98,13 @@ def test_best_of_each_column_is_marked(tmp_path: Path) -> None:
 def test_lower_is_better_for_errors(tmp_path: Path) -> None:
     results = {
         "headline": "mae",
+        "metrics": {"mae": {"title": "mean absolute error", "higher_is_better": False}},
         "test": {"mae": 3.5},
         "baselines": {"naive": {"test": {"mae": 3.1}}, "mean": {"test": {"mae": 9.0}}},
     }
     page = write_report(tmp_path, {}, results, []).read_text("utf-8")
     assert "best baseline: naive" in page
-    assert "test MAE" in page
+    assert "test mean absolute error" in page
     assert re.findall("<strong>(.*?)</strong>", page) == ["3.100"]
 
 
@@ -181,33 +190,26 @@ def test_history_reads_empty_cells_as_nan(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "value", "text"),
+    ("info", "value", "text"),
     [
-        ("accuracy", 0.98765, "98.77%"),
-        ("top5", 1.0, "100.00%"),
-        ("calibration_error", 0.0113, "1.13%"),
-        ("loss", 0.05341, "0.053"),
-        ("loss", 0.0, "0.000"),
-        ("loss", 0.00012, "1.20e-04"),
-        ("perplexity", 1234.56, "1,234.6"),
-        ("support", 1000, "1,000"),
-        ("loss", math.nan, "\N{EN DASH}"),
-        ("f1", None, "\N{EN DASH}"),
+        (SHARE, 0.98765, "98.77%"),
+        (SHARE, 1.0, "100.00%"),
+        (LOSS, 0.05341, "0.053"),
+        (LOSS, 0.0, "0.000"),
+        (LOSS, 0.00012, "1.20e-04"),
+        (LOSS, 1234.56, "1,234.6"),
+        (LOSS, 1000, "1,000"),
+        (LOSS, math.nan, "\N{EN DASH}"),
+        (SHARE, None, "\N{EN DASH}"),
     ],
 )
-def test_metric_text(metric: str, value: float | None, text: str) -> None:
-    assert plots.metric_text(metric, value) == text
+def test_a_score_as_it_is_read(info: ScoreInfo, value: float | None, text: str) -> None:
+    assert info.text(value) == text
 
 
-def test_metric_names_are_read() -> None:
-    assert plots.metric_title("top3") == "top-3 accuracy"
-    assert plots.metric_title("f1") == "F1"
-    assert plots.lower_is_better("calibration_error")
-    assert plots.lower_is_better("loss")
-    assert not plots.lower_is_better("accuracy")
-    assert not plots.lower_is_better("psnr")
-    assert plots.is_share("top3")
-    assert not plots.is_share("perplexity")
+def test_the_best_value_follows_the_direction() -> None:
+    values = {"a": 0.2, "b": 0.1, "c": math.nan, "d": None}
+    assert (LOSS.best(values), SHARE.best(values), LOSS.best({"c": math.nan})) == ("b", "a", None)
 
 
 @pytest.mark.parametrize("size", [1, 2, 20, 21, 47, 100])
@@ -302,7 +304,7 @@ def test_curves_mark_the_best_epoch_by_the_kind_of_metric() -> None:
         {"epoch": 2, "train/loss": 1.0, "val/loss": 0.5, "val/accuracy": math.nan},
         {"epoch": 3, "train/loss": math.inf, "val/loss": 0.7, "val/accuracy": 0.75},
     ]
-    figure = plots.curves_figure(history, ["loss", "accuracy"])
+    figure = plots.curves_figure(history, {"loss": LOSS, "accuracy": SHARE})
     assert [axes.get_title("left").split("\n") for axes in figure.axes] == [
         ["loss", "best validation: 0.500, epoch 2"],
         ["accuracy", "best validation: 75.00%, epoch 3"],
@@ -313,13 +315,13 @@ def test_curves_mark_the_best_epoch_by_the_kind_of_metric() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2, 40])
 def test_curves_of_any_length(count: int) -> None:
     history = [{"epoch": e, "train/loss": 100.0 / e**2, "val/loss": 90.0 / e**2} for e in range(1, count + 1)]
-    figure = plots.curves_figure(history, ["loss", "accuracy", "f1"])
+    figure = plots.curves_figure(history, {"loss": LOSS, "accuracy": SHARE, "f1": SHARE})
     render(figure)
     assert not count or all(line.get_marker() == ("o" if count < 13 else "") for line in figure.axes[0].lines[:2])
 
 
 def test_style_leaves_the_users_own_alone() -> None:
     with matplotlib.rc_context({"font.size": 31}):
-        figure = plots.curves_figure([{"epoch": 1, "val/loss": 1.0}], ["loss"])
+        figure = plots.curves_figure([{"epoch": 1, "val/loss": 1.0}], {"loss": LOSS})
         assert matplotlib.rcParams["font.size"] == 31
     assert figure.axes[0].xaxis.label.get_fontsize() == plots.STYLE["font.size"]

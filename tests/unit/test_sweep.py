@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from sightseq.core.errors import ConfigError
-from sightseq.core.naming import mean_std_text
+from sightseq.core.naming import SECONDS, ScoreInfo
 from sightseq.core.places import conf_folder
 from sightseq.sweep import Job, check, mean_std, run_command, run_job, run_process, summarise
 
 TYPED = "sightseq train -m seed=1,2"
+
+LOSS, SHARE = ScoreInfo("loss", higher_is_better=False), ScoreInfo("accuracy", higher_is_better=True, percent=True)
 
 
 def job(name: str, choice: str, accuracy: float | None, test: float | None = None, status: int = 0) -> Job:
@@ -28,6 +31,7 @@ def job(name: str, choice: str, accuracy: float | None, test: float | None = Non
     if accuracy is not None:
         results = {
             "headline": "accuracy",
+            "metrics": {"accuracy": asdict(SHARE), "loss": asdict(LOSS)},
             "val": {"accuracy": accuracy, "loss": 1 - accuracy},
             "test": None if test is None else {"accuracy": test, "loss": 1 - test},
             "seconds": {"total": 10.0},
@@ -50,18 +54,18 @@ def test_mean_std_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "mean", "std", "text"),
+    ("info", "mean", "std", "text"),
     [
-        ("accuracy", 0.98804, 0.00123, "98.80 ± 0.12 %"),
-        ("accuracy", 0.5, math.nan, "50.00 %"),
-        ("accuracy", 0.5, 0.0, "50.00 ± 0.00 %"),
-        ("loss", 0.12345, 0.0001, "0.1235 ± 0.0001"),
-        ("loss", 2.0, math.nan, "2.0000"),
-        ("seconds", 61.7, 2.2, "62 ± 2"),
+        (SHARE, 0.98804, 0.00123, "98.80 ± 0.12 %"),
+        (SHARE, 0.5, math.nan, "50.00 %"),
+        (SHARE, 0.5, 0.0, "50.00 ± 0.00 %"),
+        (LOSS, 0.12345, 0.0001, "0.1235 ± 0.0001"),
+        (LOSS, 2.0, math.nan, "2.0000"),
+        (SECONDS, 61.7, 2.2, "62 ± 2"),
     ],
 )
-def test_numbers_as_they_are_written(name: str, mean: float, std: float, text: str) -> None:
-    assert mean_std_text(name, mean, std) == text
+def test_numbers_as_they_are_written(info: ScoreInfo, mean: float, std: float, text: str) -> None:
+    assert info.mean_std_text(mean, std) == text
 
 
 def test_seeds_are_averaged_and_choices_are_not(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from sightseq.core.errors import SightseqError
+from sightseq.core.errors import ConfigError, SightseqError
 from sightseq.core.files import replacing
 from sightseq.core.order import Batch
 
@@ -42,7 +43,7 @@ class Reseed(Callback):
 
 
 class StopOnNaN(Callback):
-    """Ends a run whose loss is no longer a number, and says where."""
+    """Ends a run when a tensor that the training step returned is no longer finite, and says where."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -50,9 +51,10 @@ class StopOnNaN(Callback):
         # On a GPU looking at the loss waits for it, so only now and then.
         if batch_idx % NOW_AND_THEN and pl_module.device.type != "cpu":
             return
-        if not torch.isfinite(outputs["loss"]):
-            samples = f"(samples {batch['index'][:5].tolist()}, ...)"
-            raise no_number(trainer, f"the loss became {outputs['loss'].item()}", samples)
+        for name, value in (outputs if isinstance(outputs, Mapping) else {"loss": outputs}).items():
+            if isinstance(value, torch.Tensor) and not torch.isfinite(value).all():
+                samples = f"(samples {batch['index'][:5].tolist()}, ...)"
+                raise no_number(trainer, f"the {name} became {value.item() if value.ndim == 0 else 'NaN'}", samples)
 
 
 def no_number(trainer: Trainer, what: str, samples: str = "") -> SightseqError:
@@ -116,10 +118,11 @@ class History(Checkpoint):
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
             "seconds": round(time.monotonic() - self._began, 2),
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
+        for number, optimizer in enumerate(trainer.optimizers):
+            row["lr" + f"-{number + 1}" * (number > 0)] = optimizer.param_groups[0]["lr"]
         names = sorted(n for n in trainer.callback_metrics if n.startswith(("train/", "val/")))
-        self.rows.append(row | {name: round(trainer.callback_metrics[name].item(), 6) for name in names})
+        self.rows.append(row | {name: float(f"{trainer.callback_metrics[name].item():.7g}") for name in names})
         if trainer.is_global_zero:
             header = list(dict.fromkeys(name for row in self.rows for name in row))
             with replacing(self.path) as file:
@@ -142,6 +145,9 @@ class Last(Checkpoint):
     """
 
     def __init__(self, dirpath: str, minutes: float | None = 5, steps: int | None = None) -> None:
+        for name, value in (("minutes", minutes), ("steps", steps)):
+            if value is not None and value <= 0:
+                raise ConfigError(f"callbacks.last.{name}={value} is not above 0; null saves at the end of epochs only")
         self.path, self.minutes, self.steps = Path(dirpath) / "last.ckpt", minutes, steps
         self._saved = time.monotonic()
         self._asked: float | None = None  # when it was to leave

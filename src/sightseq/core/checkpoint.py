@@ -1,5 +1,6 @@
 """Reading checkpoints, a stranger's too: nothing in the file is run."""
 
+import contextlib
 import pickle
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not own or not {"task", "config"} <= set(content["sightseq"]):
         raise CheckpointError(f"{path}: was not written by sightseq train")
     return dict(content)
+
+
+def read_resumable(path: Path) -> None:
+    """Reads the checkpoint that a run is to be resumed from, before anything else takes time.
+
+    Raises:
+        CheckpointError: it is damaged; names the other checkpoints of the run that are whole, the newest first.
+    """
+    try:
+        read_checkpoint(path)
+    except CheckpointError as error:
+        whole = []
+        for other in sorted(path.parent.glob("*.ckpt"), key=lambda file: file.stat().st_mtime, reverse=True):
+            with contextlib.suppress(CheckpointError):
+                if other != path:
+                    read_checkpoint(other)
+                    whole.append(f"resume={other}")
+        remedy = f"to resume from an older one: {' or '.join(whole)}" if whole else "no other checkpoint is whole"
+        raise CheckpointError(f"{error}; {remedy}") from error
 
 
 def load_task(path: Path) -> Task:

@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, Percent
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightseq.core.naming import is_share, lower_is_better, metric_text, metric_title
+from sightseq.core.naming import ScoreInfo
 
 # The palette of Okabe and Ito, which the colour-blind can tell apart.
 BLUE, VERMILION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
@@ -55,21 +55,21 @@ def style() -> Iterator[None]:
 
 
 @style()
-def curves_figure(history: Sequence[Mapping[str, float]], metrics: Sequence[str]) -> Figure:
+def curves_figure(history: Sequence[Mapping[str, float]], metrics: Mapping[str, ScoreInfo]) -> Figure:
     """Training and validation over the epochs, the best validation epoch marked.
 
     Args:
         history: one row for each epoch, in order: "epoch", and "train/x" and "val/x" for each metric x; values may
             be missing or NaN.
-        metrics: the names x, at least one; each has a panel of its own.
+        metrics: how to print and rank each x, at least one; each has a panel of its own.
     """
     columns = min(len(metrics), 2)
     rows = math.ceil(len(metrics) / columns)
     figure = Figure(figsize=((6, 8)[columns - 1], 3.2 * rows))
     epochs = np.array([row.get("epoch", number) for number, row in enumerate(history, start=1)])
-    for place, metric in enumerate(metrics, start=1):
+    for place, (metric, info) in enumerate(metrics.items(), start=1):
         axes = figure.add_subplot(rows, columns, place)
-        axes.set(title=metric_title(metric), xlabel="epoch")
+        axes.set(title=info.title, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(axis="y")
         drawn = []
@@ -83,21 +83,21 @@ def curves_figure(history: Sequence[Mapping[str, float]], metrics: Sequence[str]
             marker = "o" if shown.sum() <= 12 else ""
             axes.plot(epochs[shown], values[shown], line, color=colour, label=name, marker=marker)
             if stage == "val":
-                best = np.nanargmin(np.where(shown, values if lower_is_better(metric) else -values, math.nan))
+                best = np.nanargmin(np.where(shown, -values if info.higher_is_better else values, math.nan))
                 axes.plot(epochs[best], values[best], "o", color=BLUE, markersize=9, markerfacecolor="white", zorder=5)
-                found = f"best validation: {metric_text(metric, float(values[best]))}, epoch {epochs[best]:.0f}"
-                axes.set_title(f"{metric_title(metric)}\n{found}")
+                found = f"best validation: {info.text(float(values[best]))}, epoch {epochs[best]:.0f}"
+                axes.set_title(f"{info.title}\n{found}")
         if drawn:
             axes.legend()
-            _scale(axes, metric, np.concatenate(drawn))
+            _scale(axes, info, np.concatenate(drawn))
     return figure
 
 
-def _scale(axes: Axes, metric: str, values: NDArray[np.float64]) -> None:
-    if is_share(metric):
+def _scale(axes: Axes, info: ScoreInfo, values: NDArray[np.float64]) -> None:
+    if info.percent:
         decimals = 0 if np.ptp(values) > 0.05 else 1
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=decimals))
-    elif lower_is_better(metric) and values.min() > 0 and values.max() > 30 * values.min():
+    elif not info.higher_is_better and values.min() > 0 and values.max() > 30 * values.min():
         axes.set_yscale("log")  # else the first epoch hides all that follows
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())

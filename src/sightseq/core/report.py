@@ -20,10 +20,11 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sightseq.core.naming import lower_is_better, metric_text, metric_title
+from sightseq.core.naming import ScoreInfo, score_infos
 from sightseq.core.plots import curves_figure, style
 
 SPLITS = {"test": "Test", "val": "Validation"}
+STAGES = {"train": "training", "val": "validation"}
 DPI = 200  # of the figures on disk: two pixels of the file for each that the page shows
 LARGEST_PNG = 250_000  # bytes; a larger figure stands in the page as WebP, so that the page stays below 2 MB
 
@@ -84,9 +85,10 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
     """
     splits: dict[str, Any] = {split: results[split] for split in SPLITS if results.get(split)}
     main = next(iter(splits), "")
-    headline = str(results.get("headline") or next(iter(splits.get(main, {})), "loss"))
+    infos = score_infos(results)
+    headline = str(results.get("headline") or next(iter(infos), "loss"))
     history = read_history(run_dir / "metrics.csv")
-    if curves := _curves(history, headline):
+    if curves := _curves(history, headline, infos):
         caption = "Training is measured while the model learns, validation after each epoch. The ring marks the best."
         sections = [Section("Learning curves", curves_figure(history, curves), caption), *sections]
 
@@ -106,11 +108,11 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
     page = {
         "title": results.get("title") or results.get("experiment") or "A run",
         "name": results.get("name") or run_dir.name,
-        "headlines": _headlines(results, splits, headline),
-        "summary": _summary(results, splits),
-        "table": _table(results, splits, headline) if splits else None,
+        "headlines": _headlines(results, splits, headline, infos),
+        "summary": _summary(results, splits, infos),
+        "table": _table(results, splits, headline, infos) if splits else None,
         "sections": shown,
-        "per_class": _per_class(per_class) if per_class else None,
+        "per_class": _per_class(per_class, infos) if per_class else None,
         "split": SPLITS.get(main, "").lower(),
         "command": results.get("command"),
         "facts": _facts(results),
@@ -132,12 +134,14 @@ def read_history(path: Path) -> list[dict[str, float]]:
         return [{name: float(cell or "nan") for name, cell in row.items()} for row in csv.DictReader(file)]
 
 
-def _curves(history: Sequence[Mapping[str, float]], headline: str) -> list[str]:
+def _curves(
+    history: Sequence[Mapping[str, float]], headline: str, infos: Mapping[str, ScoreInfo]
+) -> dict[str, ScoreInfo]:
     """Loss and headline first, then what is measured in training too; four panels are enough."""
     columns = {name for row in history for name, value in row.items() if math.isfinite(value)}
-    both = sorted(name[6:] for name in columns if name.startswith("train/") and f"val/{name[6:]}" in columns)
-    wanted = dict.fromkeys(["loss", headline, *both])
-    return [name for name in wanted if {f"train/{name}", f"val/{name}"} & columns][:4]
+    both = [name for name in sorted(infos) if {f"train/{name}", f"val/{name}"} <= columns]
+    wanted = [name for name in dict.fromkeys(["loss", headline, *both]) if {f"train/{name}", f"val/{name}"} & columns]
+    return {name: infos[name] for name in wanted[:4] if name in infos}
 
 
 def _passage(passage: Passage) -> dict[str, Any]:
@@ -162,21 +166,18 @@ def _picture(figure: Figure, path: Path) -> dict[str, Any]:
     return {"source": source, "width": round(figure.get_figwidth() * 100)}
 
 
-def _best(metric: str, values: Mapping[str, float | None]) -> str | None:
-    """The name of the best value; None if there is none."""
-    finite = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
-    return (min if lower_is_better(metric) else max)(finite, key=finite.__getitem__, default=None)
-
-
-def _headlines(results: dict[str, Any], splits: Mapping[str, Any], headline: str) -> list[tuple[str, str]]:
+def _headlines(
+    results: dict[str, Any], splits: Mapping[str, Any], headline: str, infos: Mapping[str, ScoreInfo]
+) -> list[tuple[str, str]]:
     """The number of the run, and that of the best baseline on the same split, each with its label."""
     split = next((split for split in splits if splits[split].get(headline) is not None), None)
-    if split is None:
+    if split is None or headline not in infos:
         return []
-    shown = [(metric_text(headline, splits[split][headline]), f"{SPLITS[split].lower()} {metric_title(headline)}")]
+    info = infos[headline]
+    shown = [(info.text(splits[split][headline]), f"{SPLITS[split].lower()} {info.title}")]
     baselines = {name: (found.get(split) or {}).get(headline) for name, found in _baselines(results).items()}
-    if best := _best(headline, baselines):
-        shown.append((metric_text(headline, baselines[best]), f"best baseline: {best}"))
+    if best := info.best(baselines):
+        shown.append((info.text(baselines[best]), f"best baseline: {best}"))
     return shown
 
 
@@ -184,44 +185,51 @@ def _baselines(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name.replace("_", " "): found for name, found in (results.get("baselines") or {}).items()}
 
 
-def _table(results: dict[str, Any], splits: Mapping[str, Any], headline: str) -> dict[str, Any]:
+def _table(
+    results: dict[str, Any], splits: Mapping[str, Any], headline: str, infos: Mapping[str, ScoreInfo]
+) -> dict[str, Any]:
     """A column for each metric; for each split a group of rows: the model and the baselines."""
     models = {"This model": results, **_baselines(results)}
     measured = {split: {name: found[split] for name, found in models.items() if found.get(split)} for split in splits}
-    metrics = list(dict.fromkeys(metric for rows in measured.values() for values in rows.values() for metric in values))
-    metrics.sort(key=lambda metric: metric != headline)  # stable: the headline first, the others as they come
+    found = dict.fromkeys(metric for rows in measured.values() for values in rows.values() for metric in values)
+    metrics = sorted(infos.keys() & found, key=lambda metric: (metric != headline, list(found).index(metric)))
     groups = []
     for split, rows in measured.items():
         count = (results.get("data") or {}).get(split)
-        columns = [_column(metric, {name: values.get(metric) for name, values in rows.items()}) for metric in metrics]
+        columns = [
+            _column(infos[metric], {name: values.get(metric) for name, values in rows.items()}) for metric in metrics
+        ]
         cells = [(name, [column[name] for column in columns]) for name in rows]
         counted = (results.get("data") or {}).get("counted", "samples")
         groups.append((f"{SPLITS[split]}, {count:,} {counted}" if count else SPLITS[split], cells))
-    return {"metrics": [metric_title(metric) for metric in metrics], "groups": groups}
+    return {"metrics": [infos[metric].title for metric in metrics], "groups": groups}
 
 
-def _column(metric: str, values: Mapping[str, float | None]) -> dict[str, tuple[str, bool]]:
+def _column(info: ScoreInfo, values: Mapping[str, float | None]) -> dict[str, tuple[str, bool]]:
     """For each model the value as a text, and whether it is the best; two that read the same are both."""
-    texts = {name: metric_text(metric, value) for name, value in values.items()}
-    best = _best(metric, values) if sum(value is not None for value in values.values()) > 1 else None
+    texts = {name: info.text(value) for name, value in values.items()}
+    best = info.best(values) if sum(value is not None for value in values.values()) > 1 else None
     return {name: (text, best is not None and text == texts[best]) for name, text in texts.items()}
 
 
-def _per_class(per_class: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    metrics = list(dict.fromkeys(metric for values in per_class.values() for metric in values))
-    rows = [
-        (name, [metric_text(metric, values.get(metric)) for metric in metrics]) for name, values in per_class.items()
-    ]
-    return {"metrics": [metric_title(metric) for metric in metrics], "rows": rows}
+def _per_class(per_class: Mapping[str, Mapping[str, float]], infos: Mapping[str, ScoreInfo]) -> dict[str, Any]:
+    names = dict.fromkeys(name for values in per_class.values() for name in values)
+    # Among the scores of each class are counts, such as the support.
+    shown = {name: infos.get(name, ScoreInfo(name.replace("_", " "), higher_is_better=True)) for name in names}
+    rows = [(name, [info.text(values.get(key)) for key, info in shown.items()]) for name, values in per_class.items()]
+    return {"metrics": [info.title for info in shown.values()], "rows": rows}
 
 
-def _summary(results: dict[str, Any], splits: Mapping[str, Any]) -> str:
+def _summary(results: dict[str, Any], splits: Mapping[str, Any], infos: Mapping[str, ScoreInfo]) -> str:
     """What the numbers are those of, in a sentence or two."""
     sentences = []
     if splits and results.get("best_epoch") is not None and results.get("epochs"):
         epoch = f"epoch {results['best_epoch']} of {results['epochs']}"
-        monitor = str(results.get("monitor") or "").partition("/")[2]
-        chosen = f"the best one by validation {metric_title(monitor)}" if monitor else "the last one"
+        chosen = "the last one"
+        stage, _, name = (results.get("monitor") or "").partition("/")
+        if name in infos:
+            extreme = "highest" if infos[name].higher_is_better else "lowest"
+            chosen = f"the one with the {extreme} {STAGES[stage]} {infos[name].title}"
         sentences.append(f"This is the model of {epoch}, {chosen}.")
     if "test" in splits:
         sentences.append("The test data had no part in training it or in choosing the epoch.")

@@ -27,6 +27,7 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
     """What ran, on what, when and where."""
     splits = {split: len(data.dataset(split)) for split in ("train", "val", "test")}
     classes = getattr(task.spec, "classes", None)
+    infos = {name: info for stage in task.infos.values() for name, info in stage.items()}
     return {
         "experiment": config["experiment"],
         "title": config["title"],
@@ -40,6 +41,11 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
         "network": network_name(task.net),
         "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
         "headline": task.headline,
+        "columns": [name for name in task.columns if name in infos],
+        "metrics": {
+            name: {"title": info.title, "higher_is_better": info.higher_is_better, "percent": info.percent}
+            for name, info in infos.items()
+        },
         "data": {
             "name": data.name,
             "module": type(data).__name__,

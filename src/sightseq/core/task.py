@@ -6,7 +6,7 @@ takes dictionaries, not objects, and reads neither the config as a whole nor the
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 import torch
@@ -15,13 +15,15 @@ from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics import MetricCollection
 
 from sightseq.core.build import build
-from sightseq.core.errors import ConfigError
+from sightseq.core.errors import ConfigError, nearest
+from sightseq.core.naming import ScoreInfo
+from sightseq.core.optimization import make_optimizer, make_schedule, stretch
 from sightseq.core.order import Batch
 from sightseq.core.report import Section
+from sightseq.core.scores import MeanLoss, Score
 from sightseq.core.spec import Spec
 
 STAGES = ("train", "val", "test")
@@ -29,18 +31,17 @@ STAGES = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Output:
-    """What a step found out.
+    """Result of one step.
 
     Attributes:
         loss_sum: the loss, summed over what it is averaged by (samples, tokens, pixels); scalar.
         count: how many those are, fillers not counted; scalar.
-        predictions, targets: what the metrics of the stage are updated with.
+        values: by name, what the scores of the stage and the report read.
     """
 
     loss_sum: Tensor
     count: Tensor
-    predictions: Tensor
-    targets: Tensor
+    values: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Task(LightningModule, ABC):
@@ -50,15 +51,16 @@ class Task(LightningModule, ABC):
         spec: of the data, as `Spec.to_dict` gives it.
         net: `_target_` and arguments of the network; what `Spec.net_arguments` names is added.
         optimizer: `_target_` and arguments of the optimiser.
-        scheduler: `_target_` and arguments of the schedule, stepped after every batch; None keeps the rate.
-            `total_steps` is added.
+        scheduler: `_target_` and arguments of the schedule; None keeps the rate. `total_steps` is added; see
+            `core.optimization.make_schedule` for when it is stepped.
     """
 
     monitor: ClassVar[str] = "val/loss"
-    """The metric that chooses the best checkpoint."""
-    monitor_mode: ClassVar[str] = "min"
+    """The score that chooses the best checkpoint, after its stage."""
     headline: ClassVar[str] = "loss"
-    """The metric that a table with room for one shows."""
+    """The score that a table with room for one shows."""
+    columns: ClassVar[tuple[str, ...]] = ("loss",)
+    """The scores that the table at the end of a run shows."""
 
     def __init__(
         self,
@@ -72,11 +74,21 @@ class Task(LightningModule, ABC):
         self.spec = Spec.from_dict(spec)
         self.net = build(net, nn.Module, "model.net", **self.spec.net_arguments())
         self.optimizer, self.scheduler = optimizer, scheduler
-        self.total_steps = 1000  # run.py says the true number before training
+        self.total_steps: float = 1000  # run.py says the true number before training
+        found = {
+            stage: {"loss": Score(MeanLoss(), "loss", ("loss_sum", "count")), **self.scores(stage)} for stage in STAGES
+        }
+        self.reads = {stage: {name: score.reads for name, score in scores.items()} for stage, scores in found.items()}
+        """Of each stage and score, the names of the values that it is updated with."""
+        self.infos = {
+            stage: {name: score.info for name, score in scores.items() if score.title is not None}
+            for stage, scores in found.items()
+        }
+        """Of each stage and score that is one number, how to print and rank it."""
         self.metrics = nn.ModuleDict(
             {
-                f"{stage}_metrics": MetricCollection({"loss": MeanMetric(), **self.make_metrics(stage)})
-                for stage in STAGES
+                f"{stage}_metrics": MetricCollection({name: score.metric for name, score in scores.items()})
+                for stage, scores in found.items()
             }
         )
 
@@ -86,12 +98,8 @@ class Task(LightningModule, ABC):
     def step(self, batch: Batch, stage: str) -> Output:
         """The loss of one batch and what the metrics need."""
 
-    def make_metrics(self, stage: str) -> Mapping[str, Metric]:
-        """Metrics by name, each updated with (predictions, targets). Those of "train" should be cheap."""
-        return {}
-
-    def derived(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Further numbers that follow from the metrics of a stage."""
+    def scores(self, stage: str) -> Mapping[str, Score]:
+        """The scores of "train", "val" or "test" by name, besides "loss". Those of "train" should be cheap."""
         return {}
 
     def augment(self, batch: Batch) -> Batch:
@@ -128,16 +136,33 @@ class Task(LightningModule, ABC):
             self.zero_grad()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss, such that the gradients' average over processes is that of the mean over all samples."""
+        """The loss, such that the gradients of an optimizer step are those of the mean over all its samples: of every
+        process and of every accumulated batch.
+        """
         # Positions in an image, or amplitudes of a signal, need more than the 8 bits of bf16's mantissa.
         with torch.autocast(self.device.type, enabled=False):
             batch = self.augment(batch)
         output = self.step(batch, "train")
         self.update_metrics("train", output)
-        count = output.count
+        count = output.count.float()
         if self.trainer.world_size > 1:
-            count = self.trainer.strategy.reduce(count.clone().float(), reduce_op="mean")
-        return output.loss_sum / count
+            count = self.trainer.strategy.reduce(count.clone(), reduce_op="mean")
+        if self.trainer.accumulate_grad_batches == 1:
+            return output.loss_sum / count
+        # The count of all accumulated batches is known after the last of them: see `on_before_optimizer_step`.
+        if batch_idx % self.trainer.accumulate_grad_batches == 0:
+            self._first_count, self._count = count.clamp(min=1), torch.zeros_like(count)
+        self._count += count
+        return output.loss_sum / self._first_count
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Divides accumulated gradients by the true count: Lightning's mean of means is wrong for unequal counts."""
+        batches = self.trainer.accumulate_grad_batches
+        if batches > 1:
+            scale = batches * self._first_count / self._count
+            for parameter in self.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(scale)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Updates the metrics, and outside training shows the samples to `observe`."""
@@ -154,11 +179,20 @@ class Task(LightningModule, ABC):
 
     def update_metrics(self, stage: str, output: Output) -> None:
         """Feeds the metrics of a stage with one step."""
+        values = {**output.values, "loss_sum": output.loss_sum.detach(), "count": output.count}
         for name, metric in self._each(stage):
-            if name == "loss":
-                metric.update(output.loss_sum.detach() / output.count.clamp(min=1), output.count)
-            else:
-                metric.update(output.predictions, output.targets)
+            metric.update(*(values[value] for value in self.reads[stage][name]))
+
+    def monitored(self, name: str) -> ScoreInfo:
+        """The score that a callback or schedule monitors, such as "val/loss".
+
+        Raises:
+            ConfigError: no score of training or validation has this name.
+        """
+        known = {f"{stage}/{score}": info for stage in ("val", "train") for score, info in self.infos[stage].items()}
+        if name not in known:
+            raise ConfigError(f"monitor={name}: {type(self).__name__} has no such score; {nearest(name, known)}")
+        return known[name]
 
     def stage_metrics(self, stage: str) -> MetricCollection:
         """The metrics of "train", "val" or "test"."""
@@ -169,9 +203,7 @@ class Task(LightningModule, ABC):
 
     def _log(self, stage: str) -> None:
         metrics = self.stage_metrics(stage)
-        scores = {name: value for name, value in metrics.compute().items() if value.ndim == 0}
-        scores |= self.derived(scores)
-        self.log_dict({f"{stage}/{name}": value for name, value in scores.items()}, prog_bar=False)
+        self.log_dict({f"{stage}/{name}": metrics[name].compute() for name in self.infos[stage]}, prog_bar=False)
 
     def on_train_epoch_end(self) -> None:
         """Logs the epoch's training metrics."""
@@ -197,32 +229,34 @@ class Task(LightningModule, ABC):
         self._log("test")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps what the training metrics have seen of an epoch that is interrupted."""
-        checkpoint["train_metrics"] = {name: metric.metric_state for name, metric in self._each("train")}
+        """Keeps what the training metrics have seen of an epoch that is interrupted, in all processes."""
+        states = checkpoint["train_metrics"] = {}
+        for name, metric in self._each("train"):
+            with metric.sync_context():
+                states[name] = dict(metric.metric_state)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The inverse of `on_save_checkpoint`."""
+        """The inverse of `on_save_checkpoint`: one process takes over what all have seen."""
+        if self._trainer and not self.trainer.is_global_zero:
+            return
         for name, metric in self._each("train"):
             for state, value in checkpoint["train_metrics"].get(name, {}).items():
                 setattr(metric, state, value)
 
     def configure_optimizers(self) -> Any:
-        """The optimiser, without weight decay on biases and normalisation, and the schedule."""
-        config = self.optimizer or {"_target_": "torch.optim.AdamW"}
-        groups = self.parameter_groups()
-        if config.get("weight_decay"):
-            large = [group | {"params": [p for p in group["params"] if p.ndim >= 2]} for group in groups]
-            small = [group | {"params": [p for p in group["params"] if p.ndim < 2]} for group in groups]
-            groups = [group for group in large + [g | {"weight_decay": 0.0} for g in small] if group["params"]]
-        optimizer = build(config, Optimizer, "model.optimizer", params=groups)
+        """The optimizer, without weight decay on biases and normalisation, and the schedule."""
+        optimizer = make_optimizer(self.optimizer or {"_target_": "torch.optim.AdamW"}, self.parameter_groups())
         if not self.scheduler:
             return optimizer
-        schedule = dict(self.scheduler)
-        if "max_lr" in schedule:  # OneCycleLR would give all groups the same rate
-            share = schedule["max_lr"] / optimizer.defaults["lr"]
-            schedule["max_lr"] = [share * group["lr"] for group in optimizer.param_groups]
-        scheduler = build(schedule, LRScheduler, "model.scheduler", optimizer=optimizer, total_steps=self.total_steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        higher = self.monitored(self.monitor).higher_is_better
+        schedule = make_schedule(self.scheduler, optimizer, self.total_steps, self.monitor, higher)
+        self._schedule, self._fresh_schedule = schedule["scheduler"], schedule["scheduler"].state_dict()
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_train_start(self) -> None:
+        """A resumed training that was prolonged stretches its schedule: see `core.optimization.stretch`."""
+        if self.scheduler:
+            stretch(self._schedule, self._fresh_schedule)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """As torch's, also of a plain dictionary, as averaged weights are saved: some layers ask for their version."""
@@ -255,6 +289,10 @@ class Task(LightningModule, ABC):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips the norm of all gradients with torch's own function: Lightning's refuses fused optimisers."""
-        if gradient_clip_val:
+        """Clips the norm of all gradients, or each value, with torch's own functions: Lightning's refuse fused
+        optimizers.
+        """
+        if gradient_clip_val and gradient_clip_algorithm == "value":
+            torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+        elif gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)

@@ -19,7 +19,6 @@ from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import versions
 from sightseq.core.errors import ConfigError, ExportError
 from sightseq.core.files import output_file
-from sightseq.core.naming import metric_text, metric_title
 from sightseq.core.rundir import Config
 from sightseq.core.spec import ImageSpec, TextSpec
 from sightseq.export.files import About, load_onnx, load_torch, quantize, save_onnx, save_torch
@@ -135,10 +134,10 @@ def calibration(graph: Graph, data: DataModule) -> Iterator[dict[str, Any]] | No
 
 def weigh(graph: Graph, data: DataModule, ways: dict[str, Call]) -> None:
     """Prints the latency of a single input and the validation score of each way to run the graph."""
-    title = f"validation {metric_title(graph.headline)}"
-    table = console.new_table("", right=("one input", title))
+    info = graph.info
+    table = console.new_table("", right=("one input", f"validation {info.title}"))
     for name, call in ways.items():
-        score = metric_text(graph.headline, graph.score(call, data.val_dataloader()))
+        score = info.text(graph.score(call, data.val_dataloader()))
         table.add_row(name, f"{1e3 * latency(graph, call, data):.2f} ms", score)
     console.console().print(table)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sightseq.core.errors import CheckpointError
+from sightseq.core.naming import ScoreInfo
 from sightseq.core.order import FILLER, Batch
 from sightseq.core.spec import ImageSpec, LanguageSpec, TextSpec
 from sightseq.core.task import Task
@@ -31,14 +32,14 @@ class Graph(nn.Module, ABC):
         inputs, outputs: see `Axes`.
         spec: of the task.
         labels: what each probability is of.
-        headline: the name of what `score` gives.
+        info: how to print what `score` gives.
     """
 
     inputs: Axes
     outputs: Axes
     spec: ImageSpec | TextSpec | LanguageSpec
     labels: list[str]
-    headline: str
+    info: ScoreInfo
 
     def call(self, arrays: Arrays) -> Arrays:
         """One step by PyTorch itself."""
@@ -60,7 +61,7 @@ class Graph(nn.Module, ABC):
 
     @abstractmethod
     def score(self, call: Call, batches: Iterable[Batch]) -> float:
-        """The headline metric of these batches."""
+        """The task's headline score of these batches."""
 
 
 class Classifier(Graph):
@@ -68,11 +69,10 @@ class Classifier(Graph):
     [B, num_classes]: normalised, and averaged over views, as in the test.
     """
 
-    headline = "accuracy"
-
     def __init__(self, task: ClassificationTask) -> None:
         super().__init__()
         self.task, self.spec, self.labels = task, task.spec, list(task.spec.classes)
+        self.info = task.infos["val"][task.headline]
         self.inputs = {"input": {0: "batch"}}
         if isinstance(task.spec, TextSpec):
             self.inputs = {"input": {0: "batch", 1: "tokens"}, "length": {0: "batch"}}
@@ -104,11 +104,10 @@ class LanguageStep(Graph):
     [B, vocab_size] of the next one, and the next state. The first state is zero.
     """
 
-    headline = "perplexity"
-
     def __init__(self, task: LanguageModelingTask) -> None:
         super().__init__()
         self.task, self.spec = task, task.spec
+        self.info = task.infos["val"][task.headline]
         self.labels = [task.tokenizer.decode([number]) for number in range(task.spec.vocab_size)]
         _, state = task(torch.zeros(1, 1, dtype=torch.long))
         self.widths = [[part.shape[-1] for part in layer] for layer in state]

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics import Metric
 from torchmetrics.classification import (
     MulticlassAccuracy,
     MulticlassCalibrationError,
@@ -23,6 +22,7 @@ from sightseq.core.order import FILLER, Batch
 from sightseq.core.plots import confusion_matrix_figure, reliability_figure
 from sightseq.core.report import Section
 from sightseq.core.reservoir import Reservoir
+from sightseq.core.scores import Score
 from sightseq.core.spec import ImageSpec, TextSpec
 from sightseq.core.task import Output, Task
 
@@ -43,8 +43,8 @@ class ClassificationTask(Task):
     """
 
     monitor: ClassVar[str] = "val/accuracy"
-    monitor_mode: ClassVar[str] = "max"
     headline: ClassVar[str] = "accuracy"
+    columns: ClassVar[tuple[str, ...]] = ("accuracy", "f1", "loss")
     spec: ImageSpec | TextSpec
     class_weights: Tensor | None
 
@@ -86,23 +86,25 @@ class ClassificationTask(Task):
 
     # What they have in common.
 
-    def make_metrics(self, stage: str) -> Mapping[str, Metric]:
+    def scores(self, stage: str) -> Mapping[str, Score]:
         """Accuracy, and for validation and test all the others."""
         classes = len(self.spec.classes)
         # The metrics run on the hot path: what they would check is checked where the data is read.
         common: dict[str, Any] = {"num_classes": classes, "ignore_index": FILLER, "validate_args": False}
-        metrics: dict[str, Metric] = {"accuracy": MulticlassAccuracy(average="micro", **common)}
+        scores = {"accuracy": Score(MulticlassAccuracy(average="micro", **common), "accuracy", percent=True)}
         if stage == "train":
-            return metrics
+            return scores
         for top in (3, 5):
             if classes > top:
-                metrics[f"top{top}"] = MulticlassAccuracy(average="micro", top_k=top, **common)
-        return metrics | {
-            "precision": MulticlassPrecision(average="macro", **common),
-            "recall": MulticlassRecall(average="macro", **common),
-            "f1": MulticlassF1Score(average="macro", **common),
-            "calibration_error": MulticlassCalibrationError(n_bins=15, **common),
-            "confusion": MulticlassConfusionMatrix(**common),
+                metric = MulticlassAccuracy(average="micro", top_k=top, **common)
+                scores[f"top{top}"] = Score(metric, f"top-{top} accuracy", percent=True)
+        calibration = MulticlassCalibrationError(n_bins=15, **common)
+        return scores | {
+            "precision": Score(MulticlassPrecision(average="macro", **common), "precision", percent=True),
+            "recall": Score(MulticlassRecall(average="macro", **common), "recall", percent=True),
+            "f1": Score(MulticlassF1Score(average="macro", **common), "F1", percent=True),
+            "calibration_error": Score(calibration, "calibration error", percent=True),
+            "confusion": Score(MulticlassConfusionMatrix(**common), None),
         }
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
@@ -123,17 +125,20 @@ class ClassificationTask(Task):
         if weights is not None:
             count = (real * (weights[target] if aim is target else aim @ weights)).sum()
         predictions = scores.detach() if training else scores.exp()
-        return Output((losses * real).sum(), count, predictions, torch.where(real, target, FILLER))
+        return Output(
+            (losses * real).sum(), count, {"prediction": predictions, "target": torch.where(real, target, FILLER)}
+        )
 
     def observe(self, batch: Batch, output: Output) -> None:
         """Keeps the most confident mistakes and some random samples."""
-        rows = {**batch, "target": output.targets, "probabilities": output.predictions}
-        confidence, guess = output.predictions.max(dim=1)
-        wrong = (guess != output.targets) & (output.targets != FILLER)
+        probabilities, target = output.values["prediction"], output.values["target"]
+        rows = {**batch, "target": target, "probabilities": probabilities}
+        confidence, guess = probabilities.max(dim=1)
+        wrong = (guess != target) & (target != FILLER)
         self._worst.add(torch.where(wrong, confidence, -1.0), rows)
         # A multiplicative hash of the index: random, but the same samples in every run.
         key = (batch["index"] * 2654435761 % 2**32).float()
-        self._random.add(torch.where(output.targets != FILLER, key, -1.0), rows)
+        self._random.add(torch.where(target != FILLER, key, -1.0), rows)
 
     def forget(self) -> None:
         """Empties what `observe` has kept."""
@@ -160,15 +165,16 @@ class ClassificationTask(Task):
         metrics = self.stage_metrics(stage)
         matrix = metrics["confusion"].compute().cpu().numpy()
         calibration: Any = metrics["calibration_error"]
+        with calibration.sync_context():  # or the figure would be of one process alone
+            confidences, hits = (dim_zero_cat(getattr(calibration, name)) for name in ("confidences", "accuracies"))
+            reliability = reliability_figure(confidences.cpu(), hits.cpu())
         sections = [
             Section(
                 "Confusion matrix", confusion_matrix_figure(matrix, names), "Rows: true class; columns: prediction."
             ),
             Section(
                 "Calibration",
-                reliability_figure(
-                    dim_zero_cat(calibration.confidences).cpu(), dim_zero_cat(calibration.accuracies).cpu()
-                ),
+                reliability,
                 "How often the model is right at each confidence it claims; the diagonal is honest.",
             ),
         ]

@@ -62,11 +62,11 @@ class KeystrokeSavings(Metric):
     """The share of presses that the keyboard saves: 1 - presses with it / presses without (Trnka and McCoy, 2008:
     Evaluating Word Prediction: Framing Keystroke Savings); words that are not known are left out of both.
 
-    Updated with predictions [..., 2], of which the second are the presses of each word, 0 for what is none, and the
-    tokens [...], -1 for filler.
+    Reads `presses` [...] of each word, 0 for what is none, and `target` [...], -1 for filler.
     """
 
     full_state_update = False
+    higher_is_better = True
     with_it: Tensor
     without: Tensor
 
@@ -76,8 +76,7 @@ class KeystrokeSavings(Metric):
         self.add_state("with_it", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("without", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, predictions: Tensor, tokens: Tensor) -> None:
-        presses = predictions[..., 1]
+    def update(self, presses: Tensor, tokens: Tensor) -> None:
         words = (tokens != FILLER) & (presses > 0)
         self.with_it += presses[words].sum()
         self.without += self.typed.to(tokens.device)[tokens[words]].sum()

@@ -15,6 +15,7 @@ from torchmetrics import Metric
 
 from sightseq.core.order import FILLER, Batch
 from sightseq.core.report import Section
+from sightseq.core.scores import MeanLoss, Score
 from sightseq.core.spec import LanguageSpec
 from sightseq.core.task import Output, Task
 from sightseq.core.tracking import log_text
@@ -33,11 +34,11 @@ class Hits(Metric):
     """The share of tokens that are among the k most probable ones; as probable as the k-th is enough. An unknown word
     and a document's end count as any other token, though no keyboard would offer them.
 
-    Updated with [..., 2], the rank of each token among all, 0 for the most probable, and the presses in which a
-    keyboard types it, and with the tokens [...], -1 for filler.
+    Reads `rank` [...], of each token among all, 0 for the most probable, and `target` [...], -1 for filler.
     """
 
     full_state_update = False
+    higher_is_better = True
     hits: Tensor
     count: Tensor
 
@@ -49,37 +50,36 @@ class Hits(Metric):
 
     def update(self, ranks: Tensor, tokens: Tensor) -> None:
         real = tokens != FILLER
-        self.hits += ((ranks[..., 0] < self.k) & real).sum()
+        self.hits += ((ranks < self.k) & real).sum()
         self.count += real.sum()
 
     def compute(self) -> Tensor:
         return self.hits / self.count
 
 
-class Characters(Metric):
-    """Characters of a token, on average. Updated as `Hits`.
-
-    Args:
-        counts: characters of each token of the vocabulary.
-    """
-
-    full_state_update = False
-    characters: Tensor
-    tokens: Tensor
-
-    def __init__(self, counts: Sequence[int]) -> None:
-        super().__init__()
-        self.counts = torch.tensor(counts)  # no buffer, of which EMA would take averages
-        self.add_state("characters", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("tokens", torch.tensor(0), dist_reduce_fx="sum")
-
-    def update(self, ranks: Tensor, tokens: Tensor) -> None:
-        real = tokens != FILLER
-        self.characters += self.counts.to(tokens.device)[tokens[real]].sum()
-        self.tokens += real.sum()
+class Perplexity(MeanLoss):
+    """The exponential of the loss in nats for each token."""
 
     def compute(self) -> Tensor:
-        return self.characters / self.tokens
+        return super().compute().exp()
+
+
+class BitsPerCharacter(MeanLoss):
+    """All nats, over ln 2, over the characters of the tokens. Reads `loss_sum`, and `target` [...], -1 for filler.
+
+    Args:
+        characters: of each token of the vocabulary.
+    """
+
+    def __init__(self, characters: Sequence[int]) -> None:
+        super().__init__()
+        self.characters = torch.tensor(characters)  # no buffer, of which EMA would take averages
+
+    def update(self, loss_sum: Tensor, tokens: Tensor) -> None:
+        super().update(loss_sum, self.characters.to(tokens.device)[tokens[tokens != FILLER]].sum())
+
+    def compute(self) -> Tensor:
+        return super().compute() / math.log(2)
 
 
 class LanguageModelingTask(Task):
@@ -99,23 +99,30 @@ class LanguageModelingTask(Task):
     """
 
     headline: ClassVar[str] = "perplexity"
+    columns: ClassVar[tuple[str, ...]] = ("perplexity", "bits_per_character", "loss")
     spec: LanguageSpec
 
     def __init__(self, **task: Any) -> None:
         super().__init__(**task)
         self._states: dict[str, State] = {}
 
-    def make_metrics(self, stage: str) -> Mapping[str, Metric]:
+    def scores(self, stage: str) -> Mapping[str, Score]:
         """In validation and test how often the next token is the most probable one, or among three; in the test, of
         words, what a keyboard saves.
         """
+        scores = {"perplexity": Score(Perplexity(), "perplexity", ("loss_sum", "count"))}
         if stage == "train":
-            return {}
+            return scores
         counts = self.tokenizer.characters() if self.spec.tokenizer else [1] * self.spec.vocab_size
-        metrics: dict[str, Metric] = {"accuracy": Hits(1), "top3": Hits(3), "characters_per_token": Characters(counts)}
+        scores |= {
+            "bits_per_character": Score(BitsPerCharacter(counts), "bits per character", ("loss_sum", "target")),
+            "accuracy": Score(Hits(1), "accuracy", ("rank", "target"), percent=True),
+            "top3": Score(Hits(3), "top-3 accuracy", ("rank", "target"), percent=True),
+        }
         if stage == "test" and self.keyboard:
-            metrics["keystroke_savings"] = KeystrokeSavings(self.keyboard)
-        return metrics
+            savings = KeystrokeSavings(self.keyboard)
+            scores["keystroke_savings"] = Score(savings, "keystroke savings", ("presses", "target"), percent=True)
+        return scores
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -126,13 +133,6 @@ class LanguageModelingTask(Task):
     def keyboard(self) -> Keyboard | None:
         """Of a language in words."""
         return Keyboard(self.tokenizer) if self.spec.tokenizer and self.tokenizer.words else None
-
-    def derived(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The perplexity and the bits for each character."""
-        found = {"perplexity": scores["loss"].exp()}
-        if "characters_per_token" in scores:
-            found["bits_per_character"] = scores["loss"] / math.log(2) / scores["characters_per_token"]
-        return found
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """[B, T] to logits [B, T, vocab_size] and the next state."""
@@ -145,15 +145,14 @@ class LanguageModelingTask(Task):
         logits, after = self(batch["input"], self._carried(stage, batch["fresh"]))
         self._states[stage] = [tuple(part.detach() for part in layer) for layer in after]
         loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=FILLER, reduction="sum")
-        predictions = target
+        values = {"target": target}
         if stage != "train":
             tokens = target.clamp(min=0)
-            ranks = (logits > logits.gather(2, tokens[..., None])).sum(2)
-            presses = torch.zeros_like(ranks)
+            values["rank"] = (logits > logits.gather(2, tokens[..., None])).sum(2)
             if stage == "test" and self.keyboard:
-                presses = self.keyboard.presses(logits.flatten(0, 1), tokens.flatten()).view_as(ranks)
-            predictions = torch.stack([ranks, presses], dim=2)
-        return Output(loss, (target != FILLER).sum(), predictions, target)
+                presses = self.keyboard.presses(logits.flatten(0, 1), tokens.flatten())
+                values["presses"] = presses.view_as(tokens)
+        return Output(loss, (target != FILLER).sum(), values)
 
     def _carried(self, stage: str, fresh: Tensor) -> State | None:
         """The state in which the last window left the streams; zero for those that begin anew."""
@@ -163,14 +162,18 @@ class LanguageModelingTask(Task):
         gone = fresh[:, None]
         return [tuple(part.to(fresh.device).masked_fill(gone, 0) for part in layer) for layer in state]
 
-    def on_validation_epoch_end(self) -> None:
-        """Drops the state of the validation; in a training, a sample goes to the log and the trackers."""
-        super().on_validation_epoch_end()
-        self._states.pop("val", None)
+    def on_validation_epoch_start(self) -> None:
+        """In a training, a sample goes to the log and the trackers: now, while the averaged weights of EMA are in."""
+        super().on_validation_epoch_start()
         if self.trainer.state.fn == TrainerFn.FITTING and self.trainer.is_global_zero:
             (text,) = self._samples(1)
             log.info("after epoch %d it writes: %s", self.current_epoch + 1, text)
             log_text(self.trainer, "sample", text)
+
+    def on_validation_epoch_end(self) -> None:
+        """Drops the state of the validation."""
+        super().on_validation_epoch_end()
+        self._states.pop("val", None)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the state of the streams too, where an epoch may be interrupted."""
