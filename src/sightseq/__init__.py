@@ -39,7 +39,7 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
     from sightseq.run import execute
 
     folder = rundir.create(config, "sightseq.train(...)")
-    with rundir.locked(folder), logged(folder):
+    with rundir.filling(folder), logged(folder):
         return {**execute(config, folder), "folder": str(folder)}
 
 

@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from sightseq.core import rundir
+from sightseq.core import resume
 from sightseq.core.errors import ConfigError, SightseqError, nearest
 from sightseq.core.places import conf_folder
 from sightseq.core.rundir import Config
@@ -120,7 +120,9 @@ def hand_over(command: str, config: Config, arguments: list[str], typed: str) ->
     if config.get("run_test") == "auto":
         config["run_test"] = True
     if command in ("train", "test"):
-        os.execv(sys.executable, run_command(run_folder(config, arguments, typed)))
+        folder = run_folder(config, arguments, typed)
+        if not resume.finished(folder):
+            os.execv(sys.executable, run_command(folder))
     elif command == "predict":
         from sightseq.predict import predict
 
@@ -141,20 +143,9 @@ def hand_over(command: str, config: Config, arguments: list[str], typed: str) ->
 
 
 def run_folder(config: Config, arguments: list[str], typed: str) -> Path:
-    """A new run directory, or the one that is to be gone on with."""
-    resume = config.get("resume")
-    if resume in (None, "auto"):
-        return rundir.begin(config, typed)
-    folder = Path(resume).resolve()
-    if not rundir.resumable(folder):
-        raise ConfigError(
-            f"resume={resume}: is no run that was interrupted after its first checkpoint, or one still at work"
-        )
+    """A new run directory, or the one that is to be resumed."""
+    resumed = config.get("resume")
+    if resumed in (None, "auto"):
+        return resume.begin(config, typed)
     keys = {argument.partition("=")[0].lstrip("+") for argument in arguments} - {"resume"}
-    if keys - rundir.LENGTH:
-        raise ConfigError(
-            f"resume={resume}: goes on with the config it has; only {' and '.join(sorted(rundir.LENGTH))} may change, "
-            f"not {', '.join(sorted(keys - rundir.LENGTH))} (for a new run from its weights: init_from=)"
-        )
-    rundir.prolong(folder, config, keys)
-    return folder
+    return resume.resume(resumed, config, keys)

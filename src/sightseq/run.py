@@ -36,7 +36,7 @@ def main() -> None:
     folder = Path(sys.argv[1]).resolve()
     child = os.environ.get("LOCAL_RANK", "0") != "0"  # of a distributed run, whose parent holds the lock
     try:
-        with nullcontext() if child else rundir.locked(folder), logged(folder):
+        with nullcontext() if child else rundir.filling(folder), logged(folder):
             execute(rundir.read_config(folder), folder)
     except SightseqError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -158,6 +158,7 @@ def fit(trainer: "Trainer", task: "Task", data: "DataModule", resume: Path | Non
     """
     from sightseq.core.errors import DataError
 
+    Path(str(trainer.default_root_dir), "checkpoints").mkdir(exist_ok=True)  # from here on the run is worth keeping
     began = time.monotonic()
     try:
         trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)

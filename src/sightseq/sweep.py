@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightseq.core import rundir
+from sightseq.core import resume
 from sightseq.core.errors import ConfigError
 from sightseq.core.naming import SECONDS, score_infos
 from sightseq.core.rundir import Config
@@ -70,9 +70,9 @@ def run_job(config: Config, swept: set[str], typed: str, sweep: list[Job]) -> fl
     single = shlex.join(["sightseq", "train", *overrides])
     config["sweep"] = typed
     choice = ", ".join(o for o in overrides if o.partition("=")[0].lstrip("+") in swept - REPEATS)
-    folder = rundir.begin(config, single)
     print(f"\njob {len(sweep) + 1}: {single}", flush=True)
-    status = run_process(run_command(folder))
+    folder = resume.begin(config, single)
+    status = 0 if resume.finished(folder) else run_process(run_command(folder))
     sweep.append(Job(folder, choice or config["experiment"], status))
     results = sweep[-1].results()
     return results["val"][results["headline"]] if results else float("nan")
@@ -128,7 +128,8 @@ def summarise(sweep: list[Job]) -> int:
     console().print(table)
     failed = [job for job in sweep if job.status]
     for job in failed:
-        print(f"failed with status {job.status}: {job.folder / 'log.txt'}")
+        log = job.folder / "log.txt"  # not there when the job failed before it trained, and said why
+        print(f"failed with status {job.status}: {log if log.exists() else job.choice}")
     return 1 if failed else 0
 
 

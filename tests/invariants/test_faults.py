@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import sightseq
-from sightseq.core import rundir
+from sightseq.core import resume
 from sightseq.core.checkpoint import read_checkpoint
 from sightseq.core.errors import SightseqError
 
@@ -79,7 +79,7 @@ def test_told_to_leave_it_saves_and_does(number: int, tmp_path: Path) -> None:
     assert process.exitcode == 130
     content = read_checkpoint(only_run(tmp_path) / "checkpoints" / "last.ckpt")
     assert 20 <= content["global_step"] < 808
-    assert rundir.resumable(only_run(tmp_path))
+    assert resume.state_of(only_run(tmp_path)) == "interrupted"
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 from pathlib import Path
 import torch
 from sightseq import run
-from sightseq.core import rundir
+from sightseq.core import resume
 from sightseq.core.checkpoint import read_checkpoint
 from sightseq.core.errors import DiskError
 from tests.invariants.victims import paths

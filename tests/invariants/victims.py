@@ -16,7 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 import sightseq
 from sightseq import run
-from sightseq.core import rundir
+from sightseq.core import resume
 from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
 
@@ -121,7 +121,7 @@ def train(folder: Path, *overrides: str, slowly: bool = False) -> None:
 
         torch.save = save_slowly  # type: ignore[assignment]  # for this process
     config = sightseq.compose("resume=auto", *overrides, *paths(folder)) | {"run_test": False}
-    sys.argv[1:] = [str(rundir.begin(config, "sightseq train"))]
+    sys.argv[1:] = [str(resume.begin(config, "sightseq train"))]
     run.main()
 
 

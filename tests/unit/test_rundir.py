@@ -85,31 +85,6 @@ def test_comparable_keeps_the_rest(change: dict[str, Any]) -> None:
     assert rundir.comparable(config(**change)) != rundir.comparable(config())
 
 
-def test_find_resumable_picks_the_newest_unfinished_run_of_the_same_config() -> None:
-    assert rundir.find_resumable(config()) is None
-    started("2026-01-01_00-00-00-zzzz")
-    wanted = started("2026-01-02_00-00-00-aaaa", trainer={"max_epochs": 50, "max_time": None, "devices": 1})
-    (started("2026-01-03_00-00-00-aaaa") / "results.json").write_text("{}")
-    started("2026-01-04_00-00-00-aaaa", seed=2)
-    started("2026-01-05_00-00-00-aaaa", checkpoint=False)
-    locked = started("2026-01-06_00-00-00-aaaa")
-    with rundir.locked(locked):
-        assert rundir.find_resumable(config()) == wanted
-    assert rundir.find_resumable(config()) == locked  # let go of
-    assert rundir.find_resumable(config(seed=2)) == Path("runs/toy/2026-01-04_00-00-00-aaaa").absolute()
-    assert rundir.find_resumable(config(experiment="other")) is None
-
-
-def test_what_is_resumable() -> None:
-    assert not rundir.resumable(Path("nowhere").absolute())
-    folder = started("a")
-    assert rundir.resumable(folder)
-    with rundir.locked(folder):
-        assert not rundir.resumable(folder)
-    (folder / "results.json").touch()
-    assert not rundir.resumable(folder)
-
-
 def test_lock_is_held_once_and_let_go_when_the_block_fails() -> None:
     folder = started("a")
     with rundir.locked(folder), pytest.raises(ConfigError, match="in use by another process"), rundir.locked(folder):
@@ -117,17 +92,28 @@ def test_lock_is_held_once_and_let_go_when_the_block_fails() -> None:
     with pytest.raises(KeyError), rundir.locked(folder):
         raise KeyError
     with rundir.locked(folder):
-        assert not rundir.resumable(folder)
+        assert rundir.busy(folder)
 
 
-def test_prolong_changes_the_length_that_was_named_and_nothing_else() -> None:
-    folder = started("a")
-    longer = config(seed=9)
-    longer["trainer"] = {"max_epochs": 10, "max_time": "00:02:00:00", "devices": 4}
-    before = rundir.read_config(folder)
-    rundir.prolong(folder, longer, {"trainer.max_epochs", "trainer.devices", "seed"})
-    after = rundir.read_config(folder)
-    assert after["trainer"] == {"max_epochs": 10, "max_time": None, "devices": 1}
-    assert after == before | {"trainer": after["trainer"]}
-    rundir.prolong(folder, longer, rundir.LENGTH)
-    assert rundir.read_config(folder)["trainer"]["max_time"] == "00:02:00:00"
+@pytest.mark.parametrize("error", [ConfigError("x"), KeyboardInterrupt()])
+def test_a_run_that_fails_before_training_leaves_nothing(error: BaseException) -> None:
+    folder = rundir.create(config(), "")
+    with pytest.raises(type(error)), rundir.filling(folder):
+        raise error
+    assert not folder.parent.exists()
+
+
+@pytest.mark.parametrize("kept", ["checkpoints", "results.json"])
+def test_a_run_that_fails_later_is_kept(kept: str) -> None:
+    folder = rundir.create(config(), "")
+    (folder / kept).mkdir()
+    with pytest.raises(ConfigError), rundir.filling(folder):
+        raise ConfigError("x")
+    assert folder.exists()
+
+
+def test_a_run_that_another_process_fills_is_kept() -> None:
+    folder = rundir.create(config(), "")
+    with rundir.locked(folder), pytest.raises(ConfigError, match="in use"), rundir.filling(folder):
+        pass
+    assert folder.exists()

@@ -6,7 +6,8 @@ runs/<experiment>/<date>-<name or random suffix>/
 
 import contextlib
 import secrets
-from collections.abc import Collection, Iterator
+import shutil
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,13 @@ from typing import Any
 import filelock
 import yaml
 
-from sightseq.core.errors import ConfigError
+from sightseq.core.errors import ConfigError, SightseqError
 from sightseq.core.files import replacing
 
 Config = dict[str, Any]
 LENGTH = frozenset({"trainer.max_epochs", "trainer.max_time"})
 """The only keys that a resumed run may change."""
 NOT_COMPARED = ("run", "resume", "name", "run_test", "sweep")
-
-
-def begin(config: Config, command: str) -> Path:
-    """A new run directory or, where resume=auto asks for it and there is one, an unfinished one of the same config."""
-    if config.get("resume") == "auto":
-        if folder := find_resumable(config):
-            prolong(folder, config, LENGTH)
-            return folder
-        print("resume=auto: no unfinished run of this config is here, so a new one starts")
-    return create(config, command)
 
 
 def create(config: Config, command: str) -> Path:
@@ -92,24 +83,27 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def resumable(folder: Path) -> bool:
-    """The run was begun, has a checkpoint, has not finished, and no process is at work on it."""
-    if (folder / "results.json").exists() or not (folder / "checkpoints" / "last.ckpt").exists():
-        return False
+def busy(folder: Path) -> bool:
+    """A process is at work on the folder."""
     try:
         with locked(folder):
-            return True
+            return False
     except ConfigError:
-        return False
+        return True
 
 
-def find_resumable(config: Config) -> Path | None:
-    """The newest unfinished run of the same config, its length apart."""
-    folder = Path(config["paths"]["runs"], config["experiment"])
-    for run in sorted(folder.glob("*/config.yaml"), reverse=True):
-        if resumable(run.parent) and comparable(read_config(run.parent)) == comparable(config):
-            return run.parent
-    return None
+@contextlib.contextmanager
+def filling(folder: Path) -> Iterator[None]:
+    """Holds the lock of a run directory; removes it when the block fails before anything was trained or scored."""
+    try:
+        with locked(folder):
+            yield
+    except (SightseqError, KeyboardInterrupt):
+        if not (folder / "checkpoints").exists() and not (folder / "results.json").exists() and not busy(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # other runs are there
+                folder.parent.rmdir()
+        raise
 
 
 def comparable(config: Config) -> Config:
@@ -129,11 +123,3 @@ def without_repeats(config: Config) -> tuple[Config, dict[str, Any]]:
     repeats = {"seed": common.pop("seed", None), "data.fold": data.pop("fold", None)}
     data.pop("seed", None)  # follows the seed
     return common, repeats
-
-
-def prolong(folder: Path, config: Config, keys: Collection[str]) -> None:
-    """Writes the new length of the training, as far as `keys` name it, into the config of an unfinished run."""
-    saved = read_config(folder)
-    for group, key in (name.split(".") for name in LENGTH & set(keys)):
-        saved[group][key] = config[group][key]
-    write_config(folder, saved)
