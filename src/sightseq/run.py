@@ -66,7 +66,7 @@ def execute(config: Config, folder: Path) -> dict[str, Any]:
         return results
     results["seconds"] = {**results.get("seconds", {}), "total": round(time.monotonic() - began, 1)}
     report = write_report(folder, config, results, sections)
-    log_results(trainer, results, sections)
+    results["trackers"] = log_results(trainer, results, sections)
     write_results(folder, results)
     console.ending(results, folder, report)
     return results
