@@ -73,6 +73,9 @@ def results_table(results: Mapping[str, Any], columns: Sequence[str]) -> Table:
     table = new_table("", right=[f"{words[stage]} {metric_title(name)}" for stage in stages for name in columns])
     rows = {results["network"]: {stage: results[stage] for stage in stages}, **results["baselines"]}
     for row, scores in rows.items():
+        if "error" in scores:
+            table.add_row(row, "failed")
+            continue
         cells = [(name, (scores.get(stage) or {}).get(name)) for stage in stages for name in columns]
         table.add_row(row, *("" if value is None else metric_text(name, value) for name, value in cells))
     return table
@@ -85,6 +88,11 @@ def ending(results: Mapping[str, Any], folder: Path, report: Path) -> None:
     columns = dict.fromkeys([results["headline"], "f1", "bits_per_character", "loss"])
     out.print(results_table(results, [name for name in columns if name in results["val"]]))
     out.print()
+    if results["data"]["synthetic"]:
+        say("data", "generated: these numbers say nothing of the real task")
+    for name, scores in results["baselines"].items():
+        if "error" in scores:
+            say("baseline", f"{name} failed: {scores['error']}; the traceback is in log.txt")
     seconds = results["seconds"]
     say(
         "time", f"{seconds['total']:.0f} s" + (f", {seconds['fit']:.0f} s of them training" if "fit" in seconds else "")

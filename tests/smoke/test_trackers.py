@@ -123,6 +123,7 @@ def test_wandb_and_tensorboard(sightseq, tmp_path: Path, account: Path) -> None:
     found = records(file)
     (described,) = [record.run for record in found if record.HasField("run")]
     assert described.run_id == run.name
+    assert list(described.tags) == ["synthetic"]
     config = {item.key: item.value_json for item in described.config.update}
     assert '"max_epochs":2' in config["trainer"].replace(" ", "")
     assert '"_target_":"torch.optim.AdamW"' in config["model"].replace(" ", "")
@@ -142,6 +143,7 @@ def test_wandb_and_tensorboard(sightseq, tmp_path: Path, account: Path) -> None:
     assert {"train/loss", "val/accuracy", "best/test/accuracy"} <= set(events.Tags()["scalars"])
     assert len(events.Scalars("val/accuracy")) == 2
     assert [event.value for event in events.Scalars("epoch")] == [1, 1, 2, 2]  # of validation and of training
+    assert "data/text_summary" in events.Tags()["tensors"]  # that it is generated
     assert "Confusion matrix" in events.Tags()["images"]
 
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sightseq.core import plots, plots_images
-from sightseq.core.report import Passage, Section, read_history, write_report
+from sightseq.core.report import SYNTHETIC, Passage, Section, read_history, write_report
 
 EVIL = "<script>alert('$')</script>"
 RESULTS: dict[str, Any] = {
@@ -85,6 +85,19 @@ def test_best_of_each_column_is_marked(tmp_path: Path) -> None:
     page = write_report(tmp_path, {}, RESULTS, []).read_text("utf-8")
     # The model on test, a baseline on validation; a loss that nothing else has is not called the best.
     assert re.findall("<strong>(.*?)</strong>", page) == ["97.41%", "99.00%"]
+
+
+def test_generated_data_is_marked(tmp_path: Path) -> None:
+    assert SYNTHETIC not in write_report(tmp_path, {}, RESULTS, []).read_text("utf-8")
+    results = RESULTS | {"data": RESULTS["data"] | {"synthetic": True}}
+    assert f'<p class="warning">{SYNTHETIC}</p>' in write_report(tmp_path, {}, results, []).read_text("utf-8")
+
+
+def test_a_baseline_that_failed_is_named(tmp_path: Path) -> None:
+    results = RESULTS | {"baselines": RESULTS["baselines"] | {"SVM": {"error": f"ValueError: {EVIL}"}}}
+    page = write_report(tmp_path, {}, results, []).read_text("utf-8")
+    assert re.search('SVM</th><td class="failed" colspan="3">failed: ValueError: &lt;script&gt;', page)
+    assert "best baseline: nearest neighbours" in page
 
 
 def test_lower_is_better_for_errors(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from PIL import Image
 from sightseq.core.naming import lower_is_better, metric_text, metric_title
 from sightseq.core.plots import curves_figure, style
 
+SYNTHETIC = "Generated data: these numbers say nothing of the real task."
 SPLITS = {"test": "Test", "val": "Validation"}
 DPI = 200  # of the figures on disk: two pixels of the file for each that the page shows
 LARGEST_PNG = 250_000  # bytes; a larger figure stands in the page as WebP, so that the page stays below 2 MB
@@ -106,6 +107,7 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
     page = {
         "title": results.get("title") or results.get("experiment") or "A run",
         "name": results.get("name") or run_dir.name,
+        "warning": SYNTHETIC if (results.get("data") or {}).get("synthetic") else None,
         "headlines": _headlines(results, splits, headline),
         "summary": _summary(results, splits),
         "table": _table(results, splits, headline) if splits else None,
@@ -185,7 +187,7 @@ def _baselines(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _table(results: dict[str, Any], splits: Mapping[str, Any], headline: str) -> dict[str, Any]:
-    """A column for each metric; for each split a group of rows: the model and the baselines."""
+    """A column for each metric; for each split a group of rows: the model and the baselines; then those that failed."""
     models = {"This model": results, **_baselines(results)}
     measured = {split: {name: found[split] for name, found in models.items() if found.get(split)} for split in splits}
     metrics = list(dict.fromkeys(metric for rows in measured.values() for values in rows.values() for metric in values))
@@ -197,7 +199,8 @@ def _table(results: dict[str, Any], splits: Mapping[str, Any], headline: str) ->
         cells = [(name, [column[name] for column in columns]) for name in rows]
         counted = (results.get("data") or {}).get("counted", "samples")
         groups.append((f"{SPLITS[split]}, {count:,} {counted}" if count else SPLITS[split], cells))
-    return {"metrics": [metric_title(metric) for metric in metrics], "groups": groups}
+    failed = [(name, found["error"]) for name, found in models.items() if "error" in found]
+    return {"metrics": [metric_title(metric) for metric in metrics], "groups": groups, "failed": failed}
 
 
 def _column(metric: str, values: Mapping[str, float | None]) -> dict[str, tuple[str, bool]]:

@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from sightseq.core.build import build, find_class
 from sightseq.core.errors import ConfigError
-from sightseq.core.report import Section
+from sightseq.core.report import SYNTHETIC, Section
 from sightseq.core.rundir import Config
 
 log = logging.getLogger("sightseq")
@@ -119,6 +119,8 @@ def make_loggers(config: Config, folder: Path) -> list[Logger]:
         if find_class(brick["_target_"], Logger, f"logger.{name}") is WandbLogger:
             # Its further arguments are those of wandb.init, which `build` cannot know.
             given = {key: value for key, value in brick.items() if key != "_target_"}
+            if config["data"].get("synthetic"):
+                given["tags"] = [*(given.get("tags") or []), "synthetic"]
             resumable: dict[str, Any] = {
                 "id": folder.name,
                 "resume": "allow",
@@ -155,6 +157,8 @@ def log_results(trainer: Trainer, results: Mapping[str, Any], sections: Iterable
     """
     scores = {f"best/{stage}/{n}": v for stage in ("val", "test") for n, v in (results[stage] or {}).items()}
     figures = {section.title: section.figure for section in sections if section.figure is not None}
+    if results["data"]["synthetic"]:
+        log_text(trainer, "data", SYNTHETIC)
     addresses: dict[str, dict[str, Any]] = {}
     for logger in trainer.loggers:
         logger.log_metrics(scores, trainer.global_step)
