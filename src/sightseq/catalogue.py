@@ -10,6 +10,8 @@ import yaml
 from sightseq.core.errors import ConfigError
 from sightseq.core.places import conf_folder, group_options
 
+WIDE = 110  # columns of a terminal that has room for titles and networks
+
 
 def print_catalogue(arguments: list[str]) -> None:
     """Prints a table of the experiments: project, data and whether it is here, network, recorded result.
@@ -25,11 +27,18 @@ def print_catalogue(arguments: list[str]) -> None:
         return
     from sightseq.console import console, new_table
 
-    table = new_table("project", "experiment", "data", "is here", "network", "recorded result")
+    out = console()
+    columns = ["project", "experiment", "data", "is here", "network", "recorded result"]
+    if narrow := out.width < WIDE:
+        columns = [name for name in columns if name not in ("project", "network")]
+    table = new_table(*columns, whole=["experiment", "data", "is here"], gap=2 if narrow else 3)
     for row in rows:
         here = "yes" if row["here"] else "downloads" if row["downloads"] else "no"
-        table.add_row(row["title"], row["experiment"], row["data"], here, row["network"], row["result"] or "")
-    console().print(table)
+        cells = {"project": row["title"], "is here": here, "recorded result": row["result"] or ""}
+        table.add_row(*((row | cells)[name] for name in columns))
+    out.print(table)
+    if narrow:
+        out.print(f"\nA terminal of {WIDE} columns, or a pipe, has room for titles and networks.")
 
 
 def describe(name: str, file: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console as RichConsole
 from rich.table import Table
@@ -24,13 +24,15 @@ def console() -> RichConsole:
     )
 
 
-def new_table(*left: str, right: Sequence[str] = ()) -> Table:
-    """An empty table without frames: columns of text, then columns of numbers."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    for title in left:
-        table.add_column(title)
-    for title in right:
-        table.add_column(title, justify="right")
+def new_table(*left: str, right: Sequence[str] = (), whole: Sequence[str] = (), gap: int = 3) -> Table:
+    """An empty table without frames: columns of text, then columns of numbers.
+
+    On a narrow terminal the widest columns are broken into lines and nothing is cut; those in `whole` are not broken.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
+    for title in (*left, *right):
+        justify: Literal["right", "left"] = "right" if title in right else "left"
+        table.add_column(title, justify=justify, overflow="fold", no_wrap=title in whole)
     return table
 
 
@@ -70,7 +72,7 @@ def results_table(results: Mapping[str, Any], columns: Sequence[str]) -> Table:
     """The model above its baselines; for each metric of `columns` one column for validation and one for test."""
     stages = [stage for stage in ("val", "test") if results.get(stage)]
     words = {"val": "validation", "test": "test"}
-    table = new_table("", right=[f"{words[stage]} {metric_title(name)}" for stage in stages for name in columns])
+    table = new_table("", right=[f"{words[stage]}\n{metric_title(name)}" for stage in stages for name in columns])
     rows = {results["network"]: {stage: results[stage] for stage in stages}, **results["baselines"]}
     for row, scores in rows.items():
         if "error" in scores:
@@ -86,7 +88,12 @@ def ending(results: Mapping[str, Any], folder: Path, report: Path) -> None:
     out = console()
     out.print()
     columns = dict.fromkeys([results["headline"], "f1", "bits_per_character", "loss"])
-    out.print(results_table(results, [name for name in columns if name in results["val"]]))
+    names = [name for name in columns if name in results["val"]]
+    table = results_table(results, names)
+    while len(names) > 1 and out.measure(table, options=out.options.update(width=1000)).maximum > out.width:
+        names.pop()  # the report has them all
+        table = results_table(results, names)
+    out.print(table)
     out.print()
     if results["data"]["synthetic"]:
         say("data", "generated: these numbers say nothing of the real task")

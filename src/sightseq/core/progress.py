@@ -2,25 +2,31 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 SELDOM = 10.0  # seconds between lines where there is no terminal
 OFTEN = 0.1  # seconds between looks at the loss
+REST = 30  # columns of the epoch, the shortest bar and the time that is left
 
 
 class Bar(ProgressBar):
-    """A bar over all batches of all epochs; without a terminal, a line now and then."""
+    """A bar over all batches of all epochs, with the loss of a batch, the newest scores and the rate.
+
+    Without a terminal, a line now and then.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._bar: Progress | None = None
         self._shown = time.monotonic()
-        self._scores = ""
+        self._scores: list[str] = []
+        self._loss = self._rate = ""
         self._quiet = False
 
     def disable(self) -> None:
@@ -33,28 +39,41 @@ class Bar(ProgressBar):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._quiet and sys.stdout.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, TextColumn("{task.fields[scores]}"), console=Console(highlight=False))
+            left = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
+            columns = (TextColumn("{task.description}"), BarColumn(None), left, TextColumn("{task.fields[scores]}"))
+            self._bar = Progress(*columns, console=Console(highlight=False), expand=True)
             total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
             self._job = self._bar.add_task("", total=total, scores="")
             self._bar.start()
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._seen, self._began = 0, time.monotonic()  # of this epoch, without its validation
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._bar and time.monotonic() - self._shown > OFTEN:
+        if not self._bar:
+            return
+        self._seen += batch["target"].numel() * trainer.world_size
+        if time.monotonic() - self._shown > OFTEN:
+            loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
+            self._loss = "" if loss is None else f"loss {loss.item():.4f}"
+            unit = getattr(getattr(trainer, "datamodule", None), "counted", "samples")
+            self._rate = f"{self._seen / (time.monotonic() - self._began):,.0f} {unit}/s"
             self._show(self._bar, trainer, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         done = trainer.current_epoch + 1 == trainer.max_epochs
         found = trainer.callback_metrics
         wanted = dict.fromkeys((getattr(pl_module, "headline", "loss"), "loss"))
-        self._scores = "  ".join(f"validation {n} {found[f'val/{n}']:.4f}" for n in wanted if f"val/{n}" in found)
+        self._scores = [f"validation {n} {found[f'val/{n}']:.4f}" for n in wanted if f"val/{n}" in found]
         if self._bar:
             self._show(self._bar, trainer, int(trainer.num_training_batches))
         elif not self._quiet and (done or time.monotonic() - self._shown > SELDOM):
             self._shown = time.monotonic()
-            print(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}  {self._scores}", flush=True)
+            losses = [f"training loss {found['train/loss']:.4f}"] if "train/loss" in found else []
+            texts = [f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}", *self._scores, *losses]
+            print("  ".join(texts), flush=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop()
@@ -66,7 +85,11 @@ class Bar(ProgressBar):
         self._shown = time.monotonic()
         completed = trainer.current_epoch * int(trainer.num_training_batches) + batches
         epoch = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
-        bar.update(self._job, completed=completed, description=epoch, scores=self._scores)
+        shown = [self._loss, *self._scores[:1], self._rate, *self._scores[1:]]
+        shown = [text.replace("validation", "val") for text in shown if text]
+        while len(shown) > 1 and len("  ".join(shown)) > bar.console.width - REST:
+            shown.pop()
+        bar.update(self._job, completed=completed, description=epoch, scores="  ".join(shown))
 
     def _stop(self) -> None:
         if self._bar:
