@@ -97,6 +97,9 @@ def ending(results: Mapping[str, Any], folder: Path, report: Path) -> None:
     out.print()
     if results["data"]["synthetic"]:
         say("data", "generated: these numbers say nothing of the real task")
+    if training := results.get("train"):
+        texts = [f"{metric_title(name)} {metric_text(name, training[name])}" for name in columns if name in training]
+        say("training", f"{', '.join(texts)} in the last epoch, measured while training")
     for name, scores in results["baselines"].items():
         if "error" in scores:
             say("baseline", f"{name} failed: {scores['error']}; the traceback is in log.txt")

@@ -90,7 +90,7 @@ def train(config: Config, folder: Path) -> Outcome:
     from sightseq.core.errors import DataError
     from sightseq.core.naming import network_name
     from sightseq.core.report import read_history
-    from sightseq.core.results import about, score_baselines
+    from sightseq.core.results import about, score_baselines, training_scores
     from sightseq.core.spec import Spec
     from sightseq.core.task import Task
 
@@ -153,6 +153,7 @@ def train(config: Config, folder: Path) -> Outcome:
         results |= about(config, task, data, folder) | {
             "precision": precision,
             "epochs": trainer.current_epoch,
+            "train": training_scores(history),
             "best_epoch": best_epoch,
             "monitor": next((c.monitor for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None),
             # A resumed run counts the seconds before the interruption too, which are in metrics.csv.

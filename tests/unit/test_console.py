@@ -27,6 +27,7 @@ RESULTS: dict[str, Any] = {
         "nearest_neighbours_of_pixels": {"val": SCORES, "test": SCORES},
         "SVM": {"error": "ValueError: one class"},
     },
+    "train": {"accuracy": 1.0, "loss": 0.5},
     "data": {"synthetic": False},
     "seconds": {"total": 12.0, "fit": 10.0},
     "sweep": None,
@@ -50,6 +51,8 @@ def test_results_keep_names_and_numbers(narrow: Callable[[], list[str]]) -> None
     (failed,) = [line.split() for line in table if line.startswith("SVM")]
     assert failed == ["SVM", "failed"]
     assert any("SVM failed: ValueError: one class" in line for line in lines)
+    (training,) = [line for line in lines if line.startswith("training ")]
+    assert "accuracy 100.00%, loss 0.500 in the last epoch" in training
     assert not any("generated" in line for line in lines)
 
 

@@ -2,8 +2,9 @@
 
 import json
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,16 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
         },
         "hardware": hardware(),
         "versions": versions(),
+    }
+
+
+def training_scores(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Scores of the last epoch in training, from the rows of metrics.csv: with dropout and augmentation, by name."""
+    found = history[-1] if history else {}
+    return {
+        name.removeprefix("train/"): value
+        for name, value in found.items()
+        if name.startswith("train/") and not math.isnan(value)
     }
 
 
