@@ -81,6 +81,23 @@ def test_report_says_what_the_results_say(tmp_path: Path) -> None:
         assert text in page, text
 
 
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"label_smoothing": 0.0, "augment": {"flip": None}, "net": {"dropout": 0.0}}, None),
+        (
+            {"label_smoothing": 0.2, "augment": {"flip": {}, "affine": {"degrees": 9}}},
+            "of 0.2 (in the loss) and augmentation",
+        ),
+        ({"net": {"token_dropout": 0.3}}, "with dropout, validation without"),
+    ],
+)
+def test_curves_say_what_makes_training_look_worse(tmp_path: Path, model: dict[str, Any], words: str | None) -> None:
+    write_metrics(tmp_path, [{"epoch": 1, "train/loss": 2, "val/loss": 1.5}])
+    page = write_report(tmp_path, {"model": model}, RESULTS, []).read_text("utf-8")
+    assert words in page if words else "Training is measured with" not in page
+
+
 def test_best_of_each_column_is_marked(tmp_path: Path) -> None:
     page = write_report(tmp_path, {}, RESULTS, []).read_text("utf-8")
     # The model on test, a baseline on validation; a loss that nothing else has is not called the best.

@@ -89,6 +89,8 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
     history = read_history(run_dir / "metrics.csv")
     if curves := _curves(history, headline):
         caption = "Training is measured while the model learns, validation after each epoch. The ring marks the best."
+        if harder := _harder(config.get("model") or {}):
+            caption += f" Training is measured with {' and '.join(harder)}, validation without: it may look better."
         sections = [Section("Learning curves", curves_figure(history, curves), caption), *sections]
 
     (run_dir / "figures").mkdir(parents=True, exist_ok=True)
@@ -140,6 +142,17 @@ def _curves(history: Sequence[Mapping[str, float]], headline: str) -> list[str]:
     both = sorted(name[6:] for name in columns if name.startswith("train/") and f"val/{name[6:]}" in columns)
     wanted = dict.fromkeys(["loss", headline, *both])
     return [name for name in wanted if {f"train/{name}", f"val/{name}"} & columns][:4]
+
+
+def _harder(model: Mapping[str, Any]) -> list[str]:
+    """What makes the numbers of training worse than those of validation."""
+    smoothing, net = model.get("label_smoothing"), model.get("net") or {}
+    found = {
+        f"label smoothing of {smoothing} (in the loss)": smoothing,
+        "augmentation": any((model.get("augment") or {}).values()),
+        "dropout": any(value for name, value in net.items() if name.endswith("dropout")),
+    }
+    return [words for words, used in found.items() if used]
 
 
 def _passage(passage: Passage) -> dict[str, Any]:
