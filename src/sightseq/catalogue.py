@@ -12,13 +12,23 @@ from sightseq.core.places import conf_folder, group_options
 
 WIDE = 110  # columns of a terminal that has room for titles and networks
 
+USAGE = """sightseq list: lists the experiments, whether their data is here, and their recorded results
+
+  sightseq list                a table; a terminal of 110 columns has room for titles and networks
+  sightseq list format=json    the same for programs
+
+Data is looked for under $SIGHTSEQ_DATA, or ./data. Train one with sightseq train experiment=NAME."""
+
 
 def print_catalogue(arguments: list[str]) -> None:
     """Prints a table of the experiments: project, data and whether it is here, network, recorded result.
 
     Raises:
-        ConfigError: there are arguments; this command takes one, `format=json`.
+        ConfigError: there are arguments; this command takes one, `format=json`, besides --help.
     """
+    if arguments in (["--help"], ["-h"]):
+        print(USAGE)
+        return
     if arguments not in ([], ["format=json"]):
         raise ConfigError(f"sightseq list takes no {' '.join(arguments)}; only format=json")
     rows = [describe(name, file) for name, file in group_options("experiment").items()]
