@@ -12,7 +12,7 @@ from sightseq.core import rundir
 from sightseq.core.errors import ConfigError, SightseqError, nearest
 from sightseq.core.places import conf_folder
 from sightseq.core.rundir import Config
-from sightseq.sweep import Job, check, run_command, run_job, summarise
+from sightseq.sweep import Job, check, run_command, run_job, run_process, summarise
 
 COMMANDS = {
     "train": "trains an experiment, or goes on with one",
@@ -120,7 +120,10 @@ def hand_over(command: str, config: Config, arguments: list[str], typed: str) ->
     if config.get("run_test") == "auto":
         config["run_test"] = True
     if command in ("train", "test"):
-        os.execv(sys.executable, run_command(run_folder(config, arguments, typed)))
+        process = run_command(run_folder(config, arguments, typed))
+        if sys.platform == "win32":  # where execv gives the shell back at once
+            sys.exit(run_process(process))
+        os.execv(sys.executable, process)
     elif command == "predict":
         from sightseq.predict import predict
 
