@@ -90,7 +90,11 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
     if curves := _curves(history, headline):
         caption = "Training is measured while the model learns, validation after each epoch. The ring marks the best."
         if harder := _harder(config.get("model") or {}):
-            caption += f" Training is measured with {' and '.join(harder)}, validation without: it may look better."
+            caption += (
+                f" Training is measured with {' and '.join(harder)}, validation without: so validation may look better."
+            )
+        if not str(results.get("precision") or "32").startswith("32"):
+            caption += f" Both ran in {results['precision']}; the table was scored anew, in 32 bits."
         sections = [Section("Learning curves", curves_figure(history, curves), caption), *sections]
 
     (run_dir / "figures").mkdir(parents=True, exist_ok=True)
