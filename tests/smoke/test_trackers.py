@@ -4,7 +4,9 @@ import re
 import shlex
 import struct
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import Mock
@@ -16,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from wandb.proto import wandb_internal_pb2
 
 from sightseq.core.errors import ConfigError
-from sightseq.core.tracking import Wandb, log_text, why_offline
+from sightseq.core.tracking import Wandb, log_text, reachable, why_offline
 
 NOWHERE = "http://127.0.0.1:1"  # where no server answers
 
@@ -96,6 +98,26 @@ def test_a_wandb_run_that_gets_no_answer_starts_offline(
     (folder,) = logger.address()["folders"]
     logger.experiment.finish()
     assert list(Path(folder).glob("*.wandb"))
+
+
+def test_an_online_wandb_run_says_its_address(
+    account: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sightseq.core.tracking.why_offline", lambda _: "")
+    monkeypatch.setattr(wandb, "init", lambda **_: Mock(url="https://wandb.example/run"))
+    logger = Wandb(save_dir="here")
+    assert logger.experiment is logger.experiment
+    assert capsys.readouterr().out == "wandb     https://wandb.example/run\n"
+    assert logger.address() == {"url": "https://wandb.example/run"}
+
+
+def test_a_server_that_refuses_is_reachable() -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # answers all with 501
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        assert reachable(f"http://127.0.0.1:{server.server_port}", {})
+        thread.join()
+    assert not reachable(NOWHERE, {})
 
 
 @pytest.mark.parametrize(("name", "value"), [("WANDB_API_KEY", "short"), ("WANDB_MODE", "of")])

@@ -56,6 +56,16 @@ def test_results_keep_names_and_numbers(narrow: Callable[[], list[str]]) -> None
     assert not any("generated" in line for line in lines)
 
 
+def test_the_end_says_where_the_trackers_have_the_run(narrow: Callable[[], list[str]]) -> None:
+    offline = {"offline": "no account", "folders": ["runs/my digits/wandb/offline-run-1"]}
+    for found, said in (
+        ({"url": "https://w/r"}, "https://w/r"),
+        (offline, "wandb sync 'runs/my digits/wandb/offline-run-1'"),
+    ):
+        ending(RESULTS | {"trackers": {"wandb": found}}, Path("runs/digits/x"), Path("runs/digits/x/report.html"))
+        assert any(line.endswith(said) for line in narrow())
+
+
 def test_results_of_generated_data_are_marked(narrow: Callable[[], list[str]]) -> None:
     ending(RESULTS | {"data": {"synthetic": True}}, Path("runs/digits/x"), Path("runs/digits/x/report.html"))
     assert any(line.startswith("data") and "generated" in line for line in narrow())

@@ -54,7 +54,7 @@ class Bar(ProgressBar):
     ) -> None:
         if not self._bar:
             return
-        self._seen += batch["target"].numel() * trainer.world_size
+        self._seen += batch["target" if "target" in batch else "index"].numel() * trainer.world_size
         if time.monotonic() - self._shown > OFTEN:
             loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
             self._loss = "" if loss is None else f"loss {loss.item():.4f}"
