@@ -35,14 +35,19 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
     """The name and the record of one measurement.
 
     Raises:
-        SystemExit: the runs are not of one config, or one has not finished or has no test.
+        SystemExit: the runs are not of one config or are of generated data, or one has not finished or has no test.
     """
     runs = [json.loads((folder / "results.json").read_text()) for folder in folders]
     configs, repeats = zip(*(without_repeats(read_config(folder)) for folder in folders), strict=True)
     folds = {one["data.fold"] for one in repeats}
     if any(config != configs[0] for config in configs) or not all(run["test"] for run in runs):
         raise SystemExit("these runs are not of one config, or have no test: nothing was recorded")
+    if any(run["data"]["synthetic"] for run in runs):
+        raise SystemExit("these runs are of generated data, which says nothing of the real task: nothing was recorded")
     first = runs[0]
+    failed = {name for run in runs for name, found in run["baselines"].items() if "error" in found}
+    if failed:
+        print(f"left out, since it failed: the baseline {', '.join(sorted(failed))}")
     commands = sorted({run["sweep"] or run["command"] for run in runs})
     scores = {f"{s}/{m}": mean_std([run[s][m] for run in runs]) for s in ("val", "test") for m in first[s]}
     head = first["headline"]
@@ -58,6 +63,7 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
         "baselines": {
             name: {m: mean_std([run["baselines"][name]["test"][m] for run in runs]) for m in found["test"]}
             for name, found in first["baselines"].items()
+            if name not in failed
         },
         "seconds": {key: mean_std([run["seconds"][key] for run in runs]) for key in ("fit", "total")},
         "hardware": first["hardware"],

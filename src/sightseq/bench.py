@@ -1,7 +1,6 @@
 """`sightseq bench`: how fast an experiment trains and answers, beside the same network in a bare loop of PyTorch."""
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -179,7 +178,6 @@ def measure_training(config: Config, data: DataModule, precision: str) -> dict[s
             trainer.progress_bar_callback.disable()
         task.total_steps = twin.total_steps = count_steps(trainer, data)
         trainer.fit(task, datamodule=data)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     measured = pauses.found[1:]
     if not measured:
         raise ConfigError("training ended before it was measured; leave out what ends it, or measured=1 (seconds)")
@@ -189,8 +187,17 @@ def measure_training(config: Config, data: DataModule, precision: str) -> dict[s
         "ratio": summary([floor / seconds for _, seconds, floor in measured]),
         "data": summary([count / seconds for count, seconds in read(data, config["repeats"], config["measured"])]),
         "start_up_seconds": pauses.start_up,
-        "peak_memory_mib": peak,
+        "peak_memory_mib": peak_memory(),
     }
+
+
+def peak_memory() -> float:
+    """The most memory that this process has had, in MiB."""
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset) / 2**20
+    import resource  # not there on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def summary(values: list[float]) -> dict[str, float]:

@@ -10,13 +10,25 @@ import yaml
 from sightseq.core.errors import ConfigError
 from sightseq.core.places import conf_folder, group_options
 
+WIDE = 110  # columns of a terminal that has room for titles and networks
+
+USAGE = """sightseq list: lists the experiments, whether their data is here, and their recorded results
+
+  sightseq list                a table; a terminal of 110 columns has room for titles and networks
+  sightseq list format=json    the same for programs
+
+Data is looked for under $SIGHTSEQ_DATA, or ./data. Train one with sightseq train experiment=NAME."""
+
 
 def print_catalogue(arguments: list[str]) -> None:
     """Prints a table of the experiments: project, data and whether it is here, network, recorded result.
 
     Raises:
-        ConfigError: there are arguments; this command takes one, `format=json`.
+        ConfigError: there are arguments; this command takes one, `format=json`, besides --help.
     """
+    if arguments in (["--help"], ["-h"]):
+        print(USAGE)
+        return
     if arguments not in ([], ["format=json"]):
         raise ConfigError(f"sightseq list takes no {' '.join(arguments)}; only format=json")
     rows = [describe(name, file) for name, file in group_options("experiment").items()]
@@ -25,11 +37,18 @@ def print_catalogue(arguments: list[str]) -> None:
         return
     from sightseq.console import console, new_table
 
-    table = new_table("project", "experiment", "data", "is here", "network", "recorded result")
+    out = console()
+    columns = ["project", "experiment", "data", "is here", "network", "recorded result"]
+    if narrow := out.width < WIDE:
+        columns = [name for name in columns if name not in ("project", "network")]
+    table = new_table(*columns, whole=["experiment", "data", "is here"], gap=2 if narrow else 3)
     for row in rows:
         here = "yes" if row["here"] else "downloads" if row["downloads"] else "no"
-        table.add_row(row["title"], row["experiment"], row["data"], here, row["network"], row["result"] or "")
-    console().print(table)
+        cells = {"project": row["title"], "is here": here, "recorded result": row["result"] or ""}
+        table.add_row(*((row | cells)[name] for name in columns))
+    out.print(table)
+    if narrow:
+        out.print(f"\nA terminal of {WIDE} columns, or a pipe, has room for titles and networks.")
 
 
 def describe(name: str, file: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sightseq.core import resume
 from sightseq.core.errors import ConfigError, SightseqError, nearest
 from sightseq.core.places import conf_folder
 from sightseq.core.rundir import Config
-from sightseq.sweep import Job, check, run_command, run_job, summarise
+from sightseq.sweep import Job, check, run_command, run_job, run_process, summarise
 
 COMMANDS = {
     "train": "trains an experiment, or goes on with one",
@@ -121,8 +121,11 @@ def hand_over(command: str, config: Config, arguments: list[str], typed: str) ->
         config["run_test"] = True
     if command in ("train", "test"):
         folder = run_folder(config, arguments, typed)
-        if not resume.finished(folder):
-            os.execv(sys.executable, run_command(folder))
+        if resume.finished(folder):
+            return
+        if sys.platform == "win32":  # where execv gives the shell back at once
+            sys.exit(run_process(run_command(folder)))
+        os.execv(sys.executable, run_command(folder))
     elif command == "predict":
         from sightseq.predict import predict
 

@@ -16,6 +16,14 @@ Repeat = tuple[Any, Any]  # fold and seed
 WORDS = {"val": "validation", "test": "test", "fit": "training", "total": "total"}
 NOT_SHOWN = ("paths.", "logger.", "data.root", "data.cache")  # where files lie changes no result
 CONFIDENCE = 0.95
+HELP = {"--help", "-h"}
+USAGE = """sightseq compare RUN RUN ...: says what runs differ in, and whether by more than their seeds do
+
+  sightseq compare runs/digits/*    two finished runs or more; what is no run is left out
+
+Runs of one config, code and machine, which differ in seeds and folds alone, are
+one measurement, whose scores are mean ± std. Each is compared with the first:
+the difference, with its 95 % confidence interval."""
 
 
 @dataclass
@@ -50,15 +58,25 @@ def print_comparison(arguments: list[str]) -> None:
 
     Args:
         arguments: run directories, of which at least two have finished; those of one config, code and machine, seeds
-            and folds apart, are one measurement.
+            and folds apart, are one measurement. What is no run is left out. --help prints the usage.
 
     Raises:
-        ConfigError: fewer, or one that is no run directory.
+        ConfigError: fewer, or one that does not exist.
     """
     from sightseq.console import console, new_table, say, short
 
+    if HELP & {*arguments}:
+        print(USAGE)
+        return
     folders = [folder.resolve() for folder in map(Path, dict.fromkeys(arguments))]
-    configs = {folder: read_config(folder) for folder in folders}
+    configs: dict[Path, Config] = {}
+    for folder in folders:
+        try:
+            configs[folder] = read_config(folder)
+        except ConfigError:
+            if not folder.exists():
+                raise
+            say("left out", f"{short(folder)}, which is no run directory")  # a pattern such as runs/digits/* finds more
     finished = [folder for folder in configs if (folder / "results.json").exists()]
     for folder in configs.keys() - finished:
         say("left out", f"{short(folder)}, which has not finished")

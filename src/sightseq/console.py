@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console as RichConsole
 from rich.table import Table
@@ -24,13 +24,15 @@ def console() -> RichConsole:
     )
 
 
-def new_table(*left: str, right: Sequence[str] = ()) -> Table:
-    """An empty table without frames: columns of text, then columns of numbers."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    for title in left:
-        table.add_column(title)
-    for title in right:
-        table.add_column(title, justify="right")
+def new_table(*left: str, right: Sequence[str] = (), whole: Sequence[str] = (), gap: int = 3) -> Table:
+    """An empty table without frames: columns of text, then columns of numbers.
+
+    On a narrow terminal the widest columns are broken into lines and nothing is cut; those in `whole` are not broken.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
+    for title in (*left, *right):
+        justify: Literal["right", "left"] = "right" if title in right else "left"
+        table.add_column(title, justify=justify, overflow="fold", no_wrap=title in whole)
     return table
 
 
@@ -66,15 +68,18 @@ def describe(data: "DataModule") -> str:
     return f"{data.name}{' (synthetic)' if data.synthetic else ''}: {sizes}{kind}{skipped}"
 
 
-def results_table(results: Mapping[str, Any]) -> Table:
-    """The model above its baselines; for each of the task's columns one of validation and one of test."""
+def results_table(results: Mapping[str, Any], names: Sequence[str]) -> Table:
+    """The model above its baselines; for each score of `names` one column of validation and one of test."""
     stages = [stage for stage in ("val", "test") if results.get(stage)]
     words = {"val": "validation", "test": "test"}
     infos = score_infos(results)
-    columns = {name: infos[name] for name in results["columns"]}
-    table = new_table("", right=[f"{words[stage]} {info.title}" for stage in stages for info in columns.values()])
+    columns = {name: infos[name] for name in names}
+    table = new_table("", right=[f"{words[stage]}\n{info.title}" for stage in stages for info in columns.values()])
     rows = {results["network"]: {stage: results[stage] for stage in stages}, **results["baselines"]}
     for row, scores in rows.items():
+        if "error" in scores:
+            table.add_row(row, "failed")
+            continue
         cells = [(info, (scores.get(stage) or {}).get(name)) for stage in stages for name, info in columns.items()]
         table.add_row(row, *("" if value is None else info.text(value) for info, value in cells))
     return table
@@ -84,13 +89,33 @@ def ending(results: Mapping[str, Any], folder: Path, report: Path) -> None:
     """The results beside the baselines, the report, and after a training two commands to try next."""
     out = console()
     out.print()
-    out.print(results_table(results))
+    names = list(results["columns"])
+    table = results_table(results, names)
+    while len(names) > 1 and out.measure(table, options=out.options.update(width=1000)).maximum > out.width:
+        names.pop()  # the report has them all
+        table = results_table(results, names)
+    out.print(table)
     out.print()
+    if results["data"]["synthetic"]:
+        say("data", "generated: these numbers say nothing of the real task")
+    if training := results.get("train"):
+        shown = [(info, training[name]) for name, info in score_infos(results).items() if name in training]
+        texts = [f"{info.title} {info.text(value)}" for info, value in shown]
+        say("training", f"{', '.join(texts)} in the last epoch, measured while training")
+    for name, scores in results["baselines"].items():
+        if "error" in scores:
+            say("baseline", f"{name} failed: {scores['error']}; the traceback is in log.txt")
     seconds = results["seconds"]
     say(
         "time", f"{seconds['total']:.0f} s" + (f", {seconds['fit']:.0f} s of them training" if "fit" in seconds else "")
     )
     say("report", short(report))
+    for name, found in (results.get("trackers") or {}).items():
+        if "offline" in found:
+            say(name, f"offline: {found['offline']}; to upload the run:")
+            say("", command(f"wandb sync {' '.join(short(Path(folder)) for folder in found['folders'])}"))
+        elif found["url"]:
+            say(name, found["url"])
     if "fit" not in seconds or results["sweep"]:
         return
     experiment = results["experiment"]

@@ -20,6 +20,8 @@ from sightseq.core.rundir import Config
 from sightseq.core.task import Output, Task
 from sightseq.show import prepare
 
+WIDE = 120  # columns of a terminal that has room for files and lines
+
 
 @dataclass
 class Row:
@@ -49,16 +51,22 @@ def explain(config: Config) -> None:
     task = build(config["model"], Task, "model", spec=data.spec.to_dict())
     for name, what in {"task": task, "network": task.net}.items():
         console.say(name, f"{type(what).__name__}: {summary(type(what))}")
-    table = console.new_table("", "class", "where", "gives", right=["parameters"])
+    out = console.console()
+    wide = out.width >= WIDE
+    columns = ["", "class", "where", "gives"] if wide else ["", "class", "gives"]
+    table = console.new_table(*columns, right=["parameters"], whole=["", "class", "parameters"], gap=3 if wide else 2)
     for row in lecture(config, data, task):
         if isinstance(row, str):
             table.add_row(f"\n{row}", style="bold")
         else:
             class_name, where = place(row.what) if row.what else ("", "")
-            table.add_row(
-                f"  {row.name}", class_name, where, row.gives, f"{row.parameters:,}" if row.parameters else ""
-            )
-    console.console().print(table)
+            cells = [class_name, where, row.gives] if wide else [class_name, row.gives]
+            table.add_row(f"  {row.name}", *cells, f"{row.parameters:,}" if row.parameters else "")
+    out.print(table)
+    if not wide:
+        out.print(
+            f"\nA terminal of {WIDE} columns, or a pipe, has room for where each class is written: file and line."
+        )
 
 
 def data_or_stand_in(config: Config) -> DataModule:
@@ -86,7 +94,7 @@ def lecture(config: Config, data: DataModule, task: Task) -> Iterator[Row | str]
     yield Row("order", type(loader.order), f"{len(loader):,} batches an epoch")
     for name, tensor in batch.items():
         yield Row(f"  {name}", None, f"{shapes(tensor)} {str(tensor.dtype).removeprefix('torch.')}")
-    yield "augmentation and network"
+    yield "augmentation, network"
     output, steps = walk(task, batch, config["depth"])
     yield from steps
     yield Row("all", None, "", sum(parameter.numel() for parameter in task.parameters()))

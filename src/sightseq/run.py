@@ -66,7 +66,7 @@ def execute(config: Config, folder: Path) -> dict[str, Any]:
         return results
     results["seconds"] = {**results.get("seconds", {}), "total": round(time.monotonic() - began, 1)}
     report = write_report(folder, config, results, sections)
-    log_results(trainer, results, sections)
+    results["trackers"] = log_results(trainer, results, sections)
     write_results(folder, results)
     console.ending(results, folder, report)
     return results
@@ -88,7 +88,7 @@ def train(config: Config, folder: Path) -> Outcome:
     from sightseq.core.environment import resolve_precision
     from sightseq.core.naming import network_name
     from sightseq.core.report import read_history
-    from sightseq.core.results import about, score_baselines
+    from sightseq.core.results import about, score_baselines, training_scores
     from sightseq.core.spec import Spec
     from sightseq.core.task import Task
     from sightseq.core.trainer import check_trainer, count_steps, make_evaluator, make_trainer, unknown_length
@@ -142,6 +142,7 @@ def train(config: Config, folder: Path) -> Outcome:
         results |= about(config, task, data, folder) | {
             "precision": precision,
             "epochs": trainer.current_epoch,
+            "train": training_scores(history),
             **chosen,
             # A resumed run counts the seconds before the interruption too, which are in metrics.csv.
             "seconds": {"fit": round(max([fit_seconds, *(row["seconds"] for row in history[-1:])]), 1)},

@@ -127,6 +127,14 @@ def test_an_image_folder_with_a_corrupt_file(sightseq, tmp_path: Path) -> None:
     assert "holds no image" in errors
 
 
+def test_windows_waits_for_the_training(sightseq, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr("sightseq.cli.run_process", lambda process: started.append(process) or 3)
+    monkeypatch.setattr("sightseq.cli.sys.platform", "win32")
+    assert sightseq("train", "debug=synthetic")[0] == 3
+    assert started[0][1:3] == ["-m", "sightseq.run"]
+
+
 ANSWERED_AT_ONCE = [
     "--help",
     "train --help",

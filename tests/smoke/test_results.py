@@ -15,6 +15,15 @@ SCRIPT = runpy.run_path(str(REPOSITORY / "scripts" / "record.py"))
 RECORDS = json.loads((REPOSITORY / "conf" / "results.json").read_text())
 
 
+def trained(*overrides: str) -> Path:
+    """A run of generated data that says that its data is real: the script refuses others."""
+    folder = Path(sightseq.train(sightseq.compose(*overrides) | {"run_test": True})["folder"])
+    results = json.loads((folder / "results.json").read_text())
+    results["data"]["synthetic"] = False
+    (folder / "results.json").write_text(json.dumps(results))
+    return folder
+
+
 def test_results_md_and_readme_are_up_to_date() -> None:
     assert (REPOSITORY / "RESULTS.md").read_text() == SCRIPT["page"](RECORDS)
     assert SCRIPT["projects"](RECORDS) in (REPOSITORY / "README.md").read_text()
@@ -23,8 +32,7 @@ def test_results_md_and_readme_are_up_to_date() -> None:
 def test_runs_of_one_config_are_averaged_and_others_refused(tmp_path: Path) -> None:
     folders = []
     for overrides in (["seed=1"], ["seed=2"], ["seed=3", "model.net.channels=[4]"]):
-        config = sightseq.compose(*overrides, "model/net=image/convnet", "trainer.max_epochs=1", "data.synthetic=true")
-        folders.append(Path(sightseq.train(config | {"run_test": True})["folder"]))
+        folders.append(trained(*overrides, "model/net=image/convnet", "trainer.max_epochs=1", "data.synthetic=true"))
     name, found = SCRIPT["record"](folders[:2], "a note")
     assert name == "digits"
     assert found["seeds"] == [1, 2]
@@ -33,6 +41,14 @@ def test_runs_of_one_config_are_averaged_and_others_refused(tmp_path: Path) -> N
     assert "a note" in SCRIPT["page"]({name: found})
     with pytest.raises(SystemExit, match="not of one config"):
         SCRIPT["record"](folders, None)
+    results = json.loads((folders[0] / "results.json").read_text())
+    results["baselines"]["SVM"] = {"error": "ValueError: one class"}
+    (folders[0] / "results.json").write_text(json.dumps(results))
+    assert list(SCRIPT["record"](folders[:2], None)[1]["baselines"]) == ["majority"]
+    results["data"]["synthetic"] = True
+    (folders[0] / "results.json").write_text(json.dumps(results))
+    with pytest.raises(SystemExit, match="generated data"):
+        SCRIPT["record"](folders[:2], None)
 
 
 def test_the_denoiser_is_the_network_that_keras_trains(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,8 +70,7 @@ def test_folds_are_one_measurement() -> None:
             "data.folds=2",
             f"data.fold={fold}",
         ]
-        config = sightseq.compose(*overrides, "model/net=image/convnet", "augment=none", "trainer.max_epochs=1")
-        folders.append(Path(sightseq.train(config | {"run_test": True})["folder"]))
+        folders.append(trained(*overrides, "model/net=image/convnet", "augment=none", "trainer.max_epochs=1"))
     name, found = SCRIPT["record"](folders, None)
     assert found["folds"] == [0, 1]
     assert found["seeds"] == [1]

@@ -1,17 +1,44 @@
 """What the experiment trackers hold, read back from their files."""
 
+import re
+import shlex
 import struct
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
+import wandb
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb.proto import wandb_internal_pb2
 
-from sightseq.core.tracking import log_text
+from sightseq.core.errors import ConfigError
+from sightseq.core.tracking import Wandb, log_text, reachable, why_offline
+
+NOWHERE = "http://127.0.0.1:1"  # where no server answers
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A netrc file to write, beside which W&B finds no account; its settings are read anew."""
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "wandb_settings"))
+    monkeypatch.setenv("WANDB_BASE_URL", NOWHERE)
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    wandb.teardown()
+    yield tmp_path / "netrc"
+    wandb.teardown()
+
+
+def entry(host: str) -> str:
+    return f"machine {host}\n  login user\n  password {'a' * 40}\n"
 
 
 def records(file: Path) -> list[wandb_internal_pb2.Record]:
@@ -31,18 +58,94 @@ def records(file: Path) -> list[wandb_internal_pb2.Record]:
     return found
 
 
-def test_wandb_and_tensorboard(sightseq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    status, _, errors = sightseq(
+@pytest.mark.parametrize(
+    ("netrc", "why"),
+    [
+        ("", "no account"),
+        ("# wandb\n" + entry("api.wandb.ai"), "no account"),
+        (entry("127.0.0.1:1"), "cannot be reached"),
+    ],
+)
+def test_wandb_itself_says_whether_there_is_an_account(netrc: str, why: str, account: Path) -> None:
+    account.write_text(netrc)
+    assert why in why_offline(None)
+    assert NOWHERE in why_offline(None)
+
+
+def test_wandb_is_offline_where_that_is_asked_for(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert why_offline("offline") == "logger.wandb asks for it"
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    wandb.teardown()
+    assert why_offline(None) == "WANDB_MODE asks for it"
+
+
+def test_a_wandb_run_that_gets_no_answer_starts_offline(
+    account: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    start = wandb.init
+
+    def init(mode: str | None = None, **arguments: Any) -> wandb.Run:
+        if mode != "offline":
+            raise wandb.errors.CommError("Timed out\nConsider increasing the init_timeout")
+        return start(mode="offline", **arguments)
+
+    account.write_text(entry("127.0.0.1:1"))
+    monkeypatch.setattr("sightseq.core.tracking.reachable", lambda *_: True)
+    monkeypatch.setattr(wandb, "init", init)
+    logger = Wandb(save_dir=str(tmp_path))
+    logger.log_metrics({"loss": 1.0})
+    assert "offline: W&B did not answer (Timed out)" in capsys.readouterr().out
+    (folder,) = logger.address()["folders"]
+    logger.experiment.finish()
+    assert list(Path(folder).glob("*.wandb"))
+
+
+def test_an_online_wandb_run_says_its_address(
+    account: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sightseq.core.tracking.why_offline", lambda _: "")
+    monkeypatch.setattr(wandb, "init", lambda **_: Mock(url="https://wandb.example/run"))
+    logger = Wandb(save_dir="here")
+    assert logger.experiment is logger.experiment
+    assert capsys.readouterr().out == "wandb     https://wandb.example/run\n"
+    assert logger.address() == {"url": "https://wandb.example/run"}
+
+
+def test_a_server_that_refuses_is_reachable() -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # answers all with 501
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        assert reachable(f"http://127.0.0.1:{server.server_port}", {})
+        thread.join()
+    assert not reachable(NOWHERE, {})
+
+
+@pytest.mark.parametrize(("name", "value"), [("WANDB_API_KEY", "short"), ("WANDB_MODE", "of")])
+def test_settings_that_wandb_refuses(
+    name: str, value: str, account: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(name, value)
+    wandb.teardown()
+    with pytest.raises(ConfigError, match=r"logger\.wandb: .*") as error:
+        _ = Wandb(save_dir=str(tmp_path)).experiment
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_wandb_and_tensorboard(sightseq, tmp_path: Path, account: Path) -> None:
+    status, output, errors = sightseq(
         "train", "logger=[wandb,tensorboard]", "trainer.max_epochs=2", "baseline=none", "data.synthetic=true"
     )
     assert status == 0, errors
     (run,) = (tmp_path / "runs" / "digits").iterdir()
+    assert re.search(rf"^wandb +offline: no account for {NOWHERE}", output, re.M)
+    (line,) = re.findall("wandb sync (.*)", output)
+    assert [Path(folder).resolve() for folder in shlex.split(line)] == list(run.glob("wandb/offline-run-*"))
     (file,) = run.glob("wandb/offline-run-*/*.wandb")
     found = records(file)
     (described,) = [record.run for record in found if record.HasField("run")]
     assert described.run_id == run.name
+    assert list(described.tags) == ["synthetic"]
     config = {item.key: item.value_json for item in described.config.update}
     assert '"max_epochs":2' in config["trainer"].replace(" ", "")
     assert '"_target_":"torch.optim.AdamW"' in config["model"].replace(" ", "")
@@ -54,12 +157,15 @@ def test_wandb_and_tensorboard(sightseq, tmp_path: Path, monkeypatch: pytest.Mon
     names = {name.partition("/_type")[0] for row in rows for name in row}
     assert {"train/loss", "val/accuracy", "best/test/accuracy", "Confusion matrix"} <= names, names
     assert sum("val/accuracy" in row for row in rows) == 2
+    assert [float(row["epoch"]) for row in rows if "val/accuracy" in row] == [1, 2]
     assert len(list(run.glob("wandb/offline-run-*/files/media/images/*.png"))) >= 4
 
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
     assert {"train/loss", "val/accuracy", "best/test/accuracy"} <= set(events.Tags()["scalars"])
     assert len(events.Scalars("val/accuracy")) == 2
+    assert [event.value for event in events.Scalars("epoch")] == [1, 1, 2, 2]  # of validation and of training
+    assert "data/text_summary" in events.Tags()["tensors"]  # that it is generated
     assert "Confusion matrix" in events.Tags()["images"]
 
 

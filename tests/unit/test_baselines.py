@@ -117,6 +117,22 @@ def test_baselines_do_not_see_the_test_split_unasked(data: DataModule) -> None:
     assert [5] not in [labels for _, labels in noted.seen]
 
 
+def test_a_baseline_that_fails_says_why_and_the_others_are_scored(data: DataModule) -> None:
+    class Failing(Noted):
+        def fit(self, data: Any) -> None:
+            raise ValueError("one class\nis too few")
+
+    found = score_baselines({"bad": Failing(), "noted": Noted()}, data, test=True)
+    assert found["bad"] == {"error": "ValueError: one class is too few"}
+    assert found["noted"]["test"]["accuracy"] == 1
+
+
+def test_training_scores_are_those_of_the_last_epoch() -> None:
+    rows = [{"epoch": 1, "train/loss": 2.0}, {"epoch": 2, "train/loss": 1.5, "train/f1": float("nan"), "val/loss": 1.0}]
+    assert results.training_scores(rows) == {"loss": 1.5}
+    assert results.training_scores([]) == {}
+
+
 def test_baselines_look_at_some_samples_at_a_time(data: DataModule, monkeypatch: pytest.MonkeyPatch) -> None:
     class Looking(Noted):
         def features(self, inputs: NDArray[Any]) -> NDArray[Any]:

@@ -78,6 +78,11 @@ def test_recorded_result_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert recorded("none") is None
 
 
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    print_catalogue(["--help"])
+    assert "sightseq list format=json" in capsys.readouterr().out
+
+
 def test_other_arguments_are_refused() -> None:
     with pytest.raises(ConfigError, match="takes no format=yaml"):
         print_catalogue(["format=yaml"])

@@ -66,6 +66,22 @@ def test_what_has_not_finished_is_left_out(capsys: pytest.CaptureFixture[str]) -
     assert found[2] == "A 2 runs a c"
 
 
+def test_what_is_no_run_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [run("a", 0.8), run("b", 0.9, seed=2)]
+    picture, folder = (Path(runs[0]).with_name(name) for name in ("batch.png", "sweeps"))
+    picture.write_bytes(b"\x89PNG")
+    folder.mkdir()
+    found = lines(capsys, *runs, str(picture), str(folder))
+    assert found[0] == "left out runs/batch.png, which is no run directory"
+    assert found[1] == "left out runs/sweeps, which is no run directory"
+    assert found[3] == "A 2 runs a b"
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lines(capsys, option)[0].startswith("sightseq compare RUN RUN ...: ")
+
+
 def test_without_any_noise_nobody_can_tell(capsys: pytest.CaptureFixture[str]) -> None:
     found = lines(capsys, *(run(f"{lr}{seed}", 0.8 + lr, seed, lr=lr) for lr in (0.0, 0.1) for seed in (1, 2)))
     (row,) = [line for line in found if line.startswith("validation accuracy")]

@@ -89,6 +89,11 @@ def test_the_front_imports_nothing_heavy(name: str) -> None:
     assert not tops & LIGHT
 
 
+def test_nothing_is_imported_that_windows_lacks() -> None:
+    for file in FILES:
+        assert not imports(file, within_functions=False) & {"fcntl", "grp", "pwd", "resource", "termios"}, file
+
+
 def test_only_configs_name_a_dataset() -> None:
     for file in FILES:
         if room(file) != "data":

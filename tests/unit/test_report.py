@@ -19,7 +19,7 @@ from PIL import Image
 
 from sightseq.core import plots, plots_images
 from sightseq.core.naming import ScoreInfo
-from sightseq.core.report import Passage, Section, read_history, write_report
+from sightseq.core.report import SYNTHETIC, Passage, Section, read_history, write_report
 
 LOSS, SHARE = ScoreInfo("loss", higher_is_better=False), ScoreInfo("accuracy", higher_is_better=True, percent=True)
 EVIL = "<script>alert('$')</script>"
@@ -84,15 +84,45 @@ def test_report_says_what_the_results_say(tmp_path: Path) -> None:
         *("epoch 28 of 30", "Test, 1,899 samples", "Validation, 90 samples", "Each class, on the test data", "1,000"),
         *("21 November 2026, 12:01 UTC", "20 s of training, 2 min 15 s in all", "123,456", "24 GiB of memory"),
         *("808 training, 90 validation, 1,899 test samples, 2 classes", "CC BY 4.0", "torch 2.13.0", "seed: 7"),
-        *("Learning curves", "not recorded"),
+        *("Learning curves", "Both ran in bf16-mixed; the table was scored anew, in 32 bits.", "not recorded"),
     ):
         assert text in page, text
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"label_smoothing": 0.0, "augment": {"flip": None}, "net": {"dropout": 0.0}}, None),
+        (
+            {"label_smoothing": 0.2, "augment": {"flip": {}, "affine": {"degrees": 9}}},
+            "of 0.2 (in the loss) and augmentation",
+        ),
+        ({"net": {"token_dropout": 0.3}}, "with dropout, validation without: so"),
+    ],
+)
+def test_curves_say_what_makes_training_look_worse(tmp_path: Path, model: dict[str, Any], words: str | None) -> None:
+    write_metrics(tmp_path, [{"epoch": 1, "train/loss": 2, "val/loss": 1.5}])
+    page = write_report(tmp_path, {"model": model}, RESULTS, []).read_text("utf-8")
+    assert words in page if words else "Training is measured with" not in page
 
 
 def test_best_of_each_column_is_marked(tmp_path: Path) -> None:
     page = write_report(tmp_path, {}, RESULTS, []).read_text("utf-8")
     # The model on test, a baseline on validation; a loss that nothing else has is not called the best.
     assert re.findall("<strong>(.*?)</strong>", page) == ["97.41%", "99.00%"]
+
+
+def test_generated_data_is_marked(tmp_path: Path) -> None:
+    assert SYNTHETIC not in write_report(tmp_path, {}, RESULTS, []).read_text("utf-8")
+    results = RESULTS | {"data": RESULTS["data"] | {"synthetic": True}}
+    assert f'<p class="warning">{SYNTHETIC}</p>' in write_report(tmp_path, {}, results, []).read_text("utf-8")
+
+
+def test_a_baseline_that_failed_is_named(tmp_path: Path) -> None:
+    results = RESULTS | {"baselines": RESULTS["baselines"] | {"SVM": {"error": f"ValueError: {EVIL}"}}}
+    page = write_report(tmp_path, {}, results, []).read_text("utf-8")
+    assert re.search('SVM</th><td class="failed" colspan="3">failed: ValueError: &lt;script&gt;', page)
+    assert "best baseline: nearest neighbours" in page
 
 
 def test_lower_is_better_for_errors(tmp_path: Path) -> None:

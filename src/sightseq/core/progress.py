@@ -2,26 +2,33 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 SELDOM = 10.0  # seconds between lines where there is no terminal
 OFTEN = 0.1  # seconds between looks at the loss
+REST = 30  # columns of the epoch, the shortest bar and the time that is left
 
 
 class Bar(ProgressBar):
-    """A bar over all batches of all epochs; without a terminal, a line now and then."""
+    """A bar over all batches of all epochs, with the loss of a batch, the newest scores and the rate.
+
+    Without a terminal, a line now and then.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._bar: Progress | None = None
         self._shown = time.monotonic()
-        self._scores = ""
+        self._scores: list[str] = []
+        self._loss = self._rate = ""
         self._quiet = False
+        self._seen, self._began = 0, time.monotonic()  # of an epoch, without its validation; a resumed one has no start
 
     def disable(self) -> None:
         """Lightning calls this in all processes but the first."""
@@ -33,28 +40,40 @@ class Bar(ProgressBar):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._quiet and sys.stdout.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, TextColumn("{task.fields[scores]}"), console=Console(highlight=False))
-            total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
-            self._job = self._bar.add_task("", total=total, scores="")
+            left = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
+            columns = (TextColumn("{task.description}"), BarColumn(None), left, TextColumn("{task.fields[scores]}"))
+            self._bar = Progress(*columns, console=Console(highlight=False), expand=True)
+            self._job = self._bar.add_task("", total=total_batches(trainer), scores="")
             self._bar.start()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._seen, self._began = 0, time.monotonic()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._bar and time.monotonic() - self._shown > OFTEN:
+        if not self._bar:
+            return
+        self._seen += batch["target" if "target" in batch else "index"].numel() * trainer.world_size
+        if time.monotonic() - self._shown > OFTEN:
+            loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
+            self._loss = "" if loss is None else f"loss {loss.item():.4f}"
+            unit = getattr(getattr(trainer, "datamodule", None), "counted", "samples")
+            self._rate = f"{self._seen / (time.monotonic() - self._began):,.0f} {unit}/s"
             self._show(self._bar, trainer, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         done = trainer.current_epoch + 1 == trainer.max_epochs
         found = trainer.callback_metrics
         wanted = dict.fromkeys((getattr(pl_module, "headline", "loss"), "loss"))
-        self._scores = "  ".join(f"validation {n} {found[f'val/{n}']:.4f}" for n in wanted if f"val/{n}" in found)
+        self._scores = [f"validation {n} {found[f'val/{n}']:.4f}" for n in wanted if f"val/{n}" in found]
         if self._bar:
             self._show(self._bar, trainer, int(trainer.num_training_batches))
         elif not self._quiet and (done or time.monotonic() - self._shown > SELDOM):
             self._shown = time.monotonic()
-            print(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}  {self._scores}", flush=True)
+            losses = [f"training loss {found['train/loss']:.4f}"] if "train/loss" in found else []
+            texts = [epoch_text(trainer), *self._scores, *losses]
+            print("  ".join(texts), flush=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop()
@@ -65,10 +84,30 @@ class Bar(ProgressBar):
     def _show(self, bar: Progress, trainer: Trainer, batches: int) -> None:
         self._shown = time.monotonic()
         completed = trainer.current_epoch * int(trainer.num_training_batches) + batches
-        epoch = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
-        bar.update(self._job, completed=completed, description=epoch, scores=self._scores)
+        epoch = epoch_text(trainer)
+        shown = [self._loss, *self._scores[:1], self._rate, *self._scores[1:]]
+        shown = [text.replace("validation", "val") for text in shown if text]
+        while len(shown) > 1 and len("  ".join(shown)) > bar.console.width - REST:
+            shown.pop()
+        bar.update(self._job, completed=completed, description=epoch, scores="  ".join(shown))
 
     def _stop(self) -> None:
         if self._bar:
             self._bar.stop()
             self._bar = None
+
+
+def total_batches(trainer: Trainer) -> int | None:
+    """Batches of the whole training; None when only time ends it."""
+    limits = []
+    if trainer.max_epochs not in (None, -1):
+        limits.append(int(trainer.num_training_batches) * trainer.max_epochs)
+    if trainer.max_steps > 0:
+        limits.append(trainer.max_steps * trainer.accumulate_grad_batches)
+    return min(limits, default=None)
+
+
+def epoch_text(trainer: Trainer) -> str:
+    """Such as "epoch 3 of 10"; of how many is left out where steps or time end the training."""
+    of = "" if trainer.max_epochs in (None, -1) else f" of {trainer.max_epochs}"
+    return f"epoch {trainer.current_epoch + 1}{of}"

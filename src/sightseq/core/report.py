@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,11 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
+from sightseq.core.facts import facts
 from sightseq.core.naming import ScoreInfo, score_infos
 from sightseq.core.plots import curves_figure, style
 
+SYNTHETIC = "Generated data: these numbers say nothing of the real task."
 SPLITS = {"test": "Test", "val": "Validation"}
 STAGES = {"train": "training", "val": "validation"}
 DPI = 200  # of the figures on disk: two pixels of the file for each that the page shows
@@ -90,6 +91,12 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
     history = read_history(run_dir / "metrics.csv")
     if curves := _curves(history, headline, infos):
         caption = "Training is measured while the model learns, validation after each epoch. The ring marks the best."
+        if harder := _harder(config.get("model") or {}):
+            caption += (
+                f" Training is measured with {' and '.join(harder)}, validation without: so validation may look better."
+            )
+        if not str(results.get("precision") or "32").startswith("32"):
+            caption += f" Both ran in {results['precision']}; the table was scored anew, in 32 bits."
         sections = [Section("Learning curves", curves_figure(history, curves), caption), *sections]
 
     (run_dir / "figures").mkdir(parents=True, exist_ok=True)
@@ -108,6 +115,7 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
     page = {
         "title": results.get("title") or results.get("experiment") or "A run",
         "name": results.get("name") or run_dir.name,
+        "warning": SYNTHETIC if (results.get("data") or {}).get("synthetic") else None,
         "headlines": _headlines(results, splits, headline, infos),
         "summary": _summary(results, splits, infos),
         "table": _table(results, splits, headline, infos) if splits else None,
@@ -115,7 +123,7 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
         "per_class": _per_class(per_class, infos) if per_class else None,
         "split": SPLITS.get(main, "").lower(),
         "command": results.get("command"),
-        "facts": _facts(results),
+        "facts": facts(results, _baselines(results)),
         "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
     }
     # Autoescape: class names, titles and config values may hold HTML.
@@ -142,6 +150,17 @@ def _curves(
     both = [name for name in sorted(infos) if {f"train/{name}", f"val/{name}"} <= columns]
     wanted = [name for name in dict.fromkeys(["loss", headline, *both]) if {f"train/{name}", f"val/{name}"} & columns]
     return {name: infos[name] for name in wanted[:4] if name in infos}
+
+
+def _harder(model: Mapping[str, Any]) -> list[str]:
+    """What makes the numbers of training worse than those of validation."""
+    smoothing, net = model.get("label_smoothing"), model.get("net") or {}
+    found = {
+        f"label smoothing of {smoothing} (in the loss)": smoothing,
+        "augmentation": any((model.get("augment") or {}).values()),
+        "dropout": any(value for name, value in net.items() if name.endswith("dropout")),
+    }
+    return [words for words, used in found.items() if used]
 
 
 def _passage(passage: Passage) -> dict[str, Any]:
@@ -188,7 +207,7 @@ def _baselines(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _table(
     results: dict[str, Any], splits: Mapping[str, Any], headline: str, infos: Mapping[str, ScoreInfo]
 ) -> dict[str, Any]:
-    """A column for each metric; for each split a group of rows: the model and the baselines."""
+    """A column for each metric; for each split a group of rows: the model and the baselines; then those that failed."""
     models = {"This model": results, **_baselines(results)}
     measured = {split: {name: found[split] for name, found in models.items() if found.get(split)} for split in splits}
     found = dict.fromkeys(metric for rows in measured.values() for values in rows.values() for metric in values)
@@ -202,7 +221,8 @@ def _table(
         cells = [(name, [column[name] for column in columns]) for name in rows]
         counted = (results.get("data") or {}).get("counted", "samples")
         groups.append((f"{SPLITS[split]}, {count:,} {counted}" if count else SPLITS[split], cells))
-    return {"metrics": [infos[metric].title for metric in metrics], "groups": groups}
+    failed = [(name, found["error"]) for name, found in models.items() if "error" in found]
+    return {"metrics": [infos[metric].title for metric in metrics], "groups": groups, "failed": failed}
 
 
 def _column(info: ScoreInfo, values: Mapping[str, float | None]) -> dict[str, tuple[str, bool]]:
@@ -236,61 +256,3 @@ def _summary(results: dict[str, Any], splits: Mapping[str, Any], infos: Mapping[
     elif splits:
         sentences.append("The test data was not read: these are the numbers of validation.")
     return " ".join(sentences)
-
-
-def _facts(results: dict[str, Any]) -> list[tuple[str, str]]:
-    """What ran, and where: labels and texts, without those that are not known."""
-    seconds, hardware, data, versions = (results.get(key) or {} for key in ("seconds", "hardware", "data", "versions"))
-    splits = {"train": "training", "val": "validation", "test": "test"}
-    sizes = _join(*(f"{data[split]:,} {name}" for split, name in splits.items() if data.get(split)))
-    counts = [f"{value:,} {key}" for key, value in data.items() if type(value) is int and key not in splits]
-    fits = {name: _duration(found.get("seconds")) for name, found in _baselines(results).items()}
-    found = {
-        "Finished": _date(results.get("finished")),
-        "Commit": results.get("commit") or "not recorded",
-        "Seed": results.get("seed"),
-        "Epochs": results.get("epochs"),
-        "Time": _join(
-            _with(_duration(seconds.get("fit")), "of training"), _with(_duration(seconds.get("total")), "in all")
-        ),
-        "Baselines": _join(*(_with(time, f"for {name}") for name, time in fits.items())),
-        "Parameters": None if results.get("parameters") is None else f"{results['parameters']:,}",
-        "Precision": results.get("precision"),
-        "Hardware": _join(
-            hardware.get("cpu"),
-            _with(hardware.get("cores"), "cores"),
-            _with(hardware.get("memory_gib"), "GiB of memory"),
-            _with(hardware.get("accelerator"), "as accelerator"),
-        ),
-        "Data": _join(data.get("name"), _with(sizes, data.get("counted", "samples")), *counts),
-        "Licence": data.get("licence"),
-        "Versions": _join(*(f"{name} {version}" for name, version in versions.items())),
-    }
-    return [(label, str(text)) for label, text in found.items() if text not in (None, "")]
-
-
-def _with(value: object, words: str) -> str:
-    return f"{value} {words}" if value else ""
-
-
-def _join(*parts: str | None) -> str:
-    return ", ".join(part for part in parts if part)
-
-
-def _duration(seconds: float | None) -> str | None:
-    """In the two largest units that fit: "35 s", "2 min 5 s", "3 h 20 min"."""
-    if seconds is None:
-        return None
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _date(text: str | None) -> str | None:
-    """An ISO 8601 time as one reads it; what is none stays as it is."""
-    try:
-        time = datetime.fromisoformat(text or "")
-    except ValueError:
-        return text
-    return f"{time.day} {time:%B %Y, %H:%M} {time.tzname() or ''}".strip()

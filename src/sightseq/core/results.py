@@ -2,8 +2,9 @@
 
 import json
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,17 +63,28 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
     }
 
 
+def training_scores(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Scores of the last epoch in training, from the rows of metrics.csv: with dropout and augmentation, by name."""
+    found = history[-1] if history else {}
+    return {
+        name.removeprefix("train/"): value
+        for name, value in found.items()
+        if name.startswith("train/") and not math.isnan(value)
+    }
+
+
 def score_baselines(baselines: Mapping[str, Baseline], data: DataModule, test: bool) -> dict[str, Any]:
     """Scores of each baseline: fitted on the training split for validation, on both of them for the test.
 
-    One that fails is left out, and said so in the log: no training is to be lost over it.
+    One that fails has an `error` in place of scores, and its traceback in the log: no training is lost over it.
     """
     scores: dict[str, Any] = {}
     for name, baseline in baselines.items():
         try:
             scores[name] = _score(baseline, data, test)
-        except Exception:  # whatever a library raises on data that it was not made for
+        except Exception as error:  # whatever a library raises on data that it was not made for
             log.exception("the baseline %s failed", name)
+            scores[name] = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]}
     return scores
 
 
