@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from sightseq.core.arrays import ArrayDataset, read_arrays
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.files import room
 from sightseq.core.order import Loader, Order
+from sightseq.core.sources import sources
 from sightseq.core.spec import Spec
 
 
@@ -110,7 +110,7 @@ class DataModule(LightningDataModule, ABC):
     def process(self, sources: list[Path], folder: Path) -> None:
         """Reads the files and saves each of the publisher's splits into `folder` with `save_split`.
 
-        It is called again when the files change, or what `cache_key` says, or the modules of its classes.
+        It is called again when the files change, or what `cache_key` says, or the `code` of its classes.
         """
 
     @abstractmethod
@@ -261,13 +261,13 @@ def check_shares(**shares: float) -> None:
 
 
 def code(kind: type[DataModule]) -> list[str]:
-    """The source of each module that a data module's classes stand in, which says what they write. Of a class typed
-    into a notebook there is none to read: what that writes is kept until its options change.
+    """The source that says what a data module's classes write: of their modules, and of what those import from the
+    same packages. Of `core` only what writes arrays counts, or each change to it would read all data anew. Of a class
+    typed into a notebook there is no source: what that writes is kept until its options change.
     """
-    classes = [c for c in kind.__mro__ if issubclass(c, DataModule) and c is not DataModule]
-    files = {getattr(sys.modules.get(c.__module__), "__file__", None) for c in classes}
-    # Latin-1 reads any bytes: a module may be compiled.
-    return [file.read_text("latin-1") for file in map(Path, sorted(filter(None, files))) if file.is_file()]
+    modules = {c.__module__ for c in kind.__mro__ if issubclass(c, DataModule) and c is not DataModule}
+    packages = {module.partition(".")[0] for module in (*modules, __name__)}
+    return list(sources({*modules, ArrayDataset.__module__}, packages, left_out=__package__ or "").values())
 
 
 def digest(value: Any) -> str:
