@@ -60,7 +60,7 @@ class DataModule(LightningDataModule, ABC):
     counted: ClassVar[str] = "samples"
     """What the length of a split is the number of."""
     streams: Mapping[str, int] | None = None
-    """Of a split that is one long row, how many parts of it are read side by side."""
+    """Of a split that is one long row, how many parts of it are read side by side (to train: by each process)."""
     example_spec: Spec
     """A spec of the kind this data will have, to try a model on before any data is touched."""
 
