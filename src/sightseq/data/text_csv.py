@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sightseq.core.arrays import save_about
-from sightseq.core.download import find_own
+from sightseq.core.download import find_own, own_path
 from sightseq.core.errors import DataError, nearest
 from sightseq.data.texts import TextData, save_texts, synthetic_reviews
 from sightseq.text.tables import SUFFIXES, is_unicode, read_table
@@ -37,7 +37,7 @@ class TextCSV(TextData):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.path = None if path is None or self.synthetic else Path(path).expanduser()
+        self.path = None if self.synthetic else own_path(path)
         self.text, self.label, self.corrupt = text, label, corrupt
 
     def cache_key(self) -> dict[str, Any]:
