@@ -83,6 +83,15 @@ def test_missing_data(command: str, sightseq, tmp_path: Path) -> None:
     assert errors.count("\n") == 1
 
 
+@pytest.mark.parametrize("typed", ["train", "data debug=synthetic", "show", "explain", "bench"])
+def test_a_cache_that_cannot_be_made(typed: str, sightseq, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    status, _, errors = sightseq(*typed.split(), f"paths.cache={tmp_path / 'file' / 'cache'}")
+    assert status == 2
+    assert "cannot be written (Not a directory); name another place with paths.cache=FOLDER" in errors
+    assert errors.count("\n") == 1
+
+
 def broken_mnist(folder: Path, break_it: str) -> None:
     folder.mkdir(parents=True)
     for (split, part), name in FILES.items():

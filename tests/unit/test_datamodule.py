@@ -14,8 +14,9 @@ import torch
 
 import sightseq
 from sightseq.core.arrays import ArrayDataset, save_split
-from sightseq.core.datamodule import DataModule, atomic_folder, code
+from sightseq.core.datamodule import DataModule, code
 from sightseq.core.errors import DataError
+from sightseq.core.files import atomic_folder
 from sightseq.core.spec import ImageSpec
 from sightseq.data.cats_dogs import CatsDogs
 from sightseq.data.digits import Digits

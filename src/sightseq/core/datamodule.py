@@ -7,15 +7,11 @@ have in common is here. It knows no task and no network.
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import filelock
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
@@ -23,7 +19,7 @@ from numpy.typing import NDArray
 
 from sightseq.core.arrays import ArrayDataset, read_arrays
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.core.files import room
+from sightseq.core.files import CACHE, atomic_folder, making
 from sightseq.core.order import Loader, Order
 from sightseq.core.sources import sources
 from sightseq.core.spec import Spec
@@ -202,9 +198,10 @@ class DataModule(LightningDataModule, ABC):
         if not file.exists():
             part = file.with_suffix(f".{os.getpid()}.part")  # others may be at it
             try:
-                with room(file):
-                    part.write_text(json.dumps(self.make_spec(train, about).to_dict()))
-                os.replace(part, file)
+                spec = json.dumps(self.make_spec(train, about).to_dict())
+                with making(file, CACHE):
+                    part.write_text(spec)
+                    os.replace(part, file)
             finally:
                 part.unlink(missing_ok=True)
         return Spec.from_dict(json.loads(file.read_text()))
@@ -273,27 +270,3 @@ def code(kind: type[DataModule]) -> list[str]:
 def digest(value: Any) -> str:
     """16 letters that stand for what JSON says of a value."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def atomic_folder(folder: Path) -> Iterator[Path | None]:
-    """Yields an empty folder that becomes `folder` when the block ends well, or None if it is there.
-
-    Processes that come here together wait for the first. What a killed process left behind is not believed.
-    """
-    if folder.exists():
-        yield None
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder.with_name(folder.name + ".lock")):
-        if folder.exists():
-            yield None
-            return
-        building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
-        building.chmod(0o755)
-        try:
-            with room(folder):
-                yield building
-            os.replace(building, folder)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightseq.core.arrays import ArrayDataset, ArrayWriter, map_arrays, save_split
-from sightseq.core.datamodule import atomic_folder, check_shares
+from sightseq.core.datamodule import check_shares
 from sightseq.core.errors import ConfigError, DataError
+from sightseq.core.files import atomic_folder
 from sightseq.core.order import FILLER, Batch, Order, Streams
 from sightseq.core.spec import LanguageSpec
 from sightseq.data.tokenised import PIECE, Texts, TokenisedData, save_tokens
