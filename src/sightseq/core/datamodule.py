@@ -193,7 +193,8 @@ class DataModule(LightningDataModule, ABC):
         """The spec of these training rows, computed once."""
         train = self._datasets["train"]
         # A spec of an older version is not believed.
-        fields = json.dumps([sorted(self.example_spec.to_dict()), self.spec_key()])
+        example = self.example_spec.to_dict()
+        fields = json.dumps([example["_target_"], sorted(example), self.spec_key()])
         file = folder / f"spec-{hashlib.sha256(fields.encode() + train.rows.tobytes()).hexdigest()[:16]}.json"
         if not file.exists():
             part = file.with_suffix(f".{os.getpid()}.part")  # others may be at it
