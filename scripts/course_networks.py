@@ -44,8 +44,6 @@ def net(option: str) -> dict[str, Any]:
 class NoSpec(Spec):
     """Of data that says nothing of itself."""
 
-    kind = "none"
-
     def net_arguments(self) -> dict[str, Any]:
         """None."""
         return {}

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from sightseq.core import resume
+from sightseq.core.download import look_for
 from sightseq.core.errors import ConfigError, SightseqError, nearest
 from sightseq.core.places import conf_folder
 from sightseq.core.rundir import Config
@@ -119,6 +120,8 @@ def hand_over(command: str, config: Config, arguments: list[str], typed: str) ->
     """Goes on as the process that does the work."""
     if config.get("run_test") == "auto":
         config["run_test"] = True
+    if command in ("train", "data", "show", "bench") and config.get("resume") in (None, "auto"):
+        look_for(config["data"])
     if command in ("train", "test"):
         folder = run_folder(config, arguments, typed)
         if resume.finished(folder):

@@ -64,7 +64,8 @@ HOMES = {"text": "imdb", "language": "python_docs"}  # an experiment of each kin
 
 def kind_of(config: dict[str, Any]) -> str:
     """The kind of the data: image, text, language, ..."""
-    return find_class(config["data"]["_target_"], DataModule, "data").example_spec.kind
+    spec = find_class(config["data"]["_target_"], DataModule, "data").example_spec
+    return type(spec).__name__.removesuffix("Spec").lower()
 
 
 @pytest.mark.parametrize("brick", BRICKS)

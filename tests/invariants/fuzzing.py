@@ -172,7 +172,7 @@ def texts(folder: Path) -> Case:
             path.write_bytes(damaged(given.encode("utf-8", "surrogatepass"), random))
             given = str(path)
         if random.random() < 0.7:
-            status = predict_texts(classifier, {**config, "input": given, "column": "text"})
+            status = predict_texts(classifier, {**config, "input": given, "column": "text", "delimiter": None})
         else:
             common = compose("ckpt=x", "input=x", "tokens=3", command="predict")
             status = predict_language(writer, common | config | {"input": given})

@@ -60,7 +60,9 @@ def test_a_mistyped_name_is_answered_with_the_nearest(typed: str, words: str, si
     ],
 )
 def test_a_wrong_value_is_found_before_data_is_touched(override: str, words: str, sightseq, tmp_path: Path) -> None:
-    # MNIST is not here, so whoever looked for data first would complain of that.
+    # MNIST is not in its folder, so whoever read data first would complain of that.
+    (tmp_path / "data" / "mnist").mkdir(parents=True)
+    (tmp_path / "data" / "mnist" / "something").touch()
     status, _, errors = sightseq(
         "train", "experiment=mnist", "data.url=null", "model/net=image/convnet", *override.split()
     )
@@ -70,12 +72,23 @@ def test_a_wrong_value_is_found_before_data_is_touched(override: str, words: str
     assert not (tmp_path / "cache").exists()
 
 
-def test_missing_data(sightseq, tmp_path: Path) -> None:
-    status, _, errors = sightseq("train", "experiment=mnist", "data.url=null")
+@pytest.mark.parametrize("command", ["train", "data", "show", "bench"])
+def test_missing_data(command: str, sightseq, tmp_path: Path) -> None:
+    status, _, errors = sightseq(command, "experiment=mnist", "data.url=null")
     assert status == 2
-    assert "DataError: mnist: found no idx files" in errors
+    assert "DataError: mnist: found no files" in errors
+    assert not (tmp_path / "runs").exists()
     assert str(tmp_path / "data" / "mnist") in errors
     assert "debug=synthetic" in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("typed", ["train", "data debug=synthetic", "show", "explain", "bench"])
+def test_a_cache_that_cannot_be_made(typed: str, sightseq, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    status, _, errors = sightseq(*typed.split(), f"paths.cache={tmp_path / 'file' / 'cache'}")
+    assert status == 2
+    assert "cannot be written (Not a directory); name another place with paths.cache=FOLDER" in errors
     assert errors.count("\n") == 1
 
 
@@ -144,6 +157,8 @@ ANSWERED_AT_ONCE = [
     "train optimzer=sgd",
     "train optimizer=adamm",
     "train model.optimizer.lrr=1",
+    "train experiment=ptb",
+    "data experiment=text_csv data.path=nowhere.csv",
 ]
 LOOK = """
 import sys

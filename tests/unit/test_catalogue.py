@@ -51,7 +51,11 @@ def test_data_is_here_once_one_of_its_folders_is(tmp_path: Path) -> None:
     before = describe("mine", file)
     assert before["here"] is False
     assert before["downloads"] is True
-    (tmp_path / "data" / "MNIST" / "raw").mkdir(parents=True)
+    folder = tmp_path / "data" / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    (folder / ".train-images-idx3-ubyte.gz.part7").touch()
+    assert describe("mine", file) == before  # what a failed download left
+    (folder / "train-images-idx3-ubyte.gz").touch()
     after = describe("mine", file)
     assert after == {**before, "here": True}
     assert after | {"result": None, "downloads": True} == {

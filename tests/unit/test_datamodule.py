@@ -12,14 +12,19 @@ import numpy as np
 import pytest
 import torch
 
+import sightseq
 from sightseq.core.arrays import ArrayDataset, save_split
-from sightseq.core.datamodule import DataModule, atomic_folder
+from sightseq.core.datamodule import DataModule, code
 from sightseq.core.errors import DataError
+from sightseq.core.files import atomic_folder
 from sightseq.core.spec import ImageSpec
+from sightseq.data.cats_dogs import CatsDogs
 from sightseq.data.digits import Digits
 from sightseq.data.image_folder import ImageFolder
 from sightseq.data.images import ImageData
 from sightseq.data.mnist import MNIST, FashionMNIST
+from sightseq.data.text_csv import TextCSV
+from sightseq.data.text_files import TextFiles
 
 
 class Counted(Digits):
@@ -147,6 +152,43 @@ class Mine(Digits):
         data.prepare_data()
         times.append(data.time.name)
     assert times[0] == times[1] != times[2]
+
+
+def test_changed_helpers_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("helped").mkdir()
+    for name, text in {
+        "data": "from sightseq.data.digits import Digits\nfrom helped import tools",
+        "other": "",
+    }.items():
+        Path(f"helped/{name}.py").write_text(f"{text}\nclass Mine(Digits): ...\n" if text else "")
+    monkeypatch.syspath_prepend(Path.cwd())
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    Path("helped/tools.py").write_text("from sightseq.vision import image")
+    module = importlib.import_module("helped.data")
+
+    def cache() -> set[Path]:
+        module.Mine(name="digits", cache="cache", synthetic=True).prepare_data()
+        return {path for path in Path("cache/digits").iterdir() if path.is_dir()}
+
+    first = cache()
+    assert len(first) == 1
+    assert any("def to_pixels" in text for text in code(module.Mine))  # this package's own count for strangers too
+    Path("helped/other.py").write_text("unrelated = True")
+    assert cache() == first
+    Path("helped/tools.py").write_text("changed = True")
+    assert len(cache()) == 2
+
+
+@pytest.mark.parametrize(
+    ("cls", "helper"),
+    [(CatsDogs, "vision/faces"), (TextCSV, "text/tables"), (TextFiles, "text/tokenizer"), (Digits, "core/arrays")],
+)
+def test_helpers_of_this_package_count(cls: type[DataModule], helper: str) -> None:
+    folder = Path(sightseq.__file__).parent
+    found = code(cls)
+    assert (folder / f"{helper}.py").read_text("latin-1") in found
+    for other in ("core/datamodule", "core/errors", "run", "nets/convnet", "data/mnist"):
+        assert (folder / f"{other}.py").read_text("latin-1") not in found
 
 
 def test_options_that_change_the_cache_are_read_anew() -> None:

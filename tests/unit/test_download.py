@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sightseq.core.download import download, find_folder, missing
-from sightseq.core.errors import DataError
+from sightseq.core.download import download, find_folder, is_here, look_for, missing
+from sightseq.core.errors import ConfigError, DataError
 
 BODY = bytes(range(256)) * 100
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -58,7 +58,7 @@ def refusal(url: str, file: str, sha256: str = SHA256) -> str:
     assert url + file in message
     assert str(TARGET) in message
     assert "\n" not in message
-    assert list(TARGET.iterdir()) == []  # nothing half-written
+    assert not TARGET.parent.exists()  # nothing half-written, and no empty folder
     return message
 
 
@@ -92,6 +92,14 @@ def test_server_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     assert "ConnectionError" in refusal(f"http://127.0.0.1:{port}/", "good.bin")
+
+
+def test_folders_that_were_there_stay(url: str) -> None:
+    TARGET.parent.mkdir()
+    with pytest.raises(DataError):
+        download("toy", url, {"none.bin": SHA256}, TARGET)
+    assert TARGET.parent.exists()
+    assert not TARGET.exists()
 
 
 def test_good_files_stay_when_a_later_one_fails(url: str) -> None:
@@ -128,3 +136,47 @@ def test_missing_data_names_every_place_and_remedy() -> None:
     message = str(missing("toy", Path("data"), ["a", "b"], "files"))
     for part in ("toy: found no files in", "data/a, data/b", "paths.data=FOLDER", "SIGHTSEQ_DATA", "debug=synthetic"):
         assert part in message
+
+
+def test_what_a_failed_download_leaves_is_no_data() -> None:
+    root, names = Path("data"), ["a", "b/c", "archive.gz"]
+    assert not is_here(root, names)
+    (root / "b" / "c").mkdir(parents=True)
+    (root / "b" / "c" / ".x.gz.part12").touch()
+    assert not is_here(root, names)
+    (root / "b" / "c" / "x.gz").touch()
+    assert is_here(root, names)
+    assert is_here(root / "b", ["c/x.gz"])
+
+
+OWN = {"name": "mine", "root": "data", "folders": ["mine", "other"], "path": None}
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (OWN, "mine: found no files in data/mine, data/other; .* data.path=FILE or FOLDER, .* debug=synthetic"),
+        (OWN | {"path": "nowhere"}, "mine: there is no nowhere; name yours with data.path="),
+        (OWN | {"path": ""}, "data.path= is empty"),
+        ({"name": "toy", "root": "data", "folders": ["toy"], "url": None}, "toy: found no files in data/toy; put them"),
+    ],
+)
+def test_files_that_are_nowhere_are_missed(config: dict[str, object], words: str) -> None:
+    with pytest.raises((DataError, ConfigError), match=words):
+        look_for(config)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        OWN | {"synthetic": True},
+        OWN | {"url": "http://x/"},
+        OWN | {"path": "here"},
+        OWN | {"files": {"here": "0"}, "root": "."},
+        OWN | {"folders": ["here"], "root": "."},
+        {"name": "digits", "root": "data"},
+    ],
+)
+def test_what_may_work_is_not_missed(config: dict[str, object]) -> None:
+    Path("here").write_text("x")
+    look_for(config)

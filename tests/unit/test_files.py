@@ -12,9 +12,8 @@ import torch
 
 from sightseq.core.arrays import new_array, save_split
 from sightseq.core.callbacks import WholeFiles
-from sightseq.core.datamodule import atomic_folder
-from sightseq.core.errors import DiskError
-from sightseq.core.files import replacing
+from sightseq.core.errors import ConfigError, DiskError
+from sightseq.core.files import atomic_folder, output_file, replacing
 
 FULL = Path("/dev/full")
 full = pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is always full")
@@ -37,6 +36,39 @@ def test_a_block_that_raises_leaves_what_was_there() -> None:
         raise KeyError
     assert path.read_bytes() == b"old"
     assert [found.name for found in Path().iterdir()] == ["file"]
+
+
+def test_a_cache_that_cannot_be_made_is_said() -> None:
+    Path("file").touch()
+    Path("dangling").symlink_to("nothing")
+    for place in ("file/below/it", "dangling/x"):
+        words = rf"{place} cannot be written \(.+\); name another place with paths.cache="
+        with pytest.raises(ConfigError, match=words), atomic_folder(Path(place)):
+            pass
+
+
+@pytest.mark.parametrize("maker", ["tempfile.mkdtemp", "filelock.FileLock.acquire", "pathlib.Path.mkdir"])
+def test_a_cache_that_can_only_be_read_is_said_and_read(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with atomic_folder(Path("cache/old")):
+        pass
+
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(maker, refuse)
+    with pytest.raises(ConfigError, match=r"new cannot be written \(Read-only"), atomic_folder(Path("cache/new")):
+        pass
+    with atomic_folder(Path("cache/old")) as building:
+        assert building is None
+
+
+def test_an_output_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("file").touch()
+    with pytest.raises(ConfigError, match=r"file/x.png cannot be written .* output=FILE"):
+        output_file(None, Path("file/x.png"))
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(ConfigError, match=r"x.png cannot be written \(Permission denied\); .* output=FILE"):
+        output_file("x.png", Path("y.png"))
 
 
 @full

@@ -12,7 +12,7 @@ import torch
 
 from sightseq import predict as module
 from sightseq.composition import compose
-from sightseq.core.errors import InputError
+from sightseq.core.errors import DataError, InputError
 from sightseq.core.spec import TextSpec
 from sightseq.predict.texts import TextModel, TextWarning, read_texts, short
 from sightseq.tasks.text_classification import TextClassificationTask
@@ -69,6 +69,14 @@ def test_a_column_of_a_table_is_judged(name: str, content: str, monkeypatch: pyt
     assert [row["text"] for row in rows(capfd)] == ["a good film,\nfine", "bad"]
     with pytest.raises(InputError, match=r"row 1, has no column 'reveiw'; did you mean review.*column="):
         run(monkeypatch, name, column="reveiw")
+
+
+def test_a_table_with_another_delimiter(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    Path("a.csv").write_text("review;label\na good film, fine;1\n")
+    with pytest.raises(DataError, match=r"separated by a semicolon; say so with delimiter=semicolon"):
+        run(monkeypatch, "a.csv", column="review")
+    assert run(monkeypatch, "a.csv", column="review", delimiter="semicolon") == 0
+    assert [row["text"] for row in rows(capfd)] == ["a good film, fine"]
 
 
 def test_a_row_without_text_is_listed(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:

@@ -20,6 +20,7 @@ from sightseq.data.streams import StreamDataset, cut
 from sightseq.data.text_files import TextFiles
 from sightseq.data.tiny_shakespeare import TinyShakespeare
 from sightseq.data.wikitext2 import WikiText2
+from sightseq.tasks.language_modeling import LanguageModelingTask
 from sightseq.text.tokenizer import UNKNOWN_NUMBER, Tokenizer, fit
 
 
@@ -31,8 +32,11 @@ def test_windows_by_hand() -> None:
     # 11 tokens in 2 streams of 6, the second one shorter, in windows of 4
     assert spans(Streams(11, 2, 4)) == [[[0, 4, 1], [6, 10, 1]], [[4, 6, 0], [10, 11, 0]]]
     # two processes have every other stream
-    assert spans(Streams(11, 1, 4, rank=0, world=2)) == [[[0, 4, 1]], [[4, 6, 0]]]
-    assert spans(Streams(11, 1, 4, rank=1, world=2)) == [[[6, 10, 1]], [[10, 11, 0]]]
+    assert spans(Streams(11, 2, 4, rank=0, world=2)) == [[[0, 4, 1]], [[4, 6, 0]]]
+    assert spans(Streams(11, 2, 4, rank=1, world=2)) == [[[6, 10, 1]], [[10, 11, 0]]]
+    # one stream for two processes: the second reads nothing
+    assert spans(Streams(6, 1, 4, rank=0, world=2)) == [[[0, 4, 1]], [[4, 6, 0]]]
+    assert spans(Streams(6, 1, 4, rank=1, world=2)) == [[[6, 6, 1]], [[6, 6, 0]]]
     # more streams than tokens: the last are of nothing
     assert spans(Streams(3, 4, 4)) == [[[0, 1, 1], [1, 2, 1], [2, 3, 1], [3, 3, 1]]]
 
@@ -144,6 +148,37 @@ def test_every_token_is_predicted_once_and_streams_are_as_many_as_asked_for() ->
         assert streams_read[streams_read >= 0].tolist() == data.dataset(split).tokens.tolist()
         before = torch.cat([batch["input"] for batch in batches], dim=1)
         assert torch.equal(before[:, 1:][streams_read[:, 1:] >= 0], streams_read[:, :-1][streams_read[:, 1:] >= 0])
+
+
+def test_what_is_scored_does_not_depend_on_the_number_of_processes() -> None:
+    text = " ".join(str(n % 50) for n in range(1000))
+    data = prepared([("train", text), ("val", text), ("test", text)], batch_size=6, eval_batch_size=5, bptt=7)
+
+    def windows(split: str, world: int) -> list[list[tuple[int, ...]]]:
+        """What is read at each step by all processes together."""
+        orders = [data.order(split, rank, world) for rank in range(world)]
+        assert len({len(order) for order in orders}) == 1
+        steps = zip(*orders, strict=True)
+        return [sorted(tuple(w) for part in step for w in part.tolist() if w[0] < w[1]) for step in steps]
+
+    for world in (2, 3, 7):  # more than there are streams, too
+        for split in ("val", "test"):
+            assert windows(split, world) == windows(split, 1)
+        assert len(windows("train", world)[0]) == 6 * world
+
+
+def test_a_process_without_a_stream_counts_nothing() -> None:
+    text = " ".join(str(n % 50) for n in range(100))
+    data = prepared([("train", text), ("val", text), ("test", text)])
+    spec = data.spec
+    net = {"_target_": "sightseq.nets.language.RecurrentLanguageModel", "embedding": 4, "hidden": [4]}
+    task = LanguageModelingTask(spec=spec.to_dict(), net=net)
+    for stage in ("val", "test"):
+        for spans in data.order(stage, rank=1, world=2) if stage == "test" else [torch.tensor([[9, 9, 1]])]:
+            output = task.step(data.dataset(stage)[spans], stage)
+            assert (float(output.loss_sum.detach()), int(output.count)) == (0, 0)
+            task.update_metrics(stage, output)
+        assert int(task.stage_metrics(stage)["accuracy"].count) == 0
 
 
 def test_a_model_reads_with_its_own_tokenizer() -> None:

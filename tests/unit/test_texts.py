@@ -101,6 +101,43 @@ def test_tables_that_cannot_be_used_are_refused(rows: list[str], complaint: str)
         prepared(path=table("mine.csv", *rows))
 
 
+SEMICOLONS = [row.replace(" film", ", film").replace(",0", ";0").replace(",1", ";1") for row in ROWS]
+
+
+@pytest.mark.parametrize(
+    ("rows", "arguments", "words"),
+    [
+        (["text;label", *SEMICOLONS], {}, r"columns text, label are .* a semicolon; say so with data.delimiter=semi"),
+        (['"text";"label"', *SEMICOLONS], {}, "data.delimiter=semicolon"),
+        (["text|label", "a|1"], {"delimiter": "tab"}, "data.delimiter=bar"),
+        (["review;stars", *SEMICOLONS], {}, "columns review, stars are separated by a semicolon"),
+        (["text;label", *SEMICOLONS], {"delimiter": ";", "text": "txt"}, "no column 'txt'; did you mean text"),
+    ],
+)
+def test_another_delimiter_is_named(rows: list[str], arguments: dict[str, str], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        prepared(path=table("mine.csv", *rows), **arguments)
+
+
+@pytest.mark.parametrize("delimiter", ["semicolon", ";"])
+def test_the_delimiter_is_an_option(delimiter: str) -> None:
+    data = prepared(path=table("mine.csv", "text;label", *SEMICOLONS), delimiter=delimiter)
+    assert data.spec.counts == (16, 16)
+    assert texts_of(data, "train")[0][0].startswith(("good, film", "bad, film"))
+
+
+def test_what_is_no_delimiter_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"data.delimiter=semi is no sign .*semicolon"):
+        prepared(path=table("mine.csv", "text;label", *SEMICOLONS), delimiter="semi")
+    with pytest.raises(ConfigError, match=r"data.delimiter=tab: mine.jsonl has a JSON object a line"):
+        prepared(path=table("mine.jsonl", json.dumps({"text": "a", "label": 1})), delimiter="tab")
+
+
+def test_a_label_of_its_own_for_each_row_is_refused() -> None:
+    with pytest.raises(DataError, match=r"each of the 40 rows has a label of its own in the column 'id' \('0', '1', "):
+        prepared(path=table("mine.csv", "text,id", *(f"film,{n}" for n in range(40))), label="id")
+
+
 def test_rows_without_text_or_label_are_left_out_on_request() -> None:
     data = prepared(path=table("mine.csv", "text,label", *ROWS, ",1", "fine,"), corrupt="skip")
     assert sum(len(data.dataset(split)) for split in ("train", "val", "test")) == 40

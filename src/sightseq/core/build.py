@@ -7,6 +7,7 @@ class, of the kind that is asked for, defined in a trusted package. Functions ar
 import importlib
 import inspect
 from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -126,7 +127,8 @@ def _checked(cls: type, name: str, value: Any, key: str) -> Any:
             continue
         try:
             hint = get_type_hints(init).get(name, Any)
-            adapter: TypeAdapter[Any] = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+            options = None if is_dataclass(hint) else ConfigDict(arbitrary_types_allowed=True)
+            adapter: TypeAdapter[Any] = TypeAdapter(hint, config=options)
         except (NameError, TypeError, PydanticUserError):
             return value  # a foreign class whose annotations cannot be resolved
         try:

@@ -75,7 +75,7 @@ def rebuild(content: dict[str, Any], path: str) -> Task:
         config = {"_target_": content["sightseq"]["task"], **content["hyper_parameters"]}
         task = build(config, Task, "checkpoint")
         task.load_state_dict(content["state_dict"])
-    except (ConfigError, RuntimeError, KeyError, TypeError) as error:
+    except (CheckpointError, ConfigError, RuntimeError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: {' '.join(str(error).split())[:400]}") from error
     return task.eval()
 

@@ -7,16 +7,11 @@ have in common is here. It knows no task and no network.
 import hashlib
 import json
 import os
-import shutil
-import sys
-import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import filelock
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
@@ -24,8 +19,9 @@ from numpy.typing import NDArray
 
 from sightseq.core.arrays import ArrayDataset, read_arrays
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.core.files import room
+from sightseq.core.files import CACHE, atomic_folder, making
 from sightseq.core.order import Loader, Order
+from sightseq.core.sources import sources
 from sightseq.core.spec import Spec
 
 
@@ -60,7 +56,7 @@ class DataModule(LightningDataModule, ABC):
     counted: ClassVar[str] = "samples"
     """What the length of a split is the number of."""
     streams: Mapping[str, int] | None = None
-    """Of a split that is one long row, how many parts of it are read side by side."""
+    """Of a split that is one long row, how many parts of it are read side by side (to train: by each process)."""
     example_spec: Spec
     """A spec of the kind this data will have, to try a model on before any data is touched."""
 
@@ -110,7 +106,7 @@ class DataModule(LightningDataModule, ABC):
     def process(self, sources: list[Path], folder: Path) -> None:
         """Reads the files and saves each of the publisher's splits into `folder` with `save_split`.
 
-        It is called again when the files change, or what `cache_key` says, or the modules of its classes.
+        It is called again when the files change, or what `cache_key` says, or the `code` of its classes.
         """
 
     @abstractmethod
@@ -197,14 +193,16 @@ class DataModule(LightningDataModule, ABC):
         """The spec of these training rows, computed once."""
         train = self._datasets["train"]
         # A spec of an older version is not believed.
-        fields = json.dumps([sorted(self.example_spec.to_dict()), self.spec_key()])
+        example = self.example_spec.to_dict()
+        fields = json.dumps([example["_target_"], sorted(example), self.spec_key()])
         file = folder / f"spec-{hashlib.sha256(fields.encode() + train.rows.tobytes()).hexdigest()[:16]}.json"
         if not file.exists():
             part = file.with_suffix(f".{os.getpid()}.part")  # others may be at it
             try:
-                with room(file):
-                    part.write_text(json.dumps(self.make_spec(train, about).to_dict()))
-                os.replace(part, file)
+                spec = json.dumps(self.make_spec(train, about).to_dict())
+                with making(file, CACHE):
+                    part.write_text(spec)
+                    os.replace(part, file)
             finally:
                 part.unlink(missing_ok=True)
         return Spec.from_dict(json.loads(file.read_text()))
@@ -261,39 +259,15 @@ def check_shares(**shares: float) -> None:
 
 
 def code(kind: type[DataModule]) -> list[str]:
-    """The source of each module that a data module's classes stand in, which says what they write. Of a class typed
-    into a notebook there is none to read: what that writes is kept until its options change.
+    """The source that says what a data module's classes write: of their modules, and of what those import from the
+    same packages. Of `core` only what writes arrays counts, or each change to it would read all data anew. Of a class
+    typed into a notebook there is no source: what that writes is kept until its options change.
     """
-    classes = [c for c in kind.__mro__ if issubclass(c, DataModule) and c is not DataModule]
-    files = {getattr(sys.modules.get(c.__module__), "__file__", None) for c in classes}
-    # Latin-1 reads any bytes: a module may be compiled.
-    return [file.read_text("latin-1") for file in map(Path, sorted(filter(None, files))) if file.is_file()]
+    modules = {c.__module__ for c in kind.__mro__ if issubclass(c, DataModule) and c is not DataModule}
+    packages = {module.partition(".")[0] for module in (*modules, __name__)}
+    return list(sources({*modules, ArrayDataset.__module__}, packages, left_out=__package__ or "").values())
 
 
 def digest(value: Any) -> str:
     """16 letters that stand for what JSON says of a value."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def atomic_folder(folder: Path) -> Iterator[Path | None]:
-    """Yields an empty folder that becomes `folder` when the block ends well, or None if it is there.
-
-    Processes that come here together wait for the first. What a killed process left behind is not believed.
-    """
-    if folder.exists():
-        yield None
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder.with_name(folder.name + ".lock")):
-        if folder.exists():
-            yield None
-            return
-        building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
-        building.chmod(0o755)
-        try:
-            with room(folder):
-                yield building
-            os.replace(building, folder)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)

@@ -1,12 +1,54 @@
-"""Finding a dataset's files where its publisher lays them out, or downloading them, verified."""
+"""Finding a dataset's files where its publisher lays them out, or downloading them, verified. Imports nothing heavy."""
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from sightseq.core.errors import DataError
+from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.files import room
+
+
+def look_for(data: Mapping[str, Any]) -> None:
+    """Looks for a dataset's files before anything heavy is imported, as far as its config says where they may lie.
+
+    Args:
+        data: the config of a data module, composed.
+
+    Raises:
+        DataError: what `path` names does not exist; or nothing is in any of `folders`, and there is no `url`.
+        ConfigError: `path` is empty.
+    """
+    if data.get("synthetic"):
+        return
+    name, root, folders = str(data.get("name")), Path(data.get("root") or "."), data.get("folders") or []
+    if path := own_path(data.get("path")):
+        find_own(name, path, root, folders, "FILE or FOLDER")
+    elif folders and not data.get("url") and not is_here(root, [*folders, *(data.get("files") or ())]):
+        raise missing(name, root, folders, "files", own="path" in data)
+
+
+def is_here(root: Path, names: Iterable[str]) -> bool:
+    """Whether there is a file of one of these names, or a folder with a file in it; a download that was killed leaves
+    hidden ones, which do not count.
+    """
+    for place in (root / name for name in names):
+        walk = os.walk(place, followlinks=True)
+        if place.is_file() or any(not file.startswith(".") for _, _, files in walk for file in files):
+            return True
+    return False
+
+
+def own_path(path: str | None) -> Path | None:
+    """What `data.path` names, the user's own file or folder.
+
+    Raises:
+        ConfigError: it is empty, which would be the current folder.
+    """
+    if path == "":
+        raise ConfigError("data.path= is empty; name your file or folder (the current one is .), or leave it out")
+    return None if path is None else Path(path).expanduser()
 
 
 def find_folder(root: Path, folders: Sequence[str]) -> Path | None:
@@ -26,11 +68,14 @@ def find_own(name: str, path: Path | None, root: Path, folders: Sequence[str], w
     return place
 
 
-def missing(name: str, root: Path, folders: Sequence[str], wanted: str) -> DataError:
-    """What to say when a dataset is not there and cannot be downloaded: where it was sought, and the remedies."""
+def missing(name: str, root: Path, folders: Sequence[str], wanted: str, own: bool = False) -> DataError:
+    """What to say when a dataset is not there and cannot be downloaded: where it was sought, and the remedies; `own` if
+    `data.path` is one.
+    """
     places = ", ".join(str(root / folder) for folder in folders)
     return DataError(
-        f"{name}: found no {wanted} in {places}; put them there, or name another folder with "
+        f"{name}: found no {wanted} in {places}; put them there, "
+        f"{'name yours with data.path=FILE or FOLDER, ' if own else ''}or name another folder with "
         f"paths.data=FOLDER (or SIGHTSEQ_DATA), or try it without data: debug=synthetic"
     )
 
@@ -56,6 +101,7 @@ def download(name: str, url: str, files: dict[str, str], folder: Path) -> None:
         if (folder / file).exists():
             continue
         part = f".{file}.part{os.getpid()}"
+        made = [place for place in (folder, *folder.parents) if not place.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with room(folder / file):
@@ -74,3 +120,5 @@ def download(name: str, url: str, files: dict[str, str], folder: Path) -> None:
         finally:
             with contextlib.suppress(OSError):
                 (folder / part).unlink(missing_ok=True)
+                for place in made:  # those that stayed empty: rmdir refuses others
+                    place.rmdir()

@@ -2,13 +2,18 @@
 
 import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import filelock
+
 from sightseq.core.errors import ConfigError, DiskError
 
+CACHE = "paths.cache=FOLDER (or SIGHTSEQ_CACHE)"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -34,13 +39,67 @@ def output_file(typed: str | None, default: Path) -> Path:
     """Where to write what was asked for, in a folder that is there then.
 
     Raises:
-        ConfigError: a folder was named, not a file.
+        ConfigError: a folder was named, not a file, or nothing can be written there.
     """
     path = Path(typed) if typed else default
-    if path.is_dir():
-        raise ConfigError(f"output={path} is a folder; name a file in it")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with making(path, "output=FILE"):
+        if path.is_dir():
+            raise ConfigError(f"output={path} is a folder; name a file in it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return path
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path | None]:
+    """Yields an empty folder that becomes `folder`, in the cache, when the block ends well, or None if it is there.
+
+    Processes that come here together wait for the first. What a killed process left behind is not believed.
+
+    Raises:
+        ConfigError: it cannot be made.
+        DiskError: the disk is full.
+    """
+    with making(folder, CACHE):
+        there = folder.exists()
+        if not there:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(folder.with_name(folder.name + ".lock")).acquire()
+    if there:
+        yield None
+        return
+    with lock:
+        if folder.exists():
+            yield None
+            return
+        with making(folder, CACHE):
+            building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
+            building.chmod(0o755)
+        try:
+            with room(folder):
+                yield building
+            with making(folder, CACHE):
+                os.replace(building, folder)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+
+
+@contextmanager
+def making(path: Path, option: str) -> Iterator[None]:
+    """Says, of what is made in the block, that it cannot be, and which option names another place.
+
+    Raises:
+        ConfigError: it cannot be written.
+        DiskError: the disk is full.
+    """
+    try:
+        with room(path):
+            yield
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written ({error.strerror or error}); name another place with {option}"
+        ) from error
 
 
 @contextmanager

@@ -79,28 +79,29 @@ class Order(Sampler[Tensor]):
 class Streams(Order):
     """Reads one long row of tokens as streams side by side, each from its beginning to its end.
 
-    The row is cut into `batch_size * world` streams of one length, of which every process reads its own. Yields
-    windows [batch_size, 3]: the first token of each, the one after its last, and whether it begins a stream. The last
-    streams may be shorter; then windows of nothing stand for them.
+    The row is cut into streams of one length, which the processes share out among them: every process reads every
+    `world`-th one. Yields windows [B, 3]: the first token of each, the one after its last, and whether it begins a
+    stream. The last streams may be shorter, and processes may have one stream less than others; windows of nothing
+    stand for what is not there.
 
     Args:
         count: number of tokens.
-        batch_size: streams of a batch, for each process.
+        streams: into how many the row is cut, for all processes together.
         window: tokens of a window.
         rank: number of this process.
         world: number of processes.
     """
 
-    def __init__(self, count: int, batch_size: int, window: int, rank: int = 0, world: int = 1) -> None:
-        super().__init__(count, batch_size, rank=rank, world=world)
+    def __init__(self, count: int, streams: int, window: int, rank: int = 0, world: int = 1) -> None:
+        super().__init__(count, -(-streams // world), rank=rank, world=world)
         self.window = window
-        self.length = -(-count // (batch_size * world))
+        self.length = -(-count // streams)
 
     def __len__(self) -> int:
         return -(-self.length // self.window)
 
     def __iter__(self) -> Iterator[Tensor]:
-        begins = torch.arange(self.rank, self.batch_size * self.world, self.world) * self.length
+        begins = (torch.arange(self.rank, self.batch_size * self.world, self.world) * self.length).clamp(max=self.count)
         ends = (begins + self.length).clamp(max=self.count)
         for number in range(self.start, len(self)):
             first = torch.minimum(begins + number * self.window, ends)

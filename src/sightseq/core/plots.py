@@ -5,9 +5,10 @@ user's style matters. Figures are at most 8 inches wide: at 800 pixels a point o
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 
 import matplotlib
 import numpy as np
@@ -18,8 +19,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, Percent
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sightseq.core.fonts import families
 from sightseq.core.naming import ScoreInfo
 
+P = ParamSpec("P")
 # The palette of Okabe and Ito, which the colour-blind can tell apart.
 BLUE, VERMILION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
 GREY, PALE = "#6B7280", "#E5E7EB"
@@ -47,14 +50,34 @@ BINS = 15  # of confidence, as in Guo et al., 2017 (arXiv 1706.04599)
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Within it (or in a function that it decorates) matplotlib draws in our style, whatever the user's own is."""
+    """Within it matplotlib draws in our style, whatever the user's own is."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         yield
 
 
-@style()
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """The same function in our style, with fonts that have the letters of all texts that it is given."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with style():
+            matplotlib.rcParams["font.family"] = families("".join(_texts([args, kwargs])))
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for inner in [*value, *(value.values() if isinstance(value, dict) else ())]:
+            yield from _texts(inner)
+
+
+@styled
 def curves_figure(history: Sequence[Mapping[str, float]], metrics: Mapping[str, ScoreInfo]) -> Figure:
     """Training and validation over the epochs, the best validation epoch marked.
 
@@ -103,7 +126,7 @@ def _scale(axes: Axes, info: ScoreInfo, values: NDArray[np.float64]) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-@style()
+@styled
 def confusion_matrix_figure(matrix: NDArray[np.int64], names: Sequence[str]) -> Figure:
     """Which classes are taken for which: right answers in blue, mistakes in red.
 
@@ -171,7 +194,7 @@ def _list_mistakes(
     axes.spines[:].set_visible(False)
 
 
-@style()
+@styled
 def reliability_figure(confidence: Tensor, right: Tensor) -> Figure:
     """How often the model is right at each confidence, and how often it has that confidence.
 

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sightseq.core.plots import VERMILION, short, style
+from sightseq.core.plots import VERMILION, short, styled
 
 LUMA = np.array([0.299, 0.587, 0.114])  # of red, green and blue: ITU-R BT.601
 
 
-@style()
+@styled
 def examples_figure(inputs: Sequence[NDArray[np.uint8]], labels: Sequence[tuple[str, float, str]]) -> Figure:
     """Samples with what the model says of them; mistakes have a red frame, a cross and the truth.
 
@@ -29,7 +29,7 @@ def examples_figure(inputs: Sequence[NDArray[np.uint8]], labels: Sequence[tuple[
     return figure
 
 
-@style()
+@styled
 def saliency_figure(
     inputs: Sequence[NDArray[np.uint8]],
     heats: Sequence[NDArray[np.float32]],
@@ -57,7 +57,7 @@ def saliency_figure(
     return figure
 
 
-@style()
+@styled
 def batch_figure(inputs: Sequence[NDArray[np.uint8]], labels: Sequence[str]) -> Figure:
     """Samples with their labels, such as a training batch after augmentation.
 

@@ -5,43 +5,39 @@ dictionary, and is stored in every checkpoint. It knows no config, no file and n
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightseq.core.errors import CheckpointError
+from sightseq.core.build import build
+from sightseq.core.errors import CheckpointError, ConfigError
 
 
 @dataclass(frozen=True)
 class Spec(ABC):
-    """The base of all specs: frozen plain values, with a `kind` that names the class in a dictionary."""
-
-    kind: ClassVar[str] = ""
-    kinds: ClassVar[dict[str, type["Spec"]]] = {}
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        Spec.kinds[cls.kind] = cls
+    """The base of all specs: frozen plain values, and other specs. As a dictionary it names its class as `_target_`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only: what JSON and a checkpoint can hold."""
-        return {"kind": self.kind, **asdict(self)}
+        target = f"{type(self).__module__}.{type(self).__qualname__}"
+        return {"_target_": target} | {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
 
     @staticmethod
-    def from_dict(values: dict[str, Any]) -> "Spec":
+    def from_dict(values: Mapping[str, Any]) -> "Spec":
         """The spec that `to_dict` gave these values.
 
         Raises:
-            CheckpointError: the kind is unknown or the values are not its fields.
+            CheckpointError: the class is no spec or not from a trusted package, or the values are not its fields.
         """
-        cls = Spec.kinds.get(str(values.get("kind")))
-        known = fields(cls) if cls else ()
-        needed = {one.name for one in known if one.default is MISSING}
-        if cls is None or not needed <= set(values) - {"kind"} <= {one.name for one in known}:
-            raise CheckpointError(f"no spec of kind {values.get('kind')!r} with the fields {sorted(values)} is known")
-        return cls(**{name: _frozen(value) for name, value in values.items() if name != "kind"})
+        if "_target_" not in values:
+            raise CheckpointError("the spec names no class: it is of an older version; train anew with this one")
+        try:
+            return build({name: _restored(value) for name, value in values.items()}, Spec, "spec")
+        except ConfigError as error:
+            raise CheckpointError(str(error)) from error
 
     def difference(self, other: "Spec") -> str:
         """Why a model of this spec cannot read data of the other; empty if it can."""
@@ -67,7 +63,6 @@ class ImageSpec(Spec):
         subject: what a photograph is cropped to: "centre", or "face", the largest one.
     """
 
-    kind: ClassVar[str] = "image"
     channels: int
     height: int
     width: int
@@ -117,7 +112,6 @@ class TextSpec(Spec):
         max_tokens: of a longer text, the middle is left out.
     """
 
-    kind: ClassVar[str] = "text"
     tokenizer: str = field(repr=False)
     vocab_size: int
     classes: tuple[str, ...]
@@ -150,7 +144,6 @@ class LanguageSpec(Spec):
         vocab_size: how many numbers there are; 0 ends a document, 1 stands for what is unknown.
     """
 
-    kind: ClassVar[str] = "language"
     tokenizer: str = field(repr=False)
     vocab_size: int
 
@@ -163,5 +156,19 @@ class LanguageSpec(Spec):
         return {"vocab_size": self.vocab_size}
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+def _plain(value: Any) -> Any:
+    if isinstance(value, Spec):
+        return value.to_dict()
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return tuple(map(_plain, value)) if isinstance(value, tuple | list) else value
+
+
+def _restored(value: Any) -> Any:
+    """The inverse of `_plain`; lists become tuples. Other dataclasses are made where a field asks for one."""
+    if isinstance(value, Mapping):
+        inner = {name: _restored(one) for name, one in value.items()}
+        return Spec.from_dict(inner) if "_target_" in value else inner
+    return tuple(map(_restored, value)) if isinstance(value, tuple | list) else value

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sightseq.core.arrays import new_array, save_about, save_split
-from sightseq.core.download import find_folder
+from sightseq.core.download import find_folder, own_path
 from sightseq.core.errors import ConfigError, DataError, InputError
 from sightseq.data.images import ImageData, synthetic_images
 from sightseq.vision.image import crop, image_files, is_grey, open_image, to_pixels
@@ -52,7 +52,7 @@ class ImageFolder(ImageData):
             raise ConfigError(f"data.image_size={image_size}: an image has at least 4 pixels a side")
         if margin < 0:
             raise ConfigError(f"data.margin={margin}: is 0 or more pixels")
-        self.path = None if path is None or self.synthetic else Path(path).expanduser()
+        self.path = None if self.synthetic else own_path(path)
         self.image_size, self.margin, self.corrupt = image_size, margin, corrupt
         self.example_spec = replace(self.example_spec, height=image_size, width=image_size, margin=margin)
 

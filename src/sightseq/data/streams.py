@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightseq.core.arrays import ArrayDataset, ArrayWriter, map_arrays, save_split
-from sightseq.core.datamodule import atomic_folder, check_shares
+from sightseq.core.datamodule import check_shares
 from sightseq.core.errors import ConfigError, DataError
+from sightseq.core.files import atomic_folder
 from sightseq.core.order import FILLER, Batch, Order, Streams
 from sightseq.core.spec import LanguageSpec
 from sightseq.data.tokenised import PIECE, Texts, TokenisedData, save_tokens
@@ -71,7 +72,8 @@ class StreamDataset(ArrayDataset):
 
 class StreamData(TokenisedData):
     """Documents as one long row of tokens each split: `batch_size` streams of it are read side by side, from end to
-    end, a window at a time; validation reads `eval_batch_size` streams, and the test one.
+    end, a window at a time, by each process. Validation reads `eval_batch_size` streams, and the test one, for all
+    processes together: so their scores do not depend on the number of processes.
 
     A subclass says what is its own: `locate()`, `documents(sources)` and `write_synthetic(folder)`.
 
@@ -166,8 +168,9 @@ class StreamData(TokenisedData):
         return {split: StreamDataset(map_arrays(place / split)["tokens"], split) for split in datasets}
 
     def order(self, split: str, rank: int = 0, world: int = 1) -> Order:
-        """Streams side by side; in the test one for each process."""
-        return Streams(len(self.dataset(split)), self.streams[split], self.bptt, rank=rank, world=world)
+        """Streams side by side: in training so many for each process, else for all of them together."""
+        streams = self.streams[split] * (world if split == "train" else 1)
+        return Streams(len(self.dataset(split)), streams, self.bptt, rank=rank, world=world)
 
 
 def _pieces(document: str | Iterable[str]) -> Iterator[tuple[str, bool]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sightseq.core.arrays import save_about
-from sightseq.core.download import find_own
+from sightseq.core.download import find_own, own_path
 from sightseq.core.errors import DataError, nearest
 from sightseq.data.texts import TextData, save_texts, synthetic_reviews
 from sightseq.text.tables import SUFFIXES, is_unicode, read_table
@@ -23,6 +23,7 @@ class TextCSV(TextData):
         path: the file or the folder; without it, the first of `folders` under `root`.
         text: the name of the column of texts.
         label: the name of the column of labels: any words or numbers.
+        delimiter: between columns: comma, semicolon, tab, bar, or a sign; without it, as the file's name says.
         corrupt: "error" stops at a row without text or label, "skip" leaves it out and counts it.
         common: see `TextData`.
     """
@@ -33,16 +34,17 @@ class TextCSV(TextData):
         path: str | None = None,
         text: str = "text",
         label: str = "label",
+        delimiter: str | None = None,
         corrupt: Literal["error", "skip"] = "error",
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.path = None if path is None or self.synthetic else Path(path).expanduser()
-        self.text, self.label, self.corrupt = text, label, corrupt
+        self.path = None if self.synthetic else own_path(path)
+        self.text, self.label, self.delimiter, self.corrupt = text, label, delimiter, corrupt
 
     def cache_key(self) -> dict[str, Any]:
         """What is read besides the files."""
-        return {"text": self.text, "label": self.label, "corrupt": self.corrupt}
+        return {"text": self.text, "label": self.label, "delimiter": self.delimiter, "corrupt": self.corrupt}
 
     def locate(self) -> list[Path]:
         """The file, or those of the splits in the folder.
@@ -76,6 +78,11 @@ class TextCSV(TextData):
         classes = sorted({label for _, label in splits["train"]})
         if len(classes) < 2:
             raise DataError(f"{self.name}: all texts to train have the label {classes}; at least two are needed")
+        if len(classes) == len(splits["train"]) > 2:
+            raise DataError(
+                f"{self.name}: each of the {len(classes)} rows has a label of its own in the column {self.label!r} "
+                f"({', '.join(map(repr, classes[:3]))}, ...), so nothing can be learned; name another with data.label="
+            )
         for split, rows in splits.items():
             if strange := {label for _, label in rows} - set(classes):
                 raise DataError(f"{self.name}: {split} has the labels {sorted(strange)[:5]}, which train has not")
@@ -84,7 +91,7 @@ class TextCSV(TextData):
 
     def _rows(self, file: Path, skipped: list[str]) -> Iterator[tuple[str, str]]:
         """Text and label of each row."""
-        for place, row in read_table(file):
+        for place, row in read_table(file, (self.text, self.label), self.delimiter):
             for column in (self.text, self.label):
                 if column not in row:
                     raise DataError(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sightseq.core.download import find_own
+from sightseq.core.download import find_own, own_path
 from sightseq.core.errors import DataError
 from sightseq.data.streams import StreamData, cut_file, read_text, synthetic_prose
 
@@ -25,7 +25,7 @@ class TextFiles(StreamData):
 
     def __init__(self, *, path: str | None = None, **common: Any) -> None:
         super().__init__(**common)
-        self.path = None if path is None or self.synthetic else Path(path).expanduser()
+        self.path = None if self.synthetic else own_path(path)
 
     def locate(self) -> list[Path]:
         """The files, by name.

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from sightseq.core.arrays import ArrayDataset, Ragged, save_split
-from sightseq.core.datamodule import atomic_folder
 from sightseq.core.errors import ConfigError
+from sightseq.core.files import atomic_folder
 from sightseq.core.order import Batch
 from sightseq.core.spec import TextSpec
 from sightseq.data.labelled import LabelledData, Rows

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sightseq.core.download import download, find_folder, missing
+from sightseq.core.download import download, missing
 from sightseq.data.streams import StreamData, cut, read_text, synthetic_prose
 
 FILE = "input.txt"
@@ -14,13 +14,13 @@ class TinyShakespeare(StreamData):
 
     def locate(self) -> list[Path]:
         """The file, downloaded if need be."""
-        folder = find_folder(self.root, self.folders)
-        if folder is None and self.url and not self.synthetic:
-            folder = self.root / self.folders[0]
-            download(self.name, self.url, self.files, folder)
-        if folder is None or not (folder / FILE).is_file():
+        places = [self.root / name / FILE for name in self.folders]
+        if self.url and not self.synthetic and not any(place.is_file() for place in places):
+            download(self.name, self.url, self.files, places[0].parent)
+        found = [place for place in places if place.is_file()]
+        if not found:
             raise missing(self.name, self.root, self.folders, FILE)
-        return [folder / FILE]
+        return found[:1]
 
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
         """The three parts of the file."""

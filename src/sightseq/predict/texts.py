@@ -104,7 +104,7 @@ def _predict_each(model: TextModel, config: Config, bad: list[InputError]) -> It
             yield from zip([text for text, _ in good], found, strict=True)
             good.clear()
 
-    for place, raw in read_texts(config["input"], config["column"]):
+    for place, raw in read_texts(config["input"], config["column"], config["delimiter"]):
         try:
             text = raw.decode()
             good.append((text, model.numbers(text)))
@@ -117,7 +117,7 @@ def _predict_each(model: TextModel, config: Config, bad: list[InputError]) -> It
     yield from flush()
 
 
-def read_texts(given: str, column: str = "text") -> Iterator[tuple[str, bytes]]:
+def read_texts(given: str, column: str = "text", delimiter: str | None = None) -> Iterator[tuple[str, bytes]]:
     """Where each text stands, and its bytes: the lines of a file or, for "-", of standard input, a column of a table,
     or what was given.
     """
@@ -127,7 +127,7 @@ def read_texts(given: str, column: str = "text") -> Iterator[tuple[str, bytes]]:
         raise InputError(f"{given}: is a folder; name a file with a text a line")
     elif os.path.isfile(given):  # noqa: PTH113 (as above)
         if (file := Path(given)).suffix.lower() in SUFFIXES:
-            yield from _column(file, column)
+            yield from _column(file, column, delimiter)
         else:
             with file.open("rb") as lines:
                 yield from _numbered(given, lines)
@@ -137,8 +137,8 @@ def read_texts(given: str, column: str = "text") -> Iterator[tuple[str, bytes]]:
         yield "input", _encoded(given)
 
 
-def _column(file: Path, column: str) -> Iterator[tuple[str, bytes]]:
-    for place, row in read_table(file):
+def _column(file: Path, column: str, delimiter: str | None) -> Iterator[tuple[str, bytes]]:
+    for place, row in read_table(file, [column], delimiter, "delimiter"):
         if column not in row:
             raise InputError(
                 f"{place}, has no column {column!r}; {nearest(column, map(str, row))}; name it with column="

@@ -1,0 +1,88 @@
+"""The source code that a module stands on, found without importing any of it."""
+
+import importlib
+import py_compile
+import sys
+from pathlib import Path
+
+import pytest
+
+from sightseq.core.sources import sources
+
+
+def write(files: dict[str, str]) -> None:
+    for name, text in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+
+
+@pytest.fixture
+def imported(monkeypatch: pytest.MonkeyPatch):
+    """Imports a module from the current folder, and forgets it and its package afterwards."""
+    monkeypatch.syspath_prepend(Path.cwd())
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_every_way_to_import_is_followed_and_nothing_else(imported) -> None:
+    write(
+        {
+            "mine/__init__.py": "",
+            "mine/entry.py": """
+import os
+import mine.plain as p
+from . import beside
+from .deep import NAME, inner
+def late():
+    from mine.late import x
+class Data: pass
+""",
+            "mine/plain.py": "from other import anything",
+            "mine/beside.py": "from .entry import Data  # a cycle",
+            "mine/late.py": "raise RuntimeError('was imported')",
+            "mine/deep/__init__.py": "from .re_exported import NAME",
+            "mine/deep/inner.py": "from ..parent import *",
+            "mine/deep/re_exported.py": "NAME = 1",
+            "mine/parent.py": "this is no Python",
+            "mine/unrelated.py": "",
+            "other/__init__.py": "",
+        }
+    )
+    imported("mine")
+    imported("other")
+    inner = {"deep", "deep.inner", "deep.re_exported", "parent"}
+    found = sources(["mine.entry"], {"mine"})
+    assert set(found) == {f"mine.{name}" for name in {"entry", "plain", "beside", "late", *inner}}
+    assert found["mine.plain"] == "from other import anything"
+    assert "mine.late" not in sys.modules
+    assert set(sources(["mine.entry"], {"mine"}, left_out="mine.deep")) == {
+        f"mine.{name}" for name in ("entry", "plain", "beside", "late")
+    }
+    assert "other" in sources(["mine.entry"], {"mine", "other"})
+
+
+def test_packages_without_init_and_compiled_modules(imported) -> None:
+    write(
+        {"space/part/entry.py": "from ..tools import fast\nfrom space.tools import plain", "space/tools/plain.py": ""}
+    )
+    write({"source.py": "x = 1"})
+    py_compile.compile("source.py", "space/tools/fast.pyc", doraise=True)
+    imported("space.part.entry")
+    found = sources(["space.part.entry"], {"space"})
+    assert set(found) == {"space.part.entry", "space.tools.fast", "space.tools.plain"}
+    assert found["space.tools.fast"].encode("latin-1") == Path("space/tools/fast.pyc").read_bytes()
+
+
+def test_a_changed_file_is_read_again(imported) -> None:
+    write({"one/__init__.py": "", "one/entry.py": "from one import two", "one/two.py": "x = 1", "one/three.py": ""})
+    imported("one.entry")
+    assert sources(["one.entry"], {"one"})["one.two"] == "x = 1"
+    write({"one/two.py": "from one import three"})
+    assert set(sources(["one.entry"], {"one"})) == {"one.entry", "one.two", "one.three"}
+
+
+def test_a_module_of_no_file_has_no_source() -> None:
+    assert sources(["sys", "not.there"], {"sys"}) == {}
