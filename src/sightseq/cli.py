@@ -86,11 +86,10 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from sightseq.composition import explain, plain, quote_path, register_extensions, swept_keys
+    from sightseq.composition import explain, hydra_of_sightseq, plain, quote_path, swept_keys
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors and leave
     check(command, arguments)
-    register_extensions()
     typed = shlex.join(["sightseq", command, *arguments])
     arguments = [quote_path(argument) for argument in arguments]
     sys.argv = ["sightseq", *arguments]
@@ -105,7 +104,8 @@ def hydra_app(command: str, arguments: list[str]) -> None:
         return None
 
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=command)(job)()
+        with hydra_of_sightseq():
+            hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=command)(job)()
         config = plain(*single[0]) if single else None
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group set to null
         raise ConfigError(explain(error, command, arguments)) from error

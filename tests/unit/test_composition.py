@@ -77,6 +77,81 @@ def test_public_function_is_the_same() -> None:
     assert sightseq.compose("seed=3") == compose("seed=3")
 
 
+MINE = """# @package _global_
+defaults:
+  - override /scheduler: one_cycle
+  - override /augment: flip_shift
+
+title: Mine
+data: {batch_size: 7, extra: 1}
+model:
+  label_smoothing: 0.3
+  net: {channels: [1]}
+  augment: {shift: {pixels: 9}}
+  optimizer: {lr: 0.123, amsgrad: true}
+  scheduler: {pct_start: 0.9}
+trainer: {max_epochs: 3, precision: 64}
+callbacks: {last: {minutes: 1}}
+"""
+
+
+@pytest.fixture
+def own_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "conf"
+    (folder / "experiment").mkdir(parents=True)
+    (folder / "experiment" / "mine.yaml").write_text(MINE)
+    (folder / "experiment" / "child.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - mine\n  - override /optimizer: adam\n\nmodel: {optimizer: {lr: 0.5}}\n"
+    )
+    monkeypatch.setattr("sightseq.composition.extension_folders", lambda: [folder])
+    monkeypatch.setattr("sightseq.core.places.extension_folders", lambda: [folder])
+
+
+@pytest.mark.usefixtures("own_experiments")
+def test_the_numbers_of_an_experiment_leave_with_their_brick() -> None:
+    mine = compose("experiment=mine")
+    assert mine["model"]["optimizer"] | {"lr": 0.123, "amsgrad": True, "fused": True} == mine["model"]["optimizer"]
+    for again in ("optimizer=adamw", "data=digits", "callbacks=[default]", "model/net=image/convnet"):
+        assert compose("experiment=mine", again) == mine
+    sgd = compose("experiment=mine", "optimizer=sgd", "seed=3")["model"]
+    assert sgd["optimizer"] == compose("optimizer=sgd")["model"]["optimizer"]
+    assert sgd["scheduler"]["pct_start"] == 0.9
+    assert compose("experiment=mine", "optimizer=sgd", "model.optimizer.lr=0.2")["model"]["optimizer"]["lr"] == 0.2
+    data = compose("experiment=mine", "data=mnist")["data"]
+    assert data == compose("data=mnist")["data"]
+    smooth = compose("experiment=mine", "model=image_classification_smooth")["model"]
+    assert smooth == mine["model"] | {"label_smoothing": 0.1}  # the bricks within the model stay
+    assert compose("experiment=mine", "scheduler=none")["model"]["scheduler"] is None
+    assert "augment" not in compose("experiment=mine", "augment=none")["model"]
+    assert compose("experiment=mine", "trainer=epochs_4")["trainer"] == compose("trainer=epochs_4")["trainer"]
+    assert compose("experiment=mine", "callbacks=[default,ema]")["callbacks"]["last"]["minutes"] == 5
+
+
+@pytest.mark.usefixtures("own_experiments")
+def test_numbers_of_an_inherited_experiment_leave_too_and_those_of_debug_stay() -> None:
+    assert compose("experiment=child")["model"]["optimizer"]["lr"] == 0.5
+    assert compose("experiment=child", "optimizer=sgd")["model"]["optimizer"]["lr"] == 0.05
+    assert compose("experiment=child", "data=mnist")["data"]["batch_size"] == 128
+    quick = compose("experiment=mine", "trainer=epochs_4", "data=mnist", "debug=synthetic")
+    assert quick["trainer"]["max_epochs"] == 2
+    assert quick["data"]["synthetic"] is True
+    assert compose("experiment=mine", "debug=overfit")["model"]["scheduler"] is None  # debug exchanges it
+
+
+@pytest.mark.usefixtures("own_experiments")
+def test_a_key_that_left_is_no_key_any_more() -> None:
+    assert compose("experiment=mine", "model.optimizer.amsgrad=false")["model"]["optimizer"]["amsgrad"] is False
+    assert "no key or group 'model.optimizer.amsgrad'" in refusal(
+        "experiment=mine", "optimizer=sgd", "model.optimizer.amsgrad=false"
+    )
+
+
+def test_numbers_of_the_issue() -> None:
+    assert compose("experiment=tiny_shakespeare")["model"]["optimizer"]["lr"] == 0.004
+    assert compose("experiment=tiny_shakespeare", "optimizer=sgd")["model"]["optimizer"]["lr"] == 0.05
+    assert compose("experiment=imdb", "data=text_csv")["data"]["vocab_size"] == 10000
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [

@@ -53,6 +53,13 @@ def test_groups() -> None:
     assert {"data", "model", "model/net", "model/net/image", "optimizer", "debug"} <= places.groups()
 
 
+def test_where_the_options_of_a_group_stand() -> None:
+    known = ["data", "model", "model/net", "optimizer", "scheduler", "augment", "debug"]
+    packages = [places.group_package(group, known) for group in known]
+    assert packages == ["data", "model", "model.net", "model.optimizer", "model.scheduler", "model.augment", "_global_"]
+    assert places.group_package("optimizer@model.generator", known) == "model.generator"
+
+
 def test_extensions_are_found_without_importing_them(extension: Path) -> None:
     assert places.extension_folders() == [extension.parents[3]]
     assert {"ext_of_mine", "not_installed"} <= places.extension_packages()

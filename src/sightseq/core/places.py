@@ -1,5 +1,7 @@
 """Where the configs lie: this package's and those of installed extensions. Imports nothing heavy."""
 
+import re
+from collections.abc import Collection
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,6 +42,24 @@ def group_options(group: str) -> dict[str, Path]:
             if file.stem != "base":
                 found[str(file.relative_to(folder / group).with_suffix(""))] = file
     return found
+
+
+def group_package(group: str, known: Collection[str]) -> str:
+    """Where in the config the options of a group stand: `model.optimizer` for `optimizer`, `_global_` for `debug`.
+
+    An option that writes into the package above, as `none` does to leave no mapping, does not count.
+
+    Args:
+        group: as in a defaults list; `group@package` says the package itself.
+        known: all groups, so that an option of `model/net` is none of `model`.
+    """
+    name, _, package = group.partition("@")
+    if package:
+        return package
+    inner = tuple(f"{other.removeprefix(f'{name}/')}/" for other in known if other.startswith(f"{name}/"))
+    files = [file for option, file in group_options(name).items() if not option.startswith(inner)]
+    headers = [re.match(r"#\s*@package\s+(\S+)", file.read_text(encoding="utf-8")) for file in files]
+    return max((header[1] for header in headers if header), key=len, default=name.replace("/", "."))
 
 
 def groups() -> set[str]:
