@@ -99,7 +99,8 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     def job(composed: DictConfig) -> float | None:
         experiment = HydraConfig.get().runtime.choices.get("experiment")
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            return run_job(plain(composed, experiment), swept_keys(arguments), typed, sweep)
+            check(command, ["-m", *arguments])  # a file can ask for a sweep too
+            return run_job(plain(composed, experiment), swept_keys(arguments, HydraConfig.get()), typed, sweep)
         single.append((composed, experiment))
         return None
 

@@ -163,10 +163,23 @@ def quote_path(argument: str) -> str:
     return f"{key}='{escaped}'"
 
 
-def swept_keys(arguments: Sequence[str]) -> set[str]:
-    """The keys that a sweep gives several values."""
-    overrides = OverridesParser.create().parse_overrides([a for a in arguments if "=" in a and not a.startswith("-")])
-    return {str(override.key_or_group) for override in overrides if override.is_sweep_override()}
+def swept_keys(arguments: Sequence[str], hydra: Any) -> set[str]:
+    """The keys that a sweep gives several values, on the command line or in a file.
+
+    Args:
+        arguments: the command.
+        hydra: Hydra's part of the config of a job. What its sweeper, whichever it is, has set was not typed;
+            `sweeper.params`, where there is such, tells single values among it.
+    """
+
+    def sweeps(overrides: Sequence[str]) -> dict[str, bool]:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        return {str(override.key_or_group): override.is_sweep_override() for override in parsed}
+
+    typed = sweeps([a for a in arguments if "=" in a and not a.startswith("-")])
+    params = sweeps([f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()])
+    added = {key for key in sweeps(hydra.overrides.task) if key not in typed and params.get(key, True)}
+    return added | {key for key, swept in typed.items() if swept}
 
 
 def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
@@ -184,8 +197,9 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
         options = error.options or []
         for argument in arguments:  # an option may itself hold a slash: model/net=image/convnet
             key, _, value = argument.partition("=")
-            if f"{key}/{value}" == error.missing_cfg_file:
-                group, option, options = key, value, list(group_options(key))
+            for choice in value.split(","):
+                if f"{key}/{choice}" == error.missing_cfg_file:
+                    group, option, options = key, choice, list(group_options(key))
         return f"{group}={option}: there is no such option; {nearest(option, options)}"
     if found := re.search(r"Could not \w+ (?:to config: )?'?([^'\s]+)'", text):
         key = found[1]

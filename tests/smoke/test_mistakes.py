@@ -28,6 +28,11 @@ from sightseq.data.mnist import FILES, write_idx
         ("test", "ckpt= is needed"),
         ("predict ckpt=x.ckpt", "input= is needed"),
         ("train -m seed=1,2 optimizer=adamw,sdg", "did you mean sgd"),
+        (
+            "train -m model/net=image/convnt,image/resnet",
+            "model/net=image/convnt: there is no such option",
+        ),
+        ("train -m sed=1,2", "did you mean seed"),
         ("list please", "takes no please"),
         ("train -m seed=1,2 resume=runs/digits/RUN", "one run cannot go on as several"),
     ],

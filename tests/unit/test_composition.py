@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 import sightseq
 from sightseq.composition import PATHS, compose, known_keys, quote_path, swept_keys
@@ -240,9 +241,19 @@ def test_all_path_keys_are_quoted() -> None:
 
 
 def test_swept_keys() -> None:
+    def swept(arguments: list[str], job: list[str], **sweeper: Any) -> set[str]:
+        return swept_keys(arguments, OmegaConf.create({"overrides": {"task": job}, "sweeper": sweeper}))
+
     arguments = ["-m", "seed=1,2", "optimizer=sgd,adam", "trainer.max_epochs=3", "model.optimizer.lr=range(1,4)"]
-    assert swept_keys(arguments) == {"seed", "optimizer", "model.optimizer.lr"}
-    assert swept_keys(["-m", "model.net.channels=[1,2]", "title='a,b'", "+x=choice(1,2)"]) == {"x"}
+    job = ["seed=1", "optimizer=sgd", "trainer.max_epochs=3", "model.optimizer.lr=1"]
+    assert swept(arguments, job) == {"seed", "optimizer", "model.optimizer.lr"}
+    arguments = ["-m", "model.net.channels=[1,2]", "title='a,b'", "+x=choice(1,2)"]
+    assert swept(arguments, ["model.net.channels=[1,2]", "title='a,b'", "+x=1"]) == {"x"}
+    params = {"optimizer": "adam,sgd", "seed": "1,2", "trainer.max_epochs": 3, "+y": "choice(1,2)"}
+    job = ["optimizer=adam", "seed=1", "trainer.max_epochs=3", "+y=1"]
+    assert swept(["-m"], job, params=params) == {"optimizer", "seed", "y"}
+    assert swept(["-m", "optimizer=adam"], job, params=params) == {"seed", "y"}  # the command line has the last word
+    assert swept(["-m", "seed=1,2"], ["lr=0.1", "seed=1"], space={"lr": [0, 1]}) == {"lr", "seed"}  # of any sweeper
 
 
 def test_known_keys_hold_groups_and_dotted_keys() -> None:
