@@ -86,12 +86,12 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from sightseq.composition import explain, hydra_of_sightseq, plain, quote_path, swept_keys
+    from sightseq.composition import explain, hydra_of_sightseq, plain, quote, swept_keys
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors and leave
     check(command, arguments)
     typed = shlex.join(["sightseq", command, *arguments])
-    arguments = [quote_path(argument) for argument in arguments]
+    arguments = [quote(argument) for argument in arguments]
     sys.argv = ["sightseq", *arguments]
     single: list[tuple[DictConfig, str | None]] = []
     sweep: list[Job] = []

@@ -122,7 +122,11 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
 
     Raises:
         MissingMandatoryValue: a value marked ??? was not given.
+        ConfigError: a value that no class is built with does not fit.
     """
+    for key in PATHS:
+        if OmegaConf.select(composed, key) == "":
+            raise ConfigError(f"{key}= is empty: name a file or folder (. is the current folder)")
     for key in PATHS:
         value = OmegaConf.select(composed, key)
         if isinstance(value, str) and (value == "~" or value.startswith("~/")):
@@ -130,7 +134,23 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
     for key in ("data", "cache", "runs"):
         composed.paths[key] = str(Path(composed.paths[key]).absolute())
     config = cast(Config, OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
+    check_values(config)
     return config if experiment is None else {"experiment": experiment, **config}
+
+
+def check_values(config: Config) -> None:
+    """Checks the values of a command that no class is built with.
+
+    Raises:
+        ConfigError: one of them does not fit.
+    """
+    run_test, seed, name = config.get("run_test", True), config.get("seed", 0), config.get("name")
+    if run_test not in (True, False, "auto") or (isinstance(run_test, int) and not isinstance(run_test, bool)):
+        raise ConfigError(f"run_test={run_test}: is true, false or auto")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ConfigError(f"seed={seed}: is a whole number from 0 to {2**32 - 1}")
+    if name is not None and (not isinstance(name, str) or re.search(r"[/\\\0]|\.\.", name) or not name.strip()):
+        raise ConfigError(f"name={name}: ends the name of the run directory, so it is a text without / and ..")
 
 
 def compose(*overrides: str, command: str = "train") -> Config:
@@ -139,7 +159,7 @@ def compose(*overrides: str, command: str = "train") -> Config:
     Raises:
         ConfigError: an unknown group, option or key.
     """
-    arguments = [quote_path(override) for override in overrides]
+    arguments = [quote(override) for override in overrides]
     GlobalHydra.instance().clear()
     try:
         with hydra_of_sightseq(), initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="sightseq"):
@@ -152,15 +172,37 @@ def compose(*overrides: str, command: str = "train") -> Config:
         raise ConfigError(explain(error, command, arguments)) from error
 
 
-def quote_path(argument: str) -> str:
-    """Quotes the value of a key that holds a path or a text: Hydra's grammar would trip over its spaces and signs."""
+def quote(argument: str) -> str:
+    """Quotes a value that Hydra's grammar would not read, or not as it is written: spaces, signs, other scripts.
+
+    Paths are always texts, and so is a name: 2e5 is no number there. Other values are quoted where the grammar cannot
+    read them; sweeps, lists, mappings, functions and interpolations never are.
+    """
     key, _, value = argument.partition("=")
     quoted = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0] not in value[1:-1]
-    if key.lstrip("+") not in PATHS or not value or quoted or (value in ("null", "auto") and key != "input"):
+    if not value or quoted or argument.startswith(("-", "~")):
         return argument
+    text = f"{key}='{_escaped(value)}'"
+    if key.lstrip("+") in PATHS:
+        return argument if value in ("null", "auto") and key != "input" else text
+    if value.startswith(("[", "{")) or "," in value or "${" in value or re.match(r"\w+\(", value):
+        return argument
+    if key == "name":
+        return argument if value == "null" else text
+    return text if not _readable(argument) and _readable(text) else argument
+
+
+def _escaped(value: str) -> str:
     # Backslashes are doubled where a quote or the end follows, and nowhere else; ${ would be an interpolation.
-    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value).replace("${", r"\${")
-    return f"{key}='{escaped}'"
+    return re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value).replace("${", r"\${")
+
+
+def _readable(argument: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(argument)
+    except HydraException:
+        return False
+    return True
 
 
 def swept_keys(arguments: Sequence[str], hydra: Any) -> set[str]:

@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 import sightseq
-from sightseq.composition import PATHS, compose, known_keys, quote_path, swept_keys
+from sightseq.composition import PATHS, compose, known_keys, quote, swept_keys
 from sightseq.core.errors import ConfigError
 from sightseq.core.places import group_options
 
@@ -167,8 +167,21 @@ def test_numbers_of_the_issue() -> None:
         ("lr=3", "there is no key or group 'lr'; did you mean model.optimizer.lr?"),
         ("~no_such", "no_such"),
         ("seed", "cannot read 'seed': write key=value"),
-        ("title=a=b", "cannot read 'title=a=b': write key=value, and quote"),
+        ("title=é, b", "cannot read 'title=é, b': write key=value, and quote"),
         ("title=[1", "cannot read 'title=[1': "),
+        ("run_test=no", "run_test=no: is true, false or auto"),
+        ("run_test=off", "run_test=off: is true, false or auto"),
+        ("run_test=1", "run_test=1: is true, false or auto"),
+        ("run_test=null", "run_test=None: is true, false or auto"),
+        ("seed=-1", "seed=-1: is a whole number from 0 to 4294967295"),
+        ("seed=4294967296", "seed=4294967296: is a whole number"),
+        ("seed=1.5", "seed=1.5: is a whole number"),
+        ("seed=true", "seed=True: is a whole number"),
+        ("name=../../x", "name=../../x: ends the name of the run directory, so it is a text without / and .."),
+        ("name=a b/c", "name=a b/c: "),
+        ("name=..", "name=..: "),
+        ("init_from=", "init_from= is empty"),
+        ("paths.runs=", "paths.runs= is empty"),
     ],
 )
 def test_mistyped_overrides_are_answered_with_the_nearest(override: str, expected: str) -> None:
@@ -182,6 +195,56 @@ def test_base_is_no_option_to_offer() -> None:
 @pytest.mark.parametrize("override", ["debug=null", "experiment=null"])
 def test_null_for_a_group_is_answered_too(override: str) -> None:
     assert override.partition("=")[0] in refusal(override)
+
+
+def test_empty_paths() -> None:
+    assert "data.path= is empty: name a file or folder" in refusal("experiment=text_csv", "data.path=")
+    assert "input= is empty" in refusal("ckpt=x", "input=", command="predict")
+    assert "ckpt= is empty" in refusal("ckpt=", command="test")
+
+
+@pytest.mark.parametrize(("typed", "value"), [("true", True), ("False", False), ("auto", "auto")])
+def test_values_of_run_test(typed: str, value: bool | str) -> None:
+    assert compose(f"run_test={typed}")["run_test"] is value or value == "auto"
+
+
+@pytest.mark.parametrize("name", ["2e5", "007", "true", "a b", "it's", "Ünï", "v1.5", "50%: half"])
+def test_a_name_is_taken_as_it_is_written(name: str) -> None:
+    assert compose(f"name={name}")["name"] == name
+
+
+def test_a_name_may_be_none_quoted_or_made_of_others() -> None:
+    assert compose("name=null")["name"] is None
+    assert compose("name='x y'")["name"] == "x y"
+    assert compose("name=run-${seed}")["name"] == "run-1"
+
+
+@pytest.mark.parametrize("title", ["Отзыв", "Ünï", "it's", "a=b", "日本語 text", "what? no!", 'say "cheese"', "# 1"])
+def test_values_in_other_scripts_and_with_signs_are_quoted(title: str) -> None:
+    assert compose(f"title={title}")["title"] == title
+    assert compose(f"+data.more={title}")["data"]["more"] == title
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "seed=1,2",
+        "title=é,b",
+        "title=[é]",
+        "x={a: é}",
+        "model.optimizer.lr=interval(0.1, 1)",
+        "x=choice(é)",
+        "x=${seed}",
+        "x=a b",
+        "x='é'",
+        "lr=1e-3",
+        "~x=é",
+        "-m",
+        "é=1",
+    ],
+)
+def test_what_is_no_plain_text_is_never_quoted(argument: str) -> None:
+    assert quote(argument) == argument
 
 
 def test_missing_values_are_asked_for() -> None:
@@ -213,7 +276,7 @@ def test_keys_after_the_first_mistake_still_work() -> None:
 )
 @pytest.mark.parametrize("key", ["ckpt", "data.path"])
 def test_any_path_survives_hydras_grammar(key: str, path: str) -> None:
-    override = OverridesParser.create().parse_override(quote_path(f"{key}={path}"))
+    override = OverridesParser.create().parse_override(quote(f"{key}={path}"))
     assert override.key_or_group == key
     assert override.value() == path
     assert not override.is_sweep_override()
@@ -233,11 +296,11 @@ def test_strangest_paths(path: str) -> None:
     "argument", ["seed=1,2", "resume=auto", "resume=null", "ckpt=", "ckpt='a b'", 'ckpt="a"', "-m", "--help", "ckpt"]
 )
 def test_what_is_left_as_it_is(argument: str) -> None:
-    assert quote_path(argument) == argument
+    assert quote(argument) == argument
 
 
 def test_all_path_keys_are_quoted() -> None:
-    assert [quote_path(f"{key}=a b") for key in PATHS] == [f"{key}='a b'" for key in PATHS]
+    assert [quote(f"{key}=a b") for key in PATHS] == [f"{key}='a b'" for key in PATHS]
 
 
 def test_swept_keys() -> None:

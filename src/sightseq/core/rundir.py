@@ -36,6 +36,8 @@ def begin(config: Config, command: str) -> Path:
 def create(config: Config, command: str) -> Path:
     """A new run directory with the config written down, in which `run.command` says what was typed.
 
+    A second run of the same name in the same second has a number behind it.
+
     Raises:
         ConfigError: it cannot be made.
     """
@@ -43,7 +45,7 @@ def create(config: Config, command: str) -> Path:
     suffix = config.get("name") or secrets.token_hex(2)
     folder = Path(config["paths"]["runs"], config["experiment"]) / f"{now:%Y-%m-%d_%H-%M-%S}-{suffix}"
     try:
-        folder.mkdir(parents=True)
+        folder = _make_new(folder)
     except OSError as error:
         raise ConfigError(
             f"{folder} cannot be made ({error.strerror}); name another place with paths.runs=FOLDER"
@@ -51,6 +53,20 @@ def create(config: Config, command: str) -> Path:
     config["run"] = {"command": command}
     write_config(folder, config)
     return folder
+
+
+def _make_new(folder: Path) -> Path:
+    """Makes the folder, or one with -2, -3, ... at the end of its name where that one is taken."""
+    free, number = folder, 1
+    while True:
+        try:
+            free.mkdir(parents=True)
+            return free
+        except FileExistsError:
+            if not free.is_dir():
+                raise
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
 
 
 def read_config(folder: Path) -> Config:
