@@ -86,13 +86,16 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from sightseq.composition import explain, hydra_of_sightseq, plain, quote, swept_keys
+    from sightseq.bricks import hydra_of_sightseq
+    from sightseq.composition import plain, quote, swept_keys
+    from sightseq.mistakes import check_deletions, explain
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors and leave
     check(command, arguments)
     typed = shlex.join(["sightseq", command, *arguments])
     arguments = [quote(argument) for argument in arguments]
-    sys.argv = ["sightseq", *arguments]
+    check_deletions(arguments)
+    sys.argv = ["sightseq", *sorted(arguments, key=is_override)]  # which Hydra wants behind all flags
     single: list[tuple[DictConfig, str | None]] = []
     sweep: list[Job] = []
 
@@ -114,6 +117,11 @@ def hydra_app(command: str, arguments: list[str]) -> None:
         hand_over(command, config, arguments, typed)
     if sweep:
         sys.exit(summarise(sweep))
+
+
+def is_override(argument: str) -> bool:
+    """Changes the config; others are flags and their values."""
+    return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 
 def hand_over(command: str, config: Config, arguments: list[str], typed: str) -> None:

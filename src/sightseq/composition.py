@@ -1,120 +1,23 @@
-"""Composing a config with Hydra, and saying what is wrong with one. Imports Hydra and nothing heavier."""
+"""Composing a config with Hydra, and checking its values. Imports Hydra and nothing heavier."""
 
-import contextlib
-import copy
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra._internal import hydra as hydra_internals
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import IConfigRepository
-from hydra._internal.defaults_list import create_defaults_list
-from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
-from hydra.core.default_element import ResultDefault
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from hydra.plugins.config_source import ConfigResult
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
-from sightseq.core.errors import ConfigError, nearest
-from sightseq.core.places import conf_folder, extension_folders, group_options, group_package, groups
+from sightseq.bricks import composing
+from sightseq.core.errors import ConfigError
 from sightseq.core.rundir import Config
+from sightseq.mistakes import check_deletions, explain
 
 PATHS = ("ckpt", "input", "init_from", "resume", "output", "data.path", "paths.data", "paths.cache", "paths.runs")
 """The keys whose values are files or folders."""
-
-
-class Loader(ConfigLoaderImpl):
-    """Composes as Hydra does, with options of extensions, without keys of an experiment whose brick was exchanged."""
-
-    def __init__(self, config_search_path: ConfigSearchPath) -> None:
-        """Adds the config folders of extensions, before the schemas, which stand last."""
-        for folder in extension_folders():
-            config_search_path.prepend("sightseq-extension", f"file://{folder}", SearchPathQuery(provider="schema"))
-        super().__init__(config_search_path)
-
-    def load_configuration(self, config_name: str | None, overrides: list[str], *args: Any, **more: Any) -> DictConfig:
-        """The composed config. Hydra calls this for a single run and for each job of a sweep."""
-        self.asked = config_name, overrides
-        return super().load_configuration(config_name, overrides, *args, **more)
-
-    def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
-        loaded = super()._load_single_config(default, repo)
-        if (default.config_path or "").startswith("experiment/"):
-            loaded = copy.copy(loaded)
-            loaded.config = without_exchanged(cast(DictConfig, loaded.config), *self.asked, repo)
-        return loaded
-
-
-@contextlib.contextmanager
-def hydra_of_sightseq() -> Iterator[None]:
-    """Hydra applications that begin in this context use our loader.
-
-    Others do not: a `hydra_plugins` package or a registered plugin would change every one of the user's.
-    """
-    module: Any = hydra_internals
-    module.ConfigLoaderImpl = Loader
-    try:
-        yield
-    finally:
-        module.ConfigLoaderImpl = ConfigLoaderImpl
-
-
-def without_exchanged(
-    body: DictConfig, command: str | None, overrides: Sequence[str], repo: IConfigRepository
-) -> DictConfig:
-    """The keys of an experiment file without those typed for a brick that is exchanged.
-
-    A brick is exchanged where the choice of its group differs from the one that the experiment alone would make. The
-    keys below its package then leave, down to the packages of other bricks: `model=` leaves `model.optimizer.lr`.
-
-    Args:
-        body: what the file says, embedded in its package.
-        command: the root config.
-        overrides: the whole command.
-        repo: the config files.
-    """
-    if not any(isinstance(value, DictConfig) for value in body.values()):
-        return body  # a title alone
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    alone = [override for override in parsed if override.key_or_group == "experiment"]
-    own, final = (
-        create_defaults_list(repo, command, some, prepend_hydra=True, skip_missing=True).overrides
-        for some in (alone, parsed)
-    )
-    choices = [
-        {
-            group: [choice] if isinstance(choice, str) else choice
-            for group, choice in (overrides.known_choices | overrides.override_choices).items()
-            if group not in overrides.deletions
-        }
-        for overrides in (own, final)
-    ]
-    known = [group for group in choices[0] | choices[1] if not group.startswith("hydra/")]
-    packages = {group: group_package(group, known) for group in known}
-    exchanged = {package for group, package in packages.items() if choices[0].get(group) != choices[1].get(group)}
-    body = copy.deepcopy(body)  # Hydra keeps what it has read
-    _strip(body, "", "", set(packages.values()), exchanged - {"_global_"})
-    return body
-
-
-def _strip(node: DictConfig, path: str, owner: str, packages: Set[str], exchanged: Set[str]) -> None:
-    """Deletes all values whose innermost brick is exchanged, and the mappings that become empty by it."""
-    for key, value in list(node.items_ex(resolve=False)):
-        inner = f"{path}.{key!s}".lstrip(".")
-        innermost = inner if inner in packages else owner
-        if isinstance(value, DictConfig) and not value._is_none() and len(value):
-            _strip(value, inner, innermost, packages, exchanged)
-            if not len(value):
-                del node[key]
-        elif innermost in exchanged:
-            del node[key]
 
 
 def plain(composed: DictConfig, experiment: str | None) -> Config:
@@ -160,9 +63,9 @@ def compose(*overrides: str, command: str = "train") -> Config:
         ConfigError: an unknown group, option or key.
     """
     arguments = [quote(override) for override in overrides]
-    GlobalHydra.instance().clear()
+    check_deletions(arguments)
     try:
-        with hydra_of_sightseq(), initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="sightseq"):
+        with composing():
             composed = hydra_compose(command, arguments, return_hydra_config=True)
             experiment = composed.hydra.runtime.choices.get("experiment")
             OmegaConf.set_struct(composed, False)
@@ -222,42 +125,3 @@ def swept_keys(arguments: Sequence[str], hydra: Any) -> set[str]:
     params = sweeps([f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()])
     added = {key for key in sweeps(hydra.overrides.task) if key not in typed and params.get(key, True)}
     return added | {key for key, swept in typed.items() if swept}
-
-
-def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
-    """What is wrong with a command, in one line, with the nearest names."""
-    text = " ".join(str(error).split())
-    if isinstance(error, OverrideParseException):
-        return f"cannot read {error.override!r}: write key=value, and quote a value that holds signs or spaces"
-    if isinstance(error, ValueError) and (nulls := [argument for argument in arguments if argument.endswith("=null")]):
-        return f"{' '.join(nulls)}: a group takes the name of an option, such as none where there is one"
-    if isinstance(error, MissingMandatoryValue):
-        key = getattr(error, "full_key", None) or text.rpartition(" ")[2]
-        return f"{key}= is needed: sightseq {command} {key}=..."
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, option = error.missing_cfg_file.rpartition("/")
-        options = error.options or []
-        for argument in arguments:  # an option may itself hold a slash: model/net=image/convnet
-            key, _, value = argument.partition("=")
-            for choice in value.split(","):
-                if f"{key}/{choice}" == error.missing_cfg_file:
-                    group, option, options = key, choice, list(group_options(key))
-        return f"{group}={option}: there is no such option; {nearest(option, options)}"
-    if found := re.search(r"Could not \w+ (?:to config: )?'?([^'\s]+)'", text):
-        key = found[1]
-        return f"there is no key or group {key!r}; {nearest(key, known_keys(command))}"
-    return text
-
-
-def known_keys(command: str) -> set[str]:
-    """All groups, and all keys of a command before further choices."""
-    GlobalHydra.instance().clear()
-    with hydra_of_sightseq(), initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="sightseq"):
-        return {*groups(), *_dotted(OmegaConf.to_container(hydra_compose(command)))}
-
-
-def _dotted(value: Any, prefix: str = "") -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield f"{prefix}{key}"
-            yield from _dotted(inner, f"{prefix}{key}.")

@@ -6,12 +6,10 @@ from typing import Any
 import pytest
 import yaml
 from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from sightseq.composition import hydra_of_sightseq
-from sightseq.core.places import conf_folder, group_options
+from sightseq.bricks import composing
+from sightseq.core.places import group_options
 
 PACKAGES = {
     "data": "data",
@@ -38,8 +36,7 @@ def leaves(value: Any, path: str = "") -> dict[str, Any]:
 @cache
 def composed(*overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The values of a config, with its interpolations as they are written; the options that were chosen."""
-    GlobalHydra.instance().clear()
-    with hydra_of_sightseq(), initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="sightseq"):
+    with composing():
         config: Any = OmegaConf.to_container(hydra_compose("train", list(overrides), return_hydra_config=True))
     choices = config.pop("hydra")["runtime"]["choices"]
     return leaves(config), choices

@@ -38,7 +38,7 @@ def test_the_numbers_of_an_experiment_leave_in_the_jobs_that_exchange_their_bric
 def test_a_space_in_a_file_is_swept_as_one_on_the_command_line(
     params: str, typed: str, sees_test: bool, sightseq, jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sightseq.composition.extension_folders", lambda: [tmp_path])
+    monkeypatch.setattr("sightseq.bricks.extension_folders", lambda: [tmp_path])
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "mine.yaml").write_text(f"# @package hydra.sweeper.params\n{params}\n")
     status, output, errors = sightseq("train", "-m", "+sweep=mine", *typed.split())

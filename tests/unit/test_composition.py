@@ -9,9 +9,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 import sightseq
-from sightseq.composition import PATHS, compose, known_keys, quote, swept_keys
+from sightseq.composition import PATHS, compose, quote, swept_keys
 from sightseq.core.errors import ConfigError
 from sightseq.core.places import group_options
+from sightseq.mistakes import known_keys
 
 
 def bricks(value: Any, key: str = "") -> dict[str, str]:
@@ -104,7 +105,7 @@ def own_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "experiment" / "child.yaml").write_text(
         "# @package _global_\ndefaults:\n  - mine\n  - override /optimizer: adam\n\nmodel: {optimizer: {lr: 0.5}}\n"
     )
-    monkeypatch.setattr("sightseq.composition.extension_folders", lambda: [folder])
+    monkeypatch.setattr("sightseq.bricks.extension_folders", lambda: [folder])
     monkeypatch.setattr("sightseq.core.places.extension_folders", lambda: [folder])
 
 
@@ -169,6 +170,19 @@ def test_numbers_of_the_issue() -> None:
         ("seed", "cannot read 'seed': write key=value"),
         ("title=é, b", "cannot read 'title=é, b': write key=value, and quote"),
         ("title=[1", "cannot read 'title=[1': "),
+        ("callbacks.best.foo=a", "? To add it, write +callbacks.best.foo=a"),
+        ("+data.synthetic=true", "data.synthetic is there already: write data.synthetic=true, without +"),
+        ("+optimizer=sgd", "optimizer is there already: write optimizer=sgd, without +"),
+        ("seed=1,2", "seed=1,2: for a run with each of them add -m; as one list write seed=[1,2]"),
+        ("seed=range(1,3)", "seed=range(1,3): for a run with each of them add -m"),
+        ("trainer=3", "trainer=3: a group takes the name of an option"),
+        ("hydra/sweeper=optuna", "(its package may be hydra-optuna-sweeper); there is: basic"),
+        ("~logger", "~logger: a run needs this; to go without, write logger=[]"),
+        ("~scheduler", "~scheduler: a run needs this; to go without, write scheduler=none"),
+        ("~trainer", "~trainer: a run needs this; choose another option with trainer=OPTION"),
+        ("~seed", "~seed: a run needs this; change it with seed=VALUE"),
+        ("~optimzer", "there is no key or group 'optimzer'; did you mean optimizer"),
+        ("~data.rot", "there is no key or group 'data.rot'; did you mean data.root"),
         ("run_test=no", "run_test=no: is true, false or auto"),
         ("run_test=off", "run_test=off: is true, false or auto"),
         ("run_test=1", "run_test=1: is true, false or auto"),
@@ -195,6 +209,29 @@ def test_base_is_no_option_to_offer() -> None:
 @pytest.mark.parametrize("override", ["debug=null", "experiment=null"])
 def test_null_for_a_group_is_answered_too(override: str) -> None:
     assert override.partition("=")[0] in refusal(override)
+
+
+def test_keys_of_the_chosen_options_are_the_nearest() -> None:
+    assert "did you mean model.net.hidden " in refusal("experiment=ptb", "model.net.hiden=[1]")
+    answer = refusal("experiment=mnist", "callbacks=default", "callbacks.best.monitor=val/loss")
+    assert "did you mean callbacks.best " in answer
+    assert answer.endswith("To add it, write +callbacks.best.monitor=val/loss")
+
+
+@pytest.mark.parametrize("override", ["debug=synthetic", "experiment=mnist"])
+@pytest.mark.parametrize("command", ["test", "predict", "export"])
+def test_who_takes_a_group_is_said(command: str, override: str) -> None:
+    group = override.partition("=")[0]
+    takers = "bench, data, explain, show, train"
+    expected = f"sightseq {command} takes no {group}=; those that do are {takers}"
+    assert refusal("ckpt=x", override, command=command) == expected
+
+
+def test_what_a_run_can_do_without_may_be_deleted() -> None:
+    assert "augment" not in compose("~augment")["model"]
+    assert "deterministic" not in compose("~trainer.deterministic")["trainer"]
+    assert refusal("~trainer.profiler") == "~trainer.profiler: it is null, which Hydra cannot delete"
+    assert "title= is needed" in refusal("~experiment")
 
 
 def test_empty_paths() -> None:
