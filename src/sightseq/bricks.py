@@ -13,11 +13,12 @@ from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 
-from sightseq.core.places import conf_folder, extension_folders, group_package
+from sightseq.core.places import conf_folder, extension_folders, group_options, group_package, groups_of
 
 
 class Loader(ConfigLoaderImpl):
@@ -33,6 +34,18 @@ class Loader(ConfigLoaderImpl):
         """The composed config. Hydra calls this for a single run and for each job of a sweep."""
         self.asked = config_name, overrides
         return super().load_configuration(config_name, overrides, *args, **more)
+
+    def get_group_options(
+        self, group_name: str, results_filter: ObjectType | None = ObjectType.CONFIG, *args: Any, **more: Any
+    ) -> list[str]:
+        """The options of a group, or the groups in it, for help and completion: as `group_options` names them."""
+        if group_name.startswith("hydra"):
+            return super().get_group_options(group_name, results_filter, *args, **more)
+        if results_filter == ObjectType.CONFIG:
+            return list(group_options(group_name))
+        found = super().get_group_options(group_name, results_filter, *args, **more)
+        known = groups_of("train")
+        return [name for name in found if group_name not in known or f"{group_name}/{name}" in known]
 
     def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
         loaded = super()._load_single_config(default, repo)
@@ -95,7 +108,7 @@ def without_exchanged(
         for overrides in (own, final)
     ]
     known = [group for group in choices[0] | choices[1] if not group.startswith("hydra/")]
-    packages = {group: group_package(group, known) for group in known}
+    packages = {group: group_package(group) for group in known}
     exchanged = {package for group, package in packages.items() if choices[0].get(group) != choices[1].get(group)}
     body = copy.deepcopy(body)  # Hydra keeps what it has read
     _strip(body, "", "", set(packages.values()), exchanged - {"_global_"})

@@ -8,6 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from sightseq.completion import FLAGS, completion_script
 from sightseq.core import rundir
 from sightseq.core.errors import ConfigError, SightseqError, nearest
 from sightseq.core.places import conf_folder
@@ -38,6 +39,8 @@ def main() -> None:
             from importlib.metadata import version
 
             print(f"sightseq {version('sightseq')}")
+        elif (flag := next((a for a in sys.argv[1:] if a in FLAGS), None)) and "query=bash" not in arguments:
+            print(completion_script([a for a in sys.argv[1:] if a != flag and a not in COMMANDS], COMMANDS))
         elif command not in COMMANDS:
             raise ConfigError(f"there is no command {command!r}; {nearest(command, COMMANDS)}")
         elif command == "list":

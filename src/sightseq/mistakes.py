@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import yaml
 from hydra import compose as hydra_compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -13,7 +12,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from sightseq.bricks import composing
 from sightseq.core.errors import ConfigError, nearest
-from sightseq.core.places import conf_folder, group_options, groups
+from sightseq.core.places import conf_folder, group_options, groups, groups_of
 
 OPTIONAL = ("experiment", "debug", "local", "augment")
 """The groups that a run can do without."""
@@ -105,17 +104,6 @@ def check_deletions(arguments: Sequence[str]) -> None:
 def commands() -> list[str]:
     """The commands that compose a config."""
     return sorted(file.stem for file in conf_folder().glob("*.yaml") if file.stem != "command")
-
-
-def groups_of(command: str) -> set[str]:
-    """The groups in the defaults list of a command, and of those that it begins with."""
-    found: set[str] = set()
-    for entry in yaml.safe_load((conf_folder() / f"{command}.yaml").read_text(encoding="utf-8"))["defaults"]:
-        if isinstance(entry, dict):
-            found |= {name.rpartition(" ")[2] for name in entry}
-        elif entry != "_self_":
-            found |= groups_of(entry)
-    return found
 
 
 def known_keys(command: str, arguments: Sequence[str] = ()) -> set[str]:

@@ -61,8 +61,7 @@ def others(experiment: str, own: dict[str, Any]) -> dict[str, str]:
     """Another option of each group, each time another one."""
     found = {}
     for group in PACKAGES:
-        inner = tuple(other.removeprefix(f"{group}/") for other in PACKAGES if other.startswith(f"{group}/"))
-        options = [o for o in sorted(group_options(group)) if o != own.get(group) and not o.startswith(inner)]
+        options = [option for option in sorted(group_options(group)) if option != own.get(group)]
         found[group] = options[EXPERIMENTS.index(experiment) % len(options)]
     return found
 

@@ -20,6 +20,8 @@ MAY_KNOW = {
     "tasks": {"core", "decoding", "nets", "text"},
     "testing": {"core"},
     "console": {"core"},
+    "__main__": {"cli"},
+    "completion": {"core"},
     "bricks": {"core"},
     "mistakes": {"core", "bricks"},
     "composition": {"core", "bricks", "mistakes"},
@@ -35,6 +37,7 @@ MAY_KNOW = {
     "cli": {
         "core",
         "bricks",
+        "completion",
         "composition",
         "mistakes",
         "sweep",
@@ -98,7 +101,18 @@ def test_networks_know_torch_alone() -> None:
         }, file
 
 
-LIGHTEST = ["cli", "bricks", "composition", "mistakes", "catalogue", "sweep", "console", "core/rundir", "core/places"]
+LIGHTEST = [
+    "cli",
+    "bricks",
+    "completion",
+    "composition",
+    "mistakes",
+    "catalogue",
+    "sweep",
+    "console",
+    "core/rundir",
+    "core/places",
+]
 
 
 @pytest.mark.parametrize("name", LIGHTEST)
