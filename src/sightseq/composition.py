@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sightseq.bricks import composing
 from sightseq.core.errors import ConfigError
-from sightseq.core.rundir import Config
+from sightseq.core.rundir import Config, check_values
 from sightseq.mistakes import check_deletions, explain
 
 PATHS = ("ckpt", "input", "init_from", "resume", "output", "data.path", "paths.data", "paths.cache", "paths.runs")
@@ -39,21 +39,6 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
     config = cast(Config, OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
     check_values(config)
     return config if experiment is None else {"experiment": experiment, **config}
-
-
-def check_values(config: Config) -> None:
-    """Checks the values of a command that no class is built with.
-
-    Raises:
-        ConfigError: one of them does not fit.
-    """
-    run_test, seed, name = config.get("run_test", True), config.get("seed", 0), config.get("name")
-    if run_test not in (True, False, "auto") or (isinstance(run_test, int) and not isinstance(run_test, bool)):
-        raise ConfigError(f"run_test={run_test}: is true, false or auto")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ConfigError(f"seed={seed}: is a whole number from 0 to {2**32 - 1}")
-    if name is not None and (not isinstance(name, str) or re.search(r"[/\\\0]|\.\.", name) or not name.strip()):
-        raise ConfigError(f"name={name}: ends the name of the run directory, so it is a text without / and ..")
 
 
 def compose(*overrides: str, command: str = "train") -> Config:

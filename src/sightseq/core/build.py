@@ -68,7 +68,7 @@ def build(config: Mapping[str, Any], kind: type[T], key: str, **extra: Any) -> T
         ConfigError: the target is refused, an argument is unknown, missing or of the wrong type, or the
             class itself refuses a value.
     """
-    if "_target_" not in config:
+    if not isinstance(config, Mapping) or "_target_" not in config:
         raise ConfigError(f"{key}: no _target_ says which class this is")
     cls = find_class(config["_target_"], kind, key)
     known = parameters(cls)
