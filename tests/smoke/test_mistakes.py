@@ -64,7 +64,7 @@ def test_a_mistyped_name_is_answered_with_the_nearest(typed: str, words: str, si
             "add ~model.scheduler.max_lr ~model.scheduler.pct_start ~model.scheduler.cycle_momentum",
         ),
         (
-            "model=text_classification",
+            "model=text_classification augment=none",
             "TextClassificationTask takes data with TextSpec, and this data has ImageSpec; choose a model=",
         ),
         ("model.optimizer._target_=torch.optim.SGD", "to leave it out, add ~model.optimizer.betas"),

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra._internal import hydra as hydra_internals
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
 import sightseq
@@ -73,6 +76,14 @@ def test_debug_options_compose() -> None:
     for option in group_options("debug"):
         assert compose(f"debug={option}")["experiment"] == "digits"
     assert compose("debug=synthetic")["data"]["synthetic"] is True
+
+
+def test_composing_leaves_hydra_as_it_was() -> None:
+    plugins = Plugins.instance().discover()
+    for _ in range(2):
+        compose()
+    assert Plugins.instance().discover() == plugins  # none is registered, let alone at every call
+    assert hydra_internals.ConfigLoaderImpl is ConfigLoaderImpl  # type: ignore[attr-defined]
 
 
 def test_public_function_is_the_same() -> None:
