@@ -8,6 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from sightseq.completion import FLAGS, completion_script
 from sightseq.core import resume
 from sightseq.core.download import look_for
 from sightseq.core.errors import ConfigError, SightseqError, nearest
@@ -39,6 +40,8 @@ def main() -> None:
             from importlib.metadata import version
 
             print(f"sightseq {version('sightseq')}")
+        elif (flag := next((a for a in sys.argv[1:] if a in FLAGS), None)) and "query=bash" not in arguments:
+            print(completion_script([a for a in sys.argv[1:] if a != flag and a not in COMMANDS], COMMANDS))
         elif command not in COMMANDS:
             raise ConfigError(f"there is no command {command!r}; {nearest(command, COMMANDS)}")
         elif command == "list":
@@ -87,26 +90,30 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from sightseq.composition import explain, plain, quote_path, register_extensions, swept_keys
+    from sightseq.bricks import hydra_of_sightseq
+    from sightseq.composition import plain, quote, swept_keys
+    from sightseq.mistakes import check_deletions, explain
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors and leave
     check(command, arguments)
-    register_extensions()
     typed = shlex.join(["sightseq", command, *arguments])
-    arguments = [quote_path(argument) for argument in arguments]
-    sys.argv = ["sightseq", *arguments]
+    arguments = [quote(argument) for argument in arguments]
+    check_deletions(arguments)
+    sys.argv = ["sightseq", *sorted(arguments, key=is_override)]  # which Hydra wants behind all flags
     single: list[tuple[DictConfig, str | None]] = []
     sweep: list[Job] = []
 
     def job(composed: DictConfig) -> float | None:
         experiment = HydraConfig.get().runtime.choices.get("experiment")
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            return run_job(plain(composed, experiment), swept_keys(arguments), typed, sweep)
+            check(command, ["-m", *arguments])  # a file can ask for a sweep too
+            return run_job(plain(composed, experiment), swept_keys(arguments, HydraConfig.get()), typed, sweep)
         single.append((composed, experiment))
         return None
 
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=command)(job)()
+        with hydra_of_sightseq():
+            hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=command)(job)()
         config = plain(*single[0]) if single else None
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group set to null
         raise ConfigError(explain(error, command, arguments)) from error
@@ -114,6 +121,11 @@ def hydra_app(command: str, arguments: list[str]) -> None:
         hand_over(command, config, arguments, typed)
     if sweep:
         sys.exit(summarise(sweep))
+
+
+def is_override(argument: str) -> bool:
+    """Changes the config; others are flags and their values."""
+    return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 
 def hand_over(command: str, config: Config, arguments: list[str], typed: str) -> None:

@@ -1,41 +1,23 @@
-"""Composing a config with Hydra, and saying what is wrong with one. Imports Hydra and nothing heavier."""
+"""Composing a config with Hydra, and checking its values. Imports Hydra and nothing heavier."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
-from sightseq.core.errors import ConfigError, nearest
-from sightseq.core.places import conf_folder, extension_folders, group_options, groups
-from sightseq.core.rundir import Config
+from sightseq.bricks import composing
+from sightseq.core.errors import ConfigError
+from sightseq.core.rundir import Config, check_values
+from sightseq.mistakes import check_deletions, explain
 
 PATHS = ("ckpt", "input", "init_from", "resume", "output", "data.path", "paths.data", "paths.cache", "paths.runs")
 """The keys whose values are files or folders."""
-
-
-def register_extensions() -> None:
-    """Lets Hydra look for options in the config folders of installed extensions too.
-
-    A `hydra_plugins` package would do the same, but to every Hydra application in the user's environment.
-    """
-
-    class Extensions(SearchPathPlugin):
-        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-            for folder in extension_folders():
-                search_path.append("sightseq-extension", f"file://{folder}")
-
-    Plugins.instance().register(Extensions)
 
 
 def plain(composed: DictConfig, experiment: str | None) -> Config:
@@ -43,7 +25,11 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
 
     Raises:
         MissingMandatoryValue: a value marked ??? was not given.
+        ConfigError: a value that no class is built with does not fit.
     """
+    for key in PATHS:
+        if OmegaConf.select(composed, key) == "":
+            raise ConfigError(f"{key}= is empty: name a file or folder (. is the current folder)")
     for key in PATHS:
         value = OmegaConf.select(composed, key)
         if isinstance(value, str) and (value == "~" or value.startswith("~/")):
@@ -51,6 +37,7 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
     for key in ("data", "cache", "runs"):
         composed.paths[key] = str(Path(composed.paths[key]).absolute())
     config = cast(Config, OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
+    check_values(config)
     return config if experiment is None else {"experiment": experiment, **config}
 
 
@@ -60,11 +47,10 @@ def compose(*overrides: str, command: str = "train") -> Config:
     Raises:
         ConfigError: an unknown group, option or key.
     """
-    arguments = [quote_path(override) for override in overrides]
-    register_extensions()
-    GlobalHydra.instance().clear()
+    arguments = [quote(override) for override in overrides]
+    check_deletions(arguments)
     try:
-        with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="sightseq"):
+        with composing():
             composed = hydra_compose(command, arguments, return_hydra_config=True)
             experiment = composed.hydra.runtime.choices.get("experiment")
             OmegaConf.set_struct(composed, False)
@@ -74,56 +60,53 @@ def compose(*overrides: str, command: str = "train") -> Config:
         raise ConfigError(explain(error, command, arguments)) from error
 
 
-def quote_path(argument: str) -> str:
-    """Quotes the value of a key that holds a path or a text: Hydra's grammar would trip over its spaces and signs."""
+def quote(argument: str) -> str:
+    """Quotes a value that Hydra's grammar would not read, or not as it is written: spaces, signs, other scripts.
+
+    Paths are always texts, and so is a name: 2e5 is no number there. Other values are quoted where the grammar cannot
+    read them; sweeps, lists, mappings, functions and interpolations never are.
+    """
     key, _, value = argument.partition("=")
     quoted = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0] not in value[1:-1]
-    if key.lstrip("+") not in PATHS or not value or quoted or (value in ("null", "auto") and key != "input"):
+    if not value or quoted or argument.startswith(("-", "~")):
         return argument
+    text = f"{key}='{_escaped(value)}'"
+    if key.lstrip("+") in PATHS:
+        return argument if value in ("null", "auto") and key != "input" else text
+    if value.startswith(("[", "{")) or "," in value or "${" in value or re.match(r"\w+\(", value):
+        return argument
+    if key == "name":
+        return argument if value == "null" else text
+    return text if not _readable(argument) and _readable(text) else argument
+
+
+def _escaped(value: str) -> str:
     # Backslashes are doubled where a quote or the end follows, and nowhere else; ${ would be an interpolation.
-    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value).replace("${", r"\${")
-    return f"{key}='{escaped}'"
+    return re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value).replace("${", r"\${")
 
 
-def swept_keys(arguments: Sequence[str]) -> set[str]:
-    """The keys that a sweep gives several values."""
-    overrides = OverridesParser.create().parse_overrides([a for a in arguments if "=" in a and not a.startswith("-")])
-    return {str(override.key_or_group) for override in overrides if override.is_sweep_override()}
+def _readable(argument: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(argument)
+    except HydraException:
+        return False
+    return True
 
 
-def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
-    """What is wrong with a command, in one line, with the nearest names."""
-    text = " ".join(str(error).split())
-    if isinstance(error, OverrideParseException):
-        return f"cannot read {error.override!r}: write key=value, and quote a value that holds signs or spaces"
-    if isinstance(error, ValueError) and (nulls := [argument for argument in arguments if argument.endswith("=null")]):
-        return f"{' '.join(nulls)}: a group takes the name of an option, such as none where there is one"
-    if isinstance(error, MissingMandatoryValue):
-        key = getattr(error, "full_key", None) or text.rpartition(" ")[2]
-        return f"{key}= is needed: sightseq {command} {key}=..."
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, option = error.missing_cfg_file.rpartition("/")
-        options = error.options or []
-        for argument in arguments:  # an option may itself hold a slash: model/net=image/convnet
-            key, _, value = argument.partition("=")
-            if f"{key}/{value}" == error.missing_cfg_file:
-                group, option, options = key, value, list(group_options(key))
-        return f"{group}={option}: there is no such option; {nearest(option, options)}"
-    if found := re.search(r"Could not \w+ (?:to config: )?'?([^'\s]+)'", text):
-        key = found[1]
-        return f"there is no key or group {key!r}; {nearest(key, known_keys(command))}"
-    return text
+def swept_keys(arguments: Sequence[str], hydra: Any) -> set[str]:
+    """The keys that a sweep gives several values, on the command line or in a file.
 
+    Args:
+        arguments: the command.
+        hydra: Hydra's part of the config of a job. What its sweeper, whichever it is, has set was not typed;
+            `sweeper.params`, where there is such, tells single values among it.
+    """
 
-def known_keys(command: str) -> set[str]:
-    """All groups, and all keys of a command before further choices."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="sightseq"):
-        return {*groups(), *_dotted(OmegaConf.to_container(hydra_compose(command)))}
+    def sweeps(overrides: Sequence[str]) -> dict[str, bool]:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        return {str(override.key_or_group): override.is_sweep_override() for override in parsed}
 
-
-def _dotted(value: Any, prefix: str = "") -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield f"{prefix}{key}"
-            yield from _dotted(inner, f"{prefix}{key}.")
+    typed = sweeps([a for a in arguments if "=" in a and not a.startswith("-")])
+    params = sweeps([f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()])
+    added = {key for key in sweeps(hydra.overrides.task) if key not in typed and params.get(key, True)}
+    return added | {key for key, swept in typed.items() if swept}

@@ -32,12 +32,23 @@ log = logging.getLogger("sightseq")
 
 
 def main() -> None:
-    """Does what the config in a run directory says; our errors are one line and exit status 2."""
+    """Does what the config in a run directory says; our errors are one line and exit status 2.
+
+    A file is taken as a copy of some config.yaml, and its run is repeated in a new run directory.
+    """
+    if len(sys.argv) != 2:
+        print("usage: python -m sightseq.run RUN_DIR, or a copy of its config.yaml", file=sys.stderr)
+        sys.exit(2)
     folder = Path(sys.argv[1]).resolve()
     child = os.environ.get("LOCAL_RANK", "0") != "0"  # of a distributed run, whose parent holds the lock
     try:
+        if folder.is_file():
+            folder = rundir.repeat(folder)
+            sys.argv[1] = str(folder)  # for the children of a distributed run
+        config = rundir.read_config(folder)
+        rundir.check_config(config)
         with nullcontext() if child else rundir.filling(folder), logged(folder):
-            execute(rundir.read_config(folder), folder)
+            execute(config, folder)
     except SightseqError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(2)

@@ -28,6 +28,12 @@ from sightseq.data.mnist import FILES, write_idx
         ("test", "ckpt= is needed"),
         ("predict ckpt=x.ckpt", "input= is needed"),
         ("train -m seed=1,2 optimizer=adamw,sdg", "did you mean sgd"),
+        (
+            "train -m model/net=image/convnt,image/resnet",
+            "model/net=image/convnt: there is no such option",
+        ),
+        ("train -m sed=1,2", "did you mean seed"),
+        ("train seed=1 -m optimizer=adamw,sdg", "did you mean sgd"),  # flags stand anywhere
         ("list please", "takes no please"),
         ("train -m seed=1,2 resume=runs/digits/RUN", "one run cannot go on as several"),
     ],
@@ -51,6 +57,17 @@ def test_a_mistyped_name_is_answered_with_the_nearest(typed: str, words: str, si
         ("model.net._target_=sightseq.nets.convnet.ConvNett", "did you mean sightseq.nets.convnet.ConvNet"),
         ("model.net._target_=os.system", "not from a trusted package"),
         ("model.label_smoothing=2", "a share lies in"),
+        ("+trainer.foo=1", "trainer.foo: Trainer takes no such argument; the nearest are "),
+        (
+            "model.scheduler._target_=torch.optim.lr_scheduler.StepLR",
+            "model.scheduler: StepLR takes no max_lr, pct_start, cycle_momentum; to leave them out, "
+            "add ~model.scheduler.max_lr ~model.scheduler.pct_start ~model.scheduler.cycle_momentum",
+        ),
+        (
+            "model=text_classification augment=none",
+            "TextClassificationTask takes data with TextSpec, and this data has ImageSpec; choose a model=",
+        ),
+        ("model.optimizer._target_=torch.optim.SGD", "to leave it out, add ~model.optimizer.betas"),
         ("augment=affine model.augment.affine.degrees=wide", "does not fit Affine"),
         ("trainer.max_epochs=soon", "does not fit Trainer"),
         ("trainer.accelerator=abacus", "Trainer refuses its arguments"),

@@ -311,3 +311,9 @@ def test_find_class_returns_the_class() -> None:
 @pytest.mark.parametrize("target", ["", "eval", "ConvNet"])
 def test_name_without_a_module_is_refused(target: str) -> None:
     assert "is no full name" in refusal({"_target_": target}, object)
+
+
+@pytest.mark.parametrize("config", [{}, 3, "a", None])
+def test_what_names_no_class(config: Any) -> None:
+    with pytest.raises(ConfigError, match=r"callbacks\.best: no _target_"):
+        build(config, nn.Module, "callbacks.best")

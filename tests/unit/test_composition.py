@@ -5,12 +5,17 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra._internal import hydra as hydra_internals
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from omegaconf import OmegaConf
 
 import sightseq
-from sightseq.composition import PATHS, compose, known_keys, quote_path, swept_keys
+from sightseq.composition import PATHS, compose, quote, swept_keys
 from sightseq.core.errors import ConfigError
 from sightseq.core.places import group_options
+from sightseq.mistakes import known_keys
 
 
 def bricks(value: Any, key: str = "") -> dict[str, str]:
@@ -73,8 +78,91 @@ def test_debug_options_compose() -> None:
     assert compose("debug=synthetic")["data"]["synthetic"] is True
 
 
+def test_composing_leaves_hydra_as_it_was() -> None:
+    plugins = Plugins.instance().discover()
+    for _ in range(2):
+        compose()
+    assert Plugins.instance().discover() == plugins  # none is registered, let alone at every call
+    assert hydra_internals.ConfigLoaderImpl is ConfigLoaderImpl  # type: ignore[attr-defined]
+
+
 def test_public_function_is_the_same() -> None:
     assert sightseq.compose("seed=3") == compose("seed=3")
+
+
+MINE = """# @package _global_
+defaults:
+  - override /scheduler: one_cycle
+  - override /augment: flip_shift
+
+title: Mine
+data: {batch_size: 7, extra: 1}
+model:
+  label_smoothing: 0.3
+  net: {channels: [1]}
+  augment: {shift: {pixels: 9}}
+  optimizer: {lr: 0.123, amsgrad: true}
+  scheduler: {pct_start: 0.9}
+trainer: {max_epochs: 3, precision: 64}
+callbacks: {last: {minutes: 1}}
+"""
+
+
+@pytest.fixture
+def own_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "conf"
+    (folder / "experiment").mkdir(parents=True)
+    (folder / "experiment" / "mine.yaml").write_text(MINE)
+    (folder / "experiment" / "child.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - mine\n  - override /optimizer: adam\n\nmodel: {optimizer: {lr: 0.5}}\n"
+    )
+    monkeypatch.setattr("sightseq.bricks.extension_folders", lambda: [folder])
+    monkeypatch.setattr("sightseq.core.places.extension_folders", lambda: [folder])
+
+
+@pytest.mark.usefixtures("own_experiments")
+def test_the_numbers_of_an_experiment_leave_with_their_brick() -> None:
+    mine = compose("experiment=mine")
+    assert mine["model"]["optimizer"] | {"lr": 0.123, "amsgrad": True, "fused": True} == mine["model"]["optimizer"]
+    for again in ("optimizer=adamw", "data=digits", "callbacks=[default]", "model/net=image/convnet"):
+        assert compose("experiment=mine", again) == mine
+    sgd = compose("experiment=mine", "optimizer=sgd", "seed=3")["model"]
+    assert sgd["optimizer"] == compose("optimizer=sgd")["model"]["optimizer"]
+    assert sgd["scheduler"]["pct_start"] == 0.9
+    assert compose("experiment=mine", "optimizer=sgd", "model.optimizer.lr=0.2")["model"]["optimizer"]["lr"] == 0.2
+    data = compose("experiment=mine", "data=mnist")["data"]
+    assert data == compose("data=mnist")["data"]
+    smooth = compose("experiment=mine", "model=image_classification_smooth")["model"]
+    assert smooth == mine["model"] | {"label_smoothing": 0.1}  # the bricks within the model stay
+    assert compose("experiment=mine", "scheduler=none")["model"]["scheduler"] is None
+    assert "augment" not in compose("experiment=mine", "augment=none")["model"]
+    assert compose("experiment=mine", "trainer=epochs_4")["trainer"] == compose("trainer=epochs_4")["trainer"]
+    assert compose("experiment=mine", "callbacks=[default,ema]")["callbacks"]["last"]["minutes"] == 5
+
+
+@pytest.mark.usefixtures("own_experiments")
+def test_numbers_of_an_inherited_experiment_leave_too_and_those_of_debug_stay() -> None:
+    assert compose("experiment=child")["model"]["optimizer"]["lr"] == 0.5
+    assert compose("experiment=child", "optimizer=sgd")["model"]["optimizer"]["lr"] == 0.05
+    assert compose("experiment=child", "data=mnist")["data"]["batch_size"] == 128
+    quick = compose("experiment=mine", "trainer=epochs_4", "data=mnist", "debug=synthetic")
+    assert quick["trainer"]["max_epochs"] == 2
+    assert quick["data"]["synthetic"] is True
+    assert compose("experiment=mine", "debug=overfit")["model"]["scheduler"] is None  # debug exchanges it
+
+
+@pytest.mark.usefixtures("own_experiments")
+def test_a_key_that_left_is_no_key_any_more() -> None:
+    assert compose("experiment=mine", "model.optimizer.amsgrad=false")["model"]["optimizer"]["amsgrad"] is False
+    assert "no key or group 'model.optimizer.amsgrad'" in refusal(
+        "experiment=mine", "optimizer=sgd", "model.optimizer.amsgrad=false"
+    )
+
+
+def test_numbers_of_the_issue() -> None:
+    assert compose("experiment=tiny_shakespeare")["model"]["optimizer"]["lr"] == 0.004
+    assert compose("experiment=tiny_shakespeare", "optimizer=sgd")["model"]["optimizer"]["lr"] == 0.05
+    assert compose("experiment=imdb", "data=text_csv")["data"]["vocab_size"] == 10000
 
 
 @pytest.mark.parametrize(
@@ -91,8 +179,34 @@ def test_public_function_is_the_same() -> None:
         ("lr=3", "there is no key or group 'lr'; did you mean model.optimizer.lr?"),
         ("~no_such", "no_such"),
         ("seed", "cannot read 'seed': write key=value"),
-        ("title=a=b", "cannot read 'title=a=b': write key=value, and quote"),
+        ("title=é, b", "cannot read 'title=é, b': write key=value, and quote"),
         ("title=[1", "cannot read 'title=[1': "),
+        ("callbacks.best.foo=a", "? To add it, write +callbacks.best.foo=a"),
+        ("+data.synthetic=true", "data.synthetic is there already: write data.synthetic=true, without +"),
+        ("+optimizer=sgd", "optimizer is there already: write optimizer=sgd, without +"),
+        ("seed=1,2", "seed=1,2: for a run with each of them add -m; as one list write seed=[1,2]"),
+        ("seed=range(1,3)", "seed=range(1,3): for a run with each of them add -m"),
+        ("trainer=3", "trainer=3: a group takes the name of an option"),
+        ("hydra/sweeper=optuna", "(its package may be hydra-optuna-sweeper); there is: basic"),
+        ("~logger", "~logger: a run needs this; to go without, write logger=[]"),
+        ("~scheduler", "~scheduler: a run needs this; to go without, write scheduler=none"),
+        ("~trainer", "~trainer: a run needs this; choose another option with trainer=OPTION"),
+        ("~seed", "~seed: a run needs this; change it with seed=VALUE"),
+        ("~optimzer", "there is no key or group 'optimzer'; did you mean optimizer"),
+        ("~data.rot", "there is no key or group 'data.rot'; did you mean data.root"),
+        ("run_test=no", "run_test=no: is true, false or auto"),
+        ("run_test=off", "run_test=off: is true, false or auto"),
+        ("run_test=1", "run_test=1: is true, false or auto"),
+        ("run_test=null", "run_test=None: is true, false or auto"),
+        ("seed=-1", "seed=-1: is a whole number from 0 to 4294967295"),
+        ("seed=4294967296", "seed=4294967296: is a whole number"),
+        ("seed=1.5", "seed=1.5: is a whole number"),
+        ("seed=true", "seed=True: is a whole number"),
+        ("name=../../x", "name=../../x: ends the name of the run directory, so it is a text without / and .."),
+        ("name=a b/c", "name=a b/c: "),
+        ("name=..", "name=..: "),
+        ("init_from=", "init_from= is empty"),
+        ("paths.runs=", "paths.runs= is empty"),
     ],
 )
 def test_mistyped_overrides_are_answered_with_the_nearest(override: str, expected: str) -> None:
@@ -106,6 +220,79 @@ def test_base_is_no_option_to_offer() -> None:
 @pytest.mark.parametrize("override", ["debug=null", "experiment=null"])
 def test_null_for_a_group_is_answered_too(override: str) -> None:
     assert override.partition("=")[0] in refusal(override)
+
+
+def test_keys_of_the_chosen_options_are_the_nearest() -> None:
+    assert "did you mean model.net.hidden " in refusal("experiment=ptb", "model.net.hiden=[1]")
+    answer = refusal("experiment=mnist", "callbacks=default", "callbacks.best.monitor=val/loss")
+    assert "did you mean callbacks.best " in answer
+    assert answer.endswith("To add it, write +callbacks.best.monitor=val/loss")
+
+
+@pytest.mark.parametrize("override", ["debug=synthetic", "experiment=mnist"])
+@pytest.mark.parametrize("command", ["test", "predict", "export"])
+def test_who_takes_a_group_is_said(command: str, override: str) -> None:
+    group = override.partition("=")[0]
+    takers = "bench, data, explain, show, train"
+    expected = f"sightseq {command} takes no {group}=; those that do are {takers}"
+    assert refusal("ckpt=x", override, command=command) == expected
+
+
+def test_what_a_run_can_do_without_may_be_deleted() -> None:
+    assert "augment" not in compose("~augment")["model"]
+    assert "deterministic" not in compose("~trainer.deterministic")["trainer"]
+    assert refusal("~trainer.profiler") == "~trainer.profiler: it is null, which Hydra cannot delete"
+    assert "title= is needed" in refusal("~experiment")
+
+
+def test_empty_paths() -> None:
+    assert "data.path= is empty: name a file or folder" in refusal("experiment=text_csv", "data.path=")
+    assert "input= is empty" in refusal("ckpt=x", "input=", command="predict")
+    assert "ckpt= is empty" in refusal("ckpt=", command="test")
+
+
+@pytest.mark.parametrize(("typed", "value"), [("true", True), ("False", False), ("auto", "auto")])
+def test_values_of_run_test(typed: str, value: bool | str) -> None:
+    assert compose(f"run_test={typed}")["run_test"] is value or value == "auto"
+
+
+@pytest.mark.parametrize("name", ["2e5", "007", "true", "a b", "it's", "Ünï", "v1.5", "50%: half"])
+def test_a_name_is_taken_as_it_is_written(name: str) -> None:
+    assert compose(f"name={name}")["name"] == name
+
+
+def test_a_name_may_be_none_quoted_or_made_of_others() -> None:
+    assert compose("name=null")["name"] is None
+    assert compose("name='x y'")["name"] == "x y"
+    assert compose("name=run-${seed}")["name"] == "run-1"
+
+
+@pytest.mark.parametrize("title", ["Отзыв", "Ünï", "it's", "a=b", "日本語 text", "what? no!", 'say "cheese"', "# 1"])
+def test_values_in_other_scripts_and_with_signs_are_quoted(title: str) -> None:
+    assert compose(f"title={title}")["title"] == title
+    assert compose(f"+data.more={title}")["data"]["more"] == title
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "seed=1,2",
+        "title=é,b",
+        "title=[é]",
+        "x={a: é}",
+        "model.optimizer.lr=interval(0.1, 1)",
+        "x=choice(é)",
+        "x=${seed}",
+        "x=a b",
+        "x='é'",
+        "lr=1e-3",
+        "~x=é",
+        "-m",
+        "é=1",
+    ],
+)
+def test_what_is_no_plain_text_is_never_quoted(argument: str) -> None:
+    assert quote(argument) == argument
 
 
 def test_missing_values_are_asked_for() -> None:
@@ -137,7 +324,7 @@ def test_keys_after_the_first_mistake_still_work() -> None:
 )
 @pytest.mark.parametrize("key", ["ckpt", "data.path"])
 def test_any_path_survives_hydras_grammar(key: str, path: str) -> None:
-    override = OverridesParser.create().parse_override(quote_path(f"{key}={path}"))
+    override = OverridesParser.create().parse_override(quote(f"{key}={path}"))
     assert override.key_or_group == key
     assert override.value() == path
     assert not override.is_sweep_override()
@@ -157,17 +344,27 @@ def test_strangest_paths(path: str) -> None:
     "argument", ["seed=1,2", "resume=auto", "resume=null", "ckpt=", "ckpt='a b'", 'ckpt="a"', "-m", "--help", "ckpt"]
 )
 def test_what_is_left_as_it_is(argument: str) -> None:
-    assert quote_path(argument) == argument
+    assert quote(argument) == argument
 
 
 def test_all_path_keys_are_quoted() -> None:
-    assert [quote_path(f"{key}=a b") for key in PATHS] == [f"{key}='a b'" for key in PATHS]
+    assert [quote(f"{key}=a b") for key in PATHS] == [f"{key}='a b'" for key in PATHS]
 
 
 def test_swept_keys() -> None:
+    def swept(arguments: list[str], job: list[str], **sweeper: Any) -> set[str]:
+        return swept_keys(arguments, OmegaConf.create({"overrides": {"task": job}, "sweeper": sweeper}))
+
     arguments = ["-m", "seed=1,2", "optimizer=sgd,adam", "trainer.max_epochs=3", "model.optimizer.lr=range(1,4)"]
-    assert swept_keys(arguments) == {"seed", "optimizer", "model.optimizer.lr"}
-    assert swept_keys(["-m", "model.net.channels=[1,2]", "title='a,b'", "+x=choice(1,2)"]) == {"x"}
+    job = ["seed=1", "optimizer=sgd", "trainer.max_epochs=3", "model.optimizer.lr=1"]
+    assert swept(arguments, job) == {"seed", "optimizer", "model.optimizer.lr"}
+    arguments = ["-m", "model.net.channels=[1,2]", "title='a,b'", "+x=choice(1,2)"]
+    assert swept(arguments, ["model.net.channels=[1,2]", "title='a,b'", "+x=1"]) == {"x"}
+    params = {"optimizer": "adam,sgd", "seed": "1,2", "trainer.max_epochs": 3, "+y": "choice(1,2)"}
+    job = ["optimizer=adam", "seed=1", "trainer.max_epochs=3", "+y=1"]
+    assert swept(["-m"], job, params=params) == {"optimizer", "seed", "y"}
+    assert swept(["-m", "optimizer=adam"], job, params=params) == {"seed", "y"}  # the command line has the last word
+    assert swept(["-m", "seed=1,2"], ["lr=0.1", "seed=1"], space={"lr": [0, 1]}) == {"lr", "seed"}  # of any sweeper
 
 
 def test_known_keys_hold_groups_and_dotted_keys() -> None:

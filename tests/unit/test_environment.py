@@ -6,7 +6,7 @@ import resource
 import pytest
 import torch
 
-from sightseq.core.environment import hide_missing_gpus, keep_freed_memory
+from sightseq.core.environment import bounded_workers, cores, hide_missing_gpus, keep_freed_memory
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
@@ -37,3 +37,11 @@ def test_an_optimizer_does_not_look_for_missing_gpus(monkeypatch: pytest.MonkeyP
     looked.clear()
     optimizer.step()
     assert not looked
+
+
+def test_no_more_workers_than_cores(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bounded_workers(0) == 0
+    assert bounded_workers(cores()) == cores()
+    assert capsys.readouterr().err == ""
+    assert bounded_workers(999) == cores()
+    assert capsys.readouterr().err == f"data.workers=999: takes {cores()}, as many as there are cores\n"

@@ -13,8 +13,8 @@ from sightseq.core.errors import ConfigError, DataError, SightseqError, nearest
         ("optimizer.lr", ["model.optimizer.lr", "model.scheduler.max_lr"], "did you mean model.optimizer.lr?"),
         ("x.max_epoch", ["trainer.max_epochs", "seed"], "did you mean trainer.max_epochs?"),
         ("zzz", ["b", "a"], "there is: a, b"),
-        ("zzz", [], ""),
-        ("zzz", [f"name{i}" for i in range(13)], ""),
+        ("zzz", [], "there is none"),
+        ("n123456", [f"name{i}" for i in range(13)], "the nearest are name12, name6, name5"),
     ],
 )
 def test_nearest(word: str, known: list[str], hint: str) -> None:

@@ -47,10 +47,26 @@ def test_options_may_lie_in_folders_and_base_is_none() -> None:
     assert {"digits", "mnist", "fashion_mnist", "image_folder"} <= set(data)
     assert "base" not in data
     assert places.group_options("no_such_group") == {}
+    assert all("/" not in option for option in places.group_options("model"))  # model/net is a group of its own
+
+
+def test_groups_of_commands() -> None:
+    train = places.groups_of("train")
+    assert train >= {"data", "model", "model/net", "experiment", "debug", "paths", "hydra/job_logging", "local"}
+    assert places.groups_of("bench") == train
+    assert places.groups_of("predict") == {"paths", "hydra/job_logging", "hydra/hydra_logging"}
+    assert places.groups_of("test") == {"data", "trainer", *places.groups_of("predict")}
 
 
 def test_groups() -> None:
     assert {"data", "model", "model/net", "model/net/image", "optimizer", "debug"} <= places.groups()
+
+
+def test_where_the_options_of_a_group_stand() -> None:
+    known = ["data", "model", "model/net", "optimizer", "scheduler", "augment", "debug"]
+    packages = [places.group_package(group) for group in known]
+    assert packages == ["data", "model", "model.net", "model.optimizer", "model.scheduler", "model.augment", "_global_"]
+    assert places.group_package("optimizer@model.generator") == "model.generator"
 
 
 def test_extensions_are_found_without_importing_them(extension: Path) -> None:

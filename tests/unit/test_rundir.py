@@ -1,6 +1,7 @@
 """Run directories: made, found again, prolonged; and never mistaken for another."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,20 @@ def test_created_folder_bears_the_name() -> None:
     assert rundir.create(config(name="mine"), "").name.endswith("-mine")
 
 
-def test_two_runs_within_a_second_get_two_folders() -> None:
-    assert len({rundir.create(config(), "") for _ in range(5)}) == 5
+@pytest.mark.parametrize("name", [None, "mine"])
+def test_runs_within_a_second_get_folders_of_their_own(name: str | None) -> None:
+    assert len({rundir.create(config(name=name), "") for _ in range(5)}) == 5
+
+
+def test_second_run_of_a_name_in_one_second_is_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "Clock":
+            return cls(2026, 1, 2, 3, 4, 5)
+
+    monkeypatch.setattr(rundir, "datetime", Clock)
+    names = [rundir.create(config(name="mine"), "").name for _ in range(3)]
+    assert names == [f"2026-01-02_03-04-05-mine{end}" for end in ("", "-2", "-3")]
 
 
 @pytest.mark.parametrize("content", [None, "a: [b", "a: b: c"])

@@ -69,14 +69,19 @@ def build(config: Mapping[str, Any], kind: type[T], key: str, **extra: Any) -> T
         ConfigError: the target is refused, an argument is unknown, missing or of the wrong type, or the
             class itself refuses a value.
     """
-    if "_target_" not in config:
+    if not isinstance(config, Mapping) or "_target_" not in config:
         raise ConfigError(f"{key}: no _target_ says which class this is")
     cls = find_class(config["_target_"], kind, key)
     known = parameters(cls)
     arguments = {name: value for name, value in config.items() if name != "_target_"}
-    for name in arguments:
-        if name not in known:
-            raise ConfigError(f"{key}.{name}: {cls.__name__} takes no such argument; {nearest(name, known)}")
+    unknown = [name for name in arguments if name not in known]
+    if len(unknown) > 1:  # as when another _target_ was typed: the arguments of the former one are left
+        remedy = " ".join(f"~{key}.{name}" for name in unknown)
+        raise ConfigError(f"{key}: {cls.__name__} takes no {', '.join(unknown)}; to leave them out, add {remedy}")
+    for name in unknown:
+        hint = nearest(name, known)
+        remedy = "" if hint.startswith("did you mean") else f"; to leave it out, add ~{key}.{name}"
+        raise ConfigError(f"{key}.{name}: {cls.__name__} takes no such argument; {hint}{remedy}")
     arguments = {name: _checked(cls, name, value, f"{key}.{name}") for name, value in arguments.items()}
     arguments = {name: value for name, value in extra.items() if name in known} | arguments
     for name, parameter in inspect.signature(cls).parameters.items():

@@ -18,6 +18,7 @@ from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 
 from sightseq.core.arrays import ArrayDataset, read_arrays
+from sightseq.core.environment import bounded_workers
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.files import CACHE, atomic_folder, making
 from sightseq.core.order import Loader, Order
@@ -45,7 +46,7 @@ class DataModule(LightningDataModule, ABC):
         folders: the folder names it may have under `root`.
         batch_size: samples of a batch, for each process.
         eval_batch_size: the same in validation and test.
-        workers: processes that read ahead; 0 reads in the main process, which is best for small data.
+        workers: processes that read ahead, at most one a core; 0 reads in the main process, best for small data.
         shuffle: the order of training samples changes with each epoch.
         seed: of that order.
         synthetic: use the generated dataset instead of the real one.
@@ -81,7 +82,7 @@ class DataModule(LightningDataModule, ABC):
             raise ConfigError("data: batch_size and eval_batch_size are at least 1, workers at least 0")
         self.name, self.root, self.cache = name, Path(root), Path(cache)
         self.folders = folders or [name]
-        self.batch_size, self.eval_batch_size, self.workers = batch_size, eval_batch_size, workers
+        self.batch_size, self.eval_batch_size, self.workers = batch_size, eval_batch_size, bounded_workers(workers)
         self.shuffle, self.seed, self.synthetic = shuffle, seed, synthetic
         self.url, self.files, self.licence = url, files or {}, licence
         self.given_spec: Spec | None = None  # a checkpoint's: then data is encoded with that one

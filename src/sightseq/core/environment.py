@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,18 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
 
 
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def bounded_workers(workers: int) -> int:
+    """At most as many as there are cores, and a line on the terminal: more would fill the memory and read no faster."""
+    if workers > cores():
+        print(f"data.workers={workers}: takes {cores()}, as many as there are cores", file=sys.stderr)
+    return min(workers, cores())
+
+
 def hardware() -> dict[str, Any]:
     """Processor, cores that this process may use, memory in GiB, and the accelerator."""
     cpu = platform.processor() or platform.machine()
@@ -28,10 +41,9 @@ def hardware() -> dict[str, Any]:
             line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
         ]
         cpu = models[0] if models else cpu
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
     accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    return {"cpu": cpu, "cores": cores, "memory_gib": round(memory / 2**30), "accelerator": accelerator}
+    return {"cpu": cpu, "cores": cores(), "memory_gib": round(memory / 2**30), "accelerator": accelerator}
 
 
 def commit() -> str | None:

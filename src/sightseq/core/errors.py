@@ -33,7 +33,7 @@ class ExportError(SightseqError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint that ends an error message: the names most like `word`, or all of them when they are few.
+    """A hint that ends an error message: the names most like `word`, or all of them when none is and they are few.
 
     A dotted key is also compared by its last part, so `lr` finds `model.optimizer.lr`.
     """
@@ -47,4 +47,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return f"did you mean {' or '.join(close)}?"
     if 0 < len(names) <= 12:
         return f"there is: {', '.join(names)}"
-    return ""
+    close = difflib.get_close_matches(word.rsplit(".", 1)[-1], names, n=3, cutoff=0.0)
+    return f"the nearest are {', '.join(close)}" if close else "there is none"

@@ -1,5 +1,6 @@
 """Where the configs lie: this package's and those of installed extensions. Imports nothing heavy."""
 
+import re
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,13 +34,42 @@ def extension_packages() -> set[str]:
 
 
 def group_options(group: str) -> dict[str, Path]:
-    """The options of a config group, `image/convnet` in folders within it too, with their files."""
+    """The options of a config group, `image/convnet` in folders within it too, with their files.
+
+    A folder that is a group itself is no part of it: `net` of `model`.
+    """
+    inner = tuple(name.removeprefix(f"{group}/") + "/" for name in groups_of("train") if name.startswith(f"{group}/"))
     found = {}
     for folder in (conf_folder(), *extension_folders()):
         for file in sorted((folder / group).rglob("*.yaml")):
-            if file.stem != "base":
-                found[str(file.relative_to(folder / group).with_suffix(""))] = file
+            option = file.relative_to(folder / group).with_suffix("").as_posix()
+            if file.stem != "base" and not option.startswith(inner):
+                found[option] = file
     return found
+
+
+def groups_of(command: str) -> set[str]:
+    """The groups in the defaults list of a command, and of those that it begins with."""
+    text = (conf_folder() / f"{command}.yaml").read_text(encoding="utf-8")
+    found = set(re.findall(r"^  - (?:optional |override )?/?([\w/]+):", text, re.MULTILINE))
+    parents = set(re.findall(r"^  - (\w+)\s*(?:#.*)?$", text, re.MULTILINE)) - {"_self_"}
+    return found.union(*map(groups_of, parents))
+
+
+def group_package(group: str) -> str:
+    """Where in the config the options of a group stand: `model.optimizer` for `optimizer`, `_global_` for `debug`.
+
+    An option that writes into the package above, as `none` does to leave no mapping, does not count.
+
+    Args:
+        group: as in a defaults list; `group@package` says the package itself.
+    """
+    name, _, package = group.partition("@")
+    if package:
+        return package
+    files = group_options(name).values()
+    headers = [re.match(r"#\s*@package\s+(\S+)", file.read_text(encoding="utf-8")) for file in files]
+    return max((header[1] for header in headers if header), key=len, default=name.replace("/", "."))
 
 
 def groups() -> set[str]:

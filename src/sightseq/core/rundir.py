@@ -5,6 +5,7 @@ runs/<experiment>/<date>-<name or random suffix>/
 """
 
 import contextlib
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ NOT_COMPARED = ("run", "resume", "name", "run_test", "sweep")
 def create(config: Config, command: str) -> Path:
     """A new run directory with the config written down, in which `run.command` says what was typed.
 
+    A second run of the same name in the same second has a number behind it.
+
     Raises:
         ConfigError: it cannot be made.
     """
@@ -34,7 +37,7 @@ def create(config: Config, command: str) -> Path:
     suffix = config.get("name") or secrets.token_hex(2)
     folder = Path(config["paths"]["runs"], config["experiment"]) / f"{now:%Y-%m-%d_%H-%M-%S}-{suffix}"
     try:
-        folder.mkdir(parents=True)
+        folder = _make_new(folder)
     except OSError as error:
         raise ConfigError(
             f"{folder} cannot be made ({error.strerror}); name another place with paths.runs=FOLDER"
@@ -42,6 +45,20 @@ def create(config: Config, command: str) -> Path:
     config["run"] = {"command": command}
     write_config(folder, config)
     return folder
+
+
+def _make_new(folder: Path) -> Path:
+    """Makes the folder, or one with -2, -3, ... at the end of its name where that one is taken."""
+    free, number = folder, 1
+    while True:
+        try:
+            free.mkdir(parents=True)
+            return free
+        except FileExistsError:
+            if not free.is_dir():
+                raise
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
 
 
 def read_config(folder: Path) -> Config:
@@ -52,11 +69,64 @@ def read_config(folder: Path) -> Config:
     """
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        config = None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        problem = f" ({' '.join(str(error).split())})" if isinstance(error, yaml.YAMLError) else ""
+        raise ConfigError(f"{folder} is no run directory: it has no readable config.yaml{problem}") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{folder} is no run directory: it has no readable config.yaml")
     return config
+
+
+def repeat(file: Path) -> Path:
+    """A new run directory for the config in a file, which may be a copy from another run.
+
+    Raises:
+        ConfigError: the file is no config of a run.
+    """
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    check_config(config)
+    return create(config, f"python -m sightseq.run {file}")
+
+
+def check_config(config: object) -> None:
+    """Looks for what every run reads, in a config that may have been edited by hand.
+
+    Raises:
+        ConfigError: a key is missing, or its value is of the wrong type.
+    """
+    kinds: dict[str, type] = {"paths": dict, "data": dict, "trainer": dict, "trust": list, "experiment": str}
+    if not isinstance(config, dict):
+        raise ConfigError("config.yaml: is to be a mapping of keys to values")
+    if "ckpt" not in config:
+        kinds |= dict.fromkeys(("model", "callbacks", "baseline", "logger"), dict) | {"title": str}
+        kinds |= {"seed": object, "precision": object, "run_test": object, "init_from": object}
+    for key, kind in kinds.items():
+        if key not in config:
+            raise ConfigError(f"config.yaml: {key} is missing")
+        if not isinstance(config[key], kind):
+            name = {"dict": "mapping", "str": "text"}.get(kind.__name__, kind.__name__)
+            raise ConfigError(f"config.yaml: {key} is {config[key]!r}, and is to be a {name}")
+    if missing := {"data", "cache", "runs"} - set(config["paths"]):
+        raise ConfigError(f"config.yaml: paths.{min(missing)} is missing")
+    check_values(config)
+
+
+def check_values(config: Config) -> None:
+    """Checks the values of a command that no class is built with.
+
+    Raises:
+        ConfigError: one of them does not fit.
+    """
+    run_test, seed, name = config.get("run_test", True), config.get("seed", 0), config.get("name")
+    if not isinstance(run_test, bool) and run_test != "auto":
+        raise ConfigError(f"run_test={run_test}: is true, false or auto")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ConfigError(f"seed={seed}: is a whole number from 0 to {2**32 - 1}")
+    if name is not None and (not isinstance(name, str) or re.search(r"[/\\\0]|\.\.", name) or not name.strip()):
+        raise ConfigError(f"name={name}: ends the name of the run directory, so it is a text without / and ..")
 
 
 def write_config(folder: Path, config: Config) -> None:

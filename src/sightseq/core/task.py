@@ -7,6 +7,7 @@ takes dictionaries, not objects, and reads neither the config as a whole nor the
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from inspect import get_annotations
 from typing import Any, ClassVar, cast
 
 import torch
@@ -72,6 +73,7 @@ class Task(LightningModule, ABC):
         super().__init__()
         self.save_hyperparameters(logger=False)
         self.spec = Spec.from_dict(spec)
+        self._check_spec()
         self.net = build(net, nn.Module, "model.net", **self.spec.net_arguments())
         self.optimizer, self.scheduler = optimizer, scheduler
         self.total_steps: float = 1000  # run.py says the true number before training
@@ -91,6 +93,20 @@ class Task(LightningModule, ABC):
                 for stage, scores in found.items()
             }
         )
+
+    def _check_spec(self) -> None:
+        """Compares the spec with the class's own annotation, `spec: ImageSpec`.
+
+        Raises:
+            ConfigError: the data is of another kind.
+        """
+        wanted = next((hints["spec"] for c in type(self).__mro__ if "spec" in (hints := get_annotations(c))), Spec)
+        if not isinstance(wanted, str) and not isinstance(self.spec, wanted):
+            names = " or ".join(one.__name__ for one in getattr(wanted, "__args__", (wanted,)))
+            raise ConfigError(
+                f"model: {type(self).__name__} takes data with {names}, and this data has {type(self.spec).__name__}; "
+                "choose a model= and a data= of one kind"
+            )
 
     # What a task says of itself.
 

@@ -1,0 +1,128 @@
+"""Our loader of configs: numbers that an experiment typed for a brick leave with it. Imports Hydra, nothing heavier."""
+
+import contextlib
+import copy
+from collections.abc import Iterator, Sequence, Set
+from typing import Any, cast
+
+from hydra import initialize_config_dir
+from hydra._internal import hydra as hydra_internals
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import IConfigRepository
+from hydra._internal.defaults_list import create_defaults_list
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.default_element import ResultDefault
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig
+
+from sightseq.core.places import conf_folder, extension_folders, group_options, group_package, groups_of
+
+
+class Loader(ConfigLoaderImpl):
+    """Composes as Hydra does, with options of extensions, without keys of an experiment whose brick was exchanged."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        """Adds the config folders of extensions, before the schemas, which stand last."""
+        for folder in extension_folders():
+            config_search_path.prepend("sightseq-extension", f"file://{folder}", SearchPathQuery(provider="schema"))
+        super().__init__(config_search_path)
+
+    def load_configuration(self, config_name: str | None, overrides: list[str], *args: Any, **more: Any) -> DictConfig:
+        """The composed config. Hydra calls this for a single run and for each job of a sweep."""
+        self.asked = config_name, overrides
+        return super().load_configuration(config_name, overrides, *args, **more)
+
+    def get_group_options(
+        self, group_name: str, results_filter: ObjectType | None = ObjectType.CONFIG, *args: Any, **more: Any
+    ) -> list[str]:
+        """The options of a group, or the groups in it, for help and completion: as `group_options` names them."""
+        if group_name.startswith("hydra"):
+            return super().get_group_options(group_name, results_filter, *args, **more)
+        if results_filter == ObjectType.CONFIG:
+            return list(group_options(group_name))
+        found = super().get_group_options(group_name, results_filter, *args, **more)
+        known = groups_of("train")
+        return [name for name in found if group_name not in known or f"{group_name}/{name}" in known]
+
+    def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
+        loaded = super()._load_single_config(default, repo)
+        if (default.config_path or "").startswith("experiment/"):
+            loaded = copy.copy(loaded)
+            loaded.config = without_exchanged(cast(DictConfig, loaded.config), *self.asked, repo)
+        return loaded
+
+
+@contextlib.contextmanager
+def hydra_of_sightseq() -> Iterator[None]:
+    """Hydra applications that begin in this context use our loader.
+
+    Others do not: a `hydra_plugins` package or a registered plugin would change every one of the user's.
+    """
+    module: Any = hydra_internals
+    module.ConfigLoaderImpl = Loader
+    try:
+        yield
+    finally:
+        module.ConfigLoaderImpl = ConfigLoaderImpl
+
+
+@contextlib.contextmanager
+def composing() -> Iterator[None]:
+    """Hydra's `compose` works in this context as our commands do."""
+    GlobalHydra.instance().clear()
+    with hydra_of_sightseq(), initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="sightseq"):
+        yield
+
+
+def without_exchanged(
+    body: DictConfig, command: str | None, overrides: Sequence[str], repo: IConfigRepository
+) -> DictConfig:
+    """The keys of an experiment file without those typed for a brick that is exchanged.
+
+    A brick is exchanged where the choice of its group differs from the one that the experiment alone would make. The
+    keys below its package then leave, down to the packages of other bricks: `model=` leaves `model.optimizer.lr`.
+
+    Args:
+        body: what the file says, embedded in its package.
+        command: the root config.
+        overrides: the whole command.
+        repo: the config files.
+    """
+    if not any(isinstance(value, DictConfig) for value in body.values()):
+        return body  # a title alone
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    alone = [override for override in parsed if override.key_or_group == "experiment"]
+    own, final = (
+        create_defaults_list(repo, command, some, prepend_hydra=True, skip_missing=True).overrides
+        for some in (alone, parsed)
+    )
+    choices = [
+        {
+            group: [choice] if isinstance(choice, str) else choice
+            for group, choice in (overrides.known_choices | overrides.override_choices).items()
+            if group not in overrides.deletions
+        }
+        for overrides in (own, final)
+    ]
+    known = [group for group in choices[0] | choices[1] if not group.startswith("hydra/")]
+    packages = {group: group_package(group) for group in known}
+    exchanged = {package for group, package in packages.items() if choices[0].get(group) != choices[1].get(group)}
+    body = copy.deepcopy(body)  # Hydra keeps what it has read
+    _strip(body, "", "", set(packages.values()), exchanged - {"_global_"})
+    return body
+
+
+def _strip(node: DictConfig, path: str, owner: str, packages: Set[str], exchanged: Set[str]) -> None:
+    """Deletes all values whose innermost brick is exchanged, and the mappings that become empty by it."""
+    for key, value in list(node.items_ex(resolve=False)):
+        inner = f"{path}.{key!s}".lstrip(".")
+        innermost = inner if inner in packages else owner
+        if isinstance(value, DictConfig) and not value._is_none() and len(value):
+            _strip(value, inner, innermost, packages, exchanged)
+            if not len(value):
+                del node[key]
+        elif innermost in exchanged:
+            del node[key]

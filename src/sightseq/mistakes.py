@@ -1,0 +1,124 @@
+"""What is wrong with a command, in one line, with the nearest names. Imports Hydra and nothing heavier."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from sightseq.bricks import composing
+from sightseq.core.errors import ConfigError, nearest
+from sightseq.core.places import conf_folder, group_options, groups, groups_of
+
+OPTIONAL = ("experiment", "debug", "local", "augment")
+"""The groups that a run can do without."""
+
+
+def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
+    """What is wrong with a command, in one line, with the nearest names."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override!r}: write key=value, and quote a value that holds signs or spaces"
+    if isinstance(error, ValueError) and text.startswith("Config group override must be"):
+        pairs = [argument.partition("=")[::2] for argument in arguments]
+        wrong = [f"{key}={value}" for key, value in pairs if key in groups() and value not in group_options(key)]
+        return f"{' '.join(wrong)}: a group takes the name of an option, such as none where there is one"
+    if isinstance(error, MissingMandatoryValue):
+        key = getattr(error, "full_key", None) or text.rpartition(" ")[2]
+        return f"{key}= is needed: sightseq {command} {key}=..."
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _no_option(error.missing_cfg_file, error.options or [], arguments)
+    if found := re.search(r"An item is already at '([^']+)'|Multiple values for ([^ ]+)\.", text):
+        key = found[1] or found[2]
+        typed = next((a.lstrip("+") for a in arguments if a.lstrip("+").startswith(f"{key}=")), f"{key}=...")
+        return f"{key} is there already: write {typed}, without +"
+    if found := re.search(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\.", text):
+        key, value = found.groups()
+        return f"{key}={value}: for a run with each of them add -m; as one list write {key}=[{value}]"
+    if found := re.search(r"Sweep parameters '(.*)' requires", text):
+        return f"{found[1]}: for a run with each of them add -m"
+    if found := re.search(r"Could not \w+ (?:from config\. |to config: )?'?([^'\s=]+)", text):
+        return _no_key(found[1].lstrip("~+"), command, arguments)
+    return text
+
+
+def _no_option(missing: str, options: Sequence[str], arguments: Sequence[str]) -> str:
+    """No file has this name: the nearest options of its group."""
+    group, _, option = missing.rpartition("/")
+    for argument in arguments:  # an option may itself hold a slash: model/net=image/convnet
+        key, _, value = argument.partition("=")
+        for choice in value.split(","):
+            if f"{key}/{choice}" == missing:
+                group, option, options = key, choice, list(group_options(key))
+    if not group.startswith("hydra/"):
+        return f"{group}={option}: there is no such option; {nearest(option, options)}"
+    with composing():
+        options = GlobalHydra.instance().config_loader().get_group_options(group)
+    package = f"hydra-{option.partition('_')[0]}-{group.rpartition('/')[2]}"
+    return f"{group}={option}: is not installed (its package may be {package}); there is: {', '.join(sorted(options))}"
+
+
+def _no_key(key: str, command: str, arguments: Sequence[str]) -> str:
+    """No such key or group: who takes it, what is nearest to it, how it is added."""
+    takers = [name for name in commands() if key in groups_of(name)]
+    if takers and command not in takers:
+        return f"sightseq {command} takes no {key}=; those that do are {', '.join(takers)}"
+    if f"~{key}" in arguments and key in groups():
+        return f"~{key}: no option of it is chosen"
+    known = known_keys(command, arguments)
+    if f"~{key}" in arguments and key in known:
+        return f"~{key}: it is null, which Hydra cannot delete"
+    answer = f"there is no key or group {key!r}; {nearest(key, known)}"
+    parent = key.rpartition(".")[0]
+    typed = next((argument for argument in arguments if argument.startswith(f"{key}=")), None)
+    if typed and (parent in groups() or any(other.startswith(f"{parent}.") for other in known)):
+        return f"{answer} To add it, write +{typed}"
+    return answer
+
+
+def check_deletions(arguments: Sequence[str]) -> None:
+    """Refuses to delete what every run needs.
+
+    Raises:
+        ConfigError: such a deletion.
+    """
+    for argument in arguments:
+        key = argument[1:].partition("=")[0]
+        if not argument.startswith("~") or key in OPTIONAL:
+            continue
+        options = group_options(key) if key in groups() else {}
+        if "none" in options:
+            raise ConfigError(f"{argument}: a run needs this; to go without, write {key}=none")
+        if key in ("logger", "callbacks"):
+            raise ConfigError(f"{argument}: a run needs this; to go without, write {key}=[]")
+        if options:
+            raise ConfigError(f"{argument}: a run needs this; choose another option with {key}=OPTION")
+        if "." not in key and key in known_keys("train"):
+            raise ConfigError(f"{argument}: a run needs this; change it with {key}=VALUE")
+
+
+def commands() -> list[str]:
+    """The commands that compose a config."""
+    return sorted(file.stem for file in conf_folder().glob("*.yaml") if file.stem != "command")
+
+
+def known_keys(command: str, arguments: Sequence[str] = ()) -> set[str]:
+    """All groups, and all keys of a command with the options that `arguments` choose, as far as they are there."""
+    choices = [argument for argument in arguments if argument.partition("=")[0] in groups() and "," not in argument]
+    with composing():
+        try:
+            config = hydra_compose(command, choices)
+        except (HydraException, OmegaConfBaseException, ValueError):
+            config = hydra_compose(command)
+        return {*groups(), *_dotted(OmegaConf.to_container(config))}
+
+
+def _dotted(value: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield f"{prefix}{key}"
+            yield from _dotted(inner, f"{prefix}{key}.")

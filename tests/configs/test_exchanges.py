@@ -1,0 +1,93 @@
+"""Every experiment with its bricks exchanged: its numbers leave, the new option's own stand there. Imports no torch."""
+
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+from hydra import compose as hydra_compose
+from omegaconf import OmegaConf
+
+from sightseq.bricks import composing
+from sightseq.core.places import group_options
+
+PACKAGES = {
+    "data": "data",
+    "model": "model",
+    "model/net": "model.net",
+    "augment": "model.augment",
+    "optimizer": "model.optimizer",
+    "scheduler": "model.scheduler",
+    "trainer": "trainer",
+    "callbacks": "callbacks",
+    "logger": "logger",
+    "baseline": "baseline",
+}
+EXPERIMENTS = sorted(group_options("experiment"))
+
+
+def leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """All values by where they stand, an empty mapping included."""
+    if isinstance(value, dict) and value:
+        return {k: v for key, inner in value.items() for k, v in leaves(inner, f"{path}.{key}".lstrip(".")).items()}
+    return {path: value}
+
+
+@cache
+def composed(*overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values of a config, with its interpolations as they are written; the options that were chosen."""
+    with composing():
+        config: Any = OmegaConf.to_container(hydra_compose("train", list(overrides), return_hydra_config=True))
+    choices = config.pop("hydra")["runtime"]["choices"]
+    return leaves(config), choices
+
+
+def owner(path: str) -> str:
+    """The innermost brick that a value belongs to; "" for what is no brick's."""
+    return max((p for p in PACKAGES.values() if f"{path}.".startswith(f"{p}.")), key=len, default="")
+
+
+def of(values: dict[str, Any], *packages: str) -> dict[str, Any]:
+    return {path: value for path, value in values.items() if owner(path) in packages}
+
+
+def types_numbers(experiment: str) -> bool:
+    body = yaml.safe_load(group_options("experiment")[experiment].read_text())
+    parents = [name for name in body.pop("defaults") if isinstance(name, str)]
+    return any(isinstance(value, dict) for value in body.values()) or any(map(types_numbers, parents))
+
+
+def others(experiment: str, own: dict[str, Any]) -> dict[str, str]:
+    """Another option of each group, each time another one."""
+    found = {}
+    for group in PACKAGES:
+        options = [option for option in sorted(group_options(group)) if option != own.get(group)]
+        found[group] = options[EXPERIMENTS.index(experiment) % len(options)]
+    return found
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_nothing_of_an_experiment_is_left_where_all_its_bricks_are_exchanged(experiment: str) -> None:
+    _, own = composed(f"experiment={experiment}")
+    bricks = [f"{group}={option}" for group, option in others(experiment, own).items()]
+    exchanged, _ = composed(f"experiment={experiment}", *bricks)
+    without, _ = composed("~experiment", *bricks)
+    assert of(exchanged, *PACKAGES.values()) == of(without, *PACKAGES.values())
+
+
+@pytest.mark.parametrize("experiment", list(filter(types_numbers, EXPERIMENTS)))
+def test_the_numbers_of_one_brick_leave_with_it_and_all_others_stay(experiment: str) -> None:
+    before, own = composed(f"experiment={experiment}")
+    again = [f"{group}={own[group]}" for group in PACKAGES if own.get(group)]
+    assert composed(f"experiment={experiment}", *again)[0] == before  # the same choices exchange nothing
+    plain, _ = composed("~experiment", *again)
+    typed = [path for path, value in before.items() if owner(path) and plain.get(path) != value]
+    assert typed
+    for group, option in others(experiment, own).items():
+        package = PACKAGES[group]
+        if any(path.startswith(f"{package}.") for path in typed):
+            exchanged, _ = composed(f"experiment={experiment}", f"{group}={option}")
+            without, _ = composed("~experiment", f"{group}={option}")
+            assert of(exchanged, package) == of(without, package), group
+            rest = {"", *PACKAGES.values()} - {package}
+            assert of(exchanged, *rest) == of(before, *rest), group
