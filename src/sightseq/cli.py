@@ -86,13 +86,13 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from sightseq.composition import explain, plain, quote_path, register_extensions, swept_keys
+    from sightseq.composition import as_overrides, explain, plain, register_extensions, swept_keys
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors and leave
     check(command, arguments)
     register_extensions()
     typed = shlex.join(["sightseq", command, *arguments])
-    arguments = [quote_path(argument) for argument in arguments]
+    arguments = as_overrides(command, arguments)
     sys.argv = ["sightseq", *arguments]
     single: list[tuple[DictConfig, str | None]] = []
     sweep: list[Job] = []

@@ -20,7 +20,10 @@ from sightseq.core.errors import ConfigError, nearest
 from sightseq.core.places import conf_folder, extension_folders, group_options, groups
 from sightseq.core.rundir import Config
 
-PATHS = ("ckpt", "input", "init_from", "resume", "output", "data.path", "paths.data", "paths.cache", "paths.runs")
+PATHS = (
+    *("ckpt", "input", "init_from", "resume", "output", "data.path", "data.root", "data.cache"),
+    *("paths.data", "paths.cache", "paths.runs"),
+)
 """The keys whose values are files or folders."""
 
 
@@ -60,7 +63,7 @@ def compose(*overrides: str, command: str = "train") -> Config:
     Raises:
         ConfigError: an unknown group, option or key.
     """
-    arguments = [quote_path(override) for override in overrides]
+    arguments = as_overrides(command, overrides)
     register_extensions()
     GlobalHydra.instance().clear()
     try:
@@ -83,6 +86,20 @@ def quote_path(argument: str) -> str:
     # Backslashes are doubled where a quote or the end follows, and nowhere else; ${ would be an interpolation.
     escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value).replace("${", r"\${")
     return f"{key}='{escaped}'"
+
+
+def as_overrides(command: str, arguments: Sequence[str]) -> list[str]:
+    """What is typed after a command, as Hydra reads it: paths quoted, and keys added that no config file holds.
+
+    `test` and `export` take any `data.KEY`: which there are depends on the checkpoint's data, which refuses others.
+    """
+    return [quote_path(_added(command, argument)) for argument in arguments]
+
+
+def _added(command: str, argument: str) -> str:
+    key, _, value = argument.partition("=")
+    key = key.lstrip("+")
+    return f"++{key}={value}" if command in ("test", "export") and key.startswith("data.") else argument
 
 
 def swept_keys(arguments: Sequence[str]) -> set[str]:
