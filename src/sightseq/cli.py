@@ -119,6 +119,8 @@ def hand_over(command: str, config: Config, arguments: list[str], typed: str) ->
     """Goes on as the process that does the work."""
     if config.get("run_test") == "auto":
         config["run_test"] = True
+    if "ckpt" in config:  # found before anything heavy is imported, and named in the results
+        config["ckpt"] = str(rundir.find_checkpoint(config["ckpt"]))
     if command in ("train", "test"):
         os.execv(sys.executable, run_command(run_folder(config, arguments, typed)))
     elif command == "predict":

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sightseq.core import rundir
-from sightseq.core.errors import ConfigError
+from sightseq.core.errors import CheckpointError, ConfigError
 
 
 def config(**changes: Any) -> dict[str, Any]:
@@ -131,3 +131,48 @@ def test_prolong_changes_the_length_that_was_named_and_nothing_else() -> None:
     assert after == before | {"trainer": after["trainer"]}
     rundir.prolong(folder, longer, rundir.LENGTH)
     assert rundir.read_config(folder)["trainer"]["max_time"] == "00:02:00:00"
+
+
+# find_checkpoint
+
+
+def test_what_stands_for_a_checkpoint(capfd: pytest.CaptureFixture[str]) -> None:
+    old, newest, unfinished = started("2026-01-01_a"), started("2026-01-02_b"), started("2026-01-03_c")
+    for run in (old, newest, unfinished):
+        (run / "checkpoints/best.ckpt").touch()
+    for run in (old, newest):
+        (run / "results.json").touch()
+    best = newest / "checkpoints/best.ckpt"
+    for given in (best, newest, newest / "checkpoints"):
+        assert rundir.find_checkpoint(given) == best
+    assert not capfd.readouterr().err
+    assert rundir.find_checkpoint("runs/toy").resolve() == best
+    assert capfd.readouterr().err == "the newest finished run is runs/toy/2026-01-02_b\n"
+    assert rundir.find_checkpoint(unfinished).parts[-3:] == ("2026-01-03_c", "checkpoints", "best.ckpt")
+
+
+def test_a_run_without_a_best_checkpoint_gives_its_last(capfd: pytest.CaptureFixture[str]) -> None:
+    run = started("a")
+    for given in (run, run / "checkpoints"):
+        assert rundir.find_checkpoint(given) == run / "checkpoints/last.ckpt"
+        assert re.fullmatch(r"Warning: .*checkpoints has no best\.ckpt, .*last\.ckpt is used\n", capfd.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ("", "there is no such checkpoint"),
+        ("runs/nothing.ckpt", "there is no such checkpoint; a run keeps its own in checkpoints/best.ckpt"),
+        ("runs/toy", "none of the 2 runs in it has finished a training; name one of them"),
+        ("runs/toy/a", "holds no checkpoints/best.ckpt; name one of epoch=3.ckpt in runs/toy/a/checkpoints"),
+        ("runs/toy/b", "holds no checkpoints/best.ckpt"),
+        ("runs", "holds no checkpoints/best.ckpt"),
+    ],
+)
+def test_no_checkpoint_is_found(given: str, complaint: str) -> None:
+    (started("a", checkpoint=False) / "checkpoints/epoch=3.ckpt").touch()
+    started("b", checkpoint=False)
+    with pytest.raises(CheckpointError) as caught:
+        rundir.find_checkpoint(given)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -9,7 +9,7 @@ import torch
 from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import CheckpointError, ConfigError
-from sightseq.core.rundir import Config
+from sightseq.core.rundir import Config, find_checkpoint
 from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 
@@ -17,14 +17,13 @@ from sightseq.core.task import Task
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The plain content of a checkpoint: tensors, numbers, texts, lists and dictionaries.
 
+    Args:
+        path: of the file, or of what stands for it: see `find_checkpoint`.
+
     Raises:
         CheckpointError: there is no such file, it is damaged, it holds objects, or it is not ours.
     """
-    path = path.expanduser()
-    if path.is_dir() and (path / "checkpoints" / "best.ckpt").exists():
-        path = path / "checkpoints" / "best.ckpt"  # a run directory
-    if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such checkpoint; a run keeps its own in checkpoints/best.ckpt")
+    path = find_checkpoint(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
