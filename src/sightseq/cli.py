@@ -26,6 +26,7 @@ COMMANDS = {
     "show": "draws a training batch as the network sees it, and counts the data",
     "explain": "says which class, shape and parameters are at every step, from raw input to loss",
 }
+HELP = {"--help", "-h"}
 
 
 def main() -> None:
@@ -86,8 +87,13 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from sightseq.composition import as_overrides, explain, plain, register_extensions, swept_keys
+    from sightseq.composition import as_overrides, compose, explain, plain, register_extensions, swept_keys
 
+    if command == "predict" and HELP & set(arguments) and any(a.startswith("ckpt=") for a in arguments):
+        from sightseq.predict import options_help
+
+        print(options_help(compose("input=-", *(a for a in arguments if a not in HELP), command=command)))
+        return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors and leave
     check(command, arguments)
     register_extensions()

@@ -1,6 +1,8 @@
 """Composing a config with Hydra, and saying what is wrong with one. Imports Hydra and nothing heavier."""
 
+import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +27,20 @@ PATHS = (
     *("paths.data", "paths.cache", "paths.runs"),
 )
 """The keys whose values are files or folders."""
+FLAGS = (
+    "--cfg",
+    "-c",
+    "--package",
+    "-p",
+    "--config-name",
+    "-cn",
+    "--config-path",
+    "-cp",
+    "--config-dir",
+    "-cd",
+    "--info",
+)
+"""Those of Hydra's that take the word after them."""
 
 
 def register_extensions() -> None:
@@ -83,23 +99,81 @@ def quote_path(argument: str) -> str:
     quoted = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0] not in value[1:-1]
     if key.lstrip("+") not in PATHS or not value or quoted or (value in ("null", "auto") and key != "input"):
         return argument
+    return f"{key}={_quoted(value)}"
+
+
+def _quoted(value: str) -> str:
     # Backslashes are doubled where a quote or the end follows, and nowhere else; ${ would be an interpolation.
     escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value).replace("${", r"\${")
-    return f"{key}='{escaped}'"
+    return f"'{escaped}'"
 
 
 def as_overrides(command: str, arguments: Sequence[str]) -> list[str]:
     """What is typed after a command, as Hydra reads it: paths quoted, and keys added that no config file holds.
 
-    `test` and `export` take any `data.KEY`: which there are depends on the checkpoint's data, which refuses others.
+    `test` and `export` take any `data.KEY`, and `predict` any KEY: which there are depends on the checkpoint, whose
+    data or model refuses others.
+
+    Raises:
+        ConfigError: an input is empty, or `predict` is given a `data.KEY`.
     """
-    return [quote_path(_added(command, argument)) for argument in arguments]
+    if command != "predict":
+        return [quote_path(_added(command, argument)) for argument in arguments]
+    rest, inputs = split_inputs(arguments)
+    overrides = [quote_path(_added(command, argument)) for argument in rest]
+    if inputs:
+        overrides.append(f"input={inputs[0]}" if len(inputs) == 1 else f"input=[{','.join(inputs)}]")
+    return overrides
 
 
 def _added(command: str, argument: str) -> str:
     key, _, value = argument.partition("=")
     key = key.lstrip("+")
-    return f"++{key}={value}" if command in ("test", "export") and key.startswith("data.") else argument
+    if command == "predict" and key.startswith("data."):
+        raise ConfigError(f"{key}=: predict reads no dataset, but its input=; sightseq test takes data.KEY=")
+    free = re.fullmatch(r"\w+", key) and key not in groups() if command == "predict" else key.startswith("data.")
+    return f"++{key}={value}" if free and command in ("test", "export", "predict") else argument
+
+
+def split_inputs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is typed after `predict`: overrides and flags, and all inputs, quoted for Hydra.
+
+    An input is what `input=` says, one or `[a.png,b.png]`, and whatever is no KEY=VALUE, such as the files that a
+    shell makes of a pattern. A file whose name holds "=" is one.
+
+    Raises:
+        ConfigError: one is empty.
+    """
+    rest: list[str] = []
+    named: list[str] = []
+    others: list[str] = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        key, sign, value = argument.partition("=")
+        if before in FLAGS or (argument[:1] in "-~" and argument not in ("", "-") and argument[:2] != "~/"):
+            rest.append(argument)
+        elif sign and re.fullmatch(r"\+*input", key):
+            named = [quote_path(f"input={one}").partition("=")[2] for one in _listed(value)]
+        elif sign and re.fullmatch(r"\+*[\w./@]+", key) and not os.path.exists(argument):  # noqa: PTH110 (raises)
+            rest.append(argument)
+        else:
+            others.append(_quoted(argument))
+    if {"", "''"} & {*named, *others}:
+        raise ConfigError("input= is empty; name files, or write a text")
+    return rest, named + others
+
+
+def _listed(value: str) -> list[str]:
+    """The parts of `[a.png,'b, c.png']`; a single other thing in brackets, such as a text, as it is."""
+    if not (value.startswith("[") and value.endswith("]")) or os.path.exists(value):  # noqa: PTH110 (raises)
+        return [value]
+    lexer = shlex.shlex(value[1:-1], posix=True)
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters, lexer.escape = ",", True, "", ""
+    try:
+        parts = [part.strip() for part in lexer]
+    except ValueError:  # a quotation mark that is not closed
+        return [value]
+    several = len(parts) > 1 or value[1] in "'\"" or any(map(os.path.exists, parts))
+    return parts if several else [value]
 
 
 def swept_keys(arguments: Sequence[str]) -> set[str]:
@@ -112,7 +186,8 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
     """What is wrong with a command, in one line, with the nearest names."""
     text = " ".join(str(error).split())
     if isinstance(error, OverrideParseException):
-        return f"cannot read {error.override!r}: write key=value, and quote a value that holds signs or spaces"
+        wrong = (error.override or "").lstrip("+")
+        return f"cannot read {wrong!r}: write key=value, and quote a value that holds signs or spaces"
     if isinstance(error, ValueError) and (nulls := [argument for argument in arguments if argument.endswith("=null")]):
         return f"{' '.join(nulls)}: a group takes the name of an option, such as none where there is one"
     if isinstance(error, MissingMandatoryValue):

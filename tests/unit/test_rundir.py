@@ -163,7 +163,7 @@ def test_a_run_without_a_best_checkpoint_gives_its_last(capfd: pytest.CaptureFix
     [
         ("", "there is no such checkpoint"),
         ("runs/nothing.ckpt", "there is no such checkpoint; a run keeps its own in checkpoints/best.ckpt"),
-        ("runs/toy", "none of the 2 runs in it has finished a training; name one of them"),
+        ("runs/toy", "none of the 2 runs in it has finished; name one of them"),
         ("runs/toy/a", "holds no checkpoints/best.ckpt; name one of epoch=3.ckpt in runs/toy/a/checkpoints"),
         ("runs/toy/b", "holds no checkpoints/best.ckpt"),
         ("runs", "holds no checkpoints/best.ckpt"),

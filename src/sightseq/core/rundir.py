@@ -143,7 +143,7 @@ def find_checkpoint(typed: str | Path) -> Path:
     if runs and not (path / "config.yaml").exists():
         finished = [run for run in runs if (run / "results.json").exists() and (run / "checkpoints").is_dir()]
         if not finished:
-            raise CheckpointError(f"{path}: none of the {len(runs)} runs in it has finished a training; name one of them")
+            raise CheckpointError(f"{path}: none of the {len(runs)} runs in it has finished; name one of them")
         path = finished[-1]
         print(f"the newest finished run is {path}", file=sys.stderr)
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
