@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from sightseq.core.arrays import ArrayDataset, read_arrays
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.core.files import room
+from sightseq.core.files import make_folder, room
 from sightseq.core.order import Loader, Order
 from sightseq.core.spec import Spec
 
@@ -285,7 +285,7 @@ def atomic_folder(folder: Path) -> Iterator[Path | None]:
     if folder.exists():
         yield None
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent, "paths.cache=FOLDER")
     with filelock.FileLock(folder.with_name(folder.name + ".lock")):
         if folder.exists():
             yield None

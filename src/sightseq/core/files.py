@@ -10,6 +10,7 @@ from typing import BinaryIO
 from sightseq.core.errors import ConfigError, DiskError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
 
 @contextmanager
@@ -17,7 +18,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` when the block ends well; else what was there stays.
 
     Raises:
-        DiskError: the disk is full.
+        DiskError: see `room`.
     """
     part = path.with_name(f".{path.name}.part")
     try:
@@ -34,28 +35,48 @@ def output_file(typed: str | None, default: Path) -> Path:
     """Where to write what was asked for, in a folder that is there then.
 
     Raises:
-        ConfigError: a folder was named, not a file.
+        ConfigError: a folder was named, not a file; or it cannot be written there.
     """
     path = Path(typed) if typed else default
     if path.is_dir():
         raise ConfigError(f"output={path} is a folder; name a file in it")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, "output=FILE")
     return path
+
+
+def make_folder(folder: Path, key: str) -> None:
+    """Makes a folder to write to, if it is not there.
+
+    Args:
+        folder: with all that it lies in.
+        key: what names another place, for the message.
+
+    Raises:
+        ConfigError: it cannot be made, or not be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be made ({error.strerror}); name another place with {key}") from error
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"{folder} cannot be written to; name another place with {key}")
 
 
 @contextmanager
 def room(path: Path) -> Iterator[None]:
-    """Says, of what is written in the block, that there is no room for it.
+    """Turns what prevents the block from writing `path` into an error that says so.
 
     Raises:
-        DiskError: the disk is full.
+        DiskError: the disk is full, or nothing can be written there.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        # What is read in the block may be denied too, which is no matter of this path.
+        denied = error.errno in DENIED and Path(str(error.filename)).is_relative_to(path.parent)
+        if error.errno not in FULL and not denied:
             raise
         raise DiskError(
-            f"{path} cannot be written ({error.strerror}); make room, or name another place with paths.runs=FOLDER and "
-            f"paths.cache=FOLDER"
+            f"{path} cannot be written ({error.strerror}); {'' if denied else 'make room, or '}name another place with "
+            f"paths.runs=FOLDER and paths.cache=FOLDER"
         ) from error
