@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from sightseq.core.errors import ConfigError, nearest
@@ -65,12 +65,19 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
     """
     for key in PATHS:
         value = OmegaConf.select(composed, key)
-        if isinstance(value, str) and (value == "~" or value.startswith("~/")):
+        if isinstance(value, str) and _in_home(value):
             OmegaConf.update(composed, key, str(Path(value).expanduser()))
+        for place, one in enumerate(value) if isinstance(value, ListConfig) else ():  # several inputs
+            if isinstance(one, str) and _in_home(one):
+                value[place] = str(Path(one).expanduser())
     for key in ("data", "cache", "runs"):
         composed.paths[key] = str(Path(composed.paths[key]).absolute())
     config = cast(Config, OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
     return config if experiment is None else {"experiment": experiment, **config}
+
+
+def _in_home(path: str) -> bool:
+    return path == "~" or path.startswith("~/")
 
 
 def compose(*overrides: str, command: str = "train") -> Config:

@@ -182,6 +182,7 @@ def test_all_path_keys_are_quoted() -> None:
         (["input=photos/*.jpg"], "photos/*.jpg"),
         (["${seed}", "\\"], ["${seed}", "\\"]),
         (["'quoted'"], "'quoted'"),
+        (["input=[~/a.png,b.png]"], [str(Path.home() / "a.png"), "b.png"]),
     ],
 )
 def test_inputs_of_predict(typed: list[str], expected: Any) -> None:

@@ -83,13 +83,15 @@ def on_device(task: AnyTask, device: str) -> AnyTask:
 
 def verdicts(what: str, top: int) -> Table:
     """An empty table of predictions: of files or texts, whose names are never cut."""
-    table = new_table(what, "label", "probability", f"top {top}")
+    table = new_table(what, "label", "probability", *([f"top {top}"] if top > 1 else []))
     for column in table.columns:
         column.overflow = "fold"
     return table
 
 
 def verdict(found: Prediction) -> list[str]:
-    """A prediction as cells of a table: the label, its probability, and the most probable ones."""
-    others = "  ".join(f"{label} {100 * p:.1f}" for label, p in found["top"])
-    return [found["label"], f"{100 * found['probability']:.1f} %", others]
+    """A prediction as cells of a table: the label, its probability, and the most probable ones if several are asked."""
+    cells = [found["label"], f"{100 * found['probability']:.1f} %"]
+    if len(found["top"]) > 1:
+        cells.append("  ".join(f"{label} {100 * p:.1f}" for label, p in found["top"]))
+    return cells
