@@ -9,8 +9,9 @@ from torch.nn import functional as F
 from sightseq.composition import compose
 from sightseq.core.build import trust
 from sightseq.core.order import Batch
+from sightseq.core.scores import Output
 from sightseq.core.spec import ImageSpec, LanguageSpec, Spec, TextSpec
-from sightseq.core.task import Output, Task
+from sightseq.core.task import Task
 from sightseq.tasks.image_classification import ImageClassificationTask
 from sightseq.tasks.language_modeling import LanguageModelingTask
 from sightseq.tasks.text_classification import TextClassificationTask

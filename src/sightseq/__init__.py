@@ -9,6 +9,7 @@ From Python:
 Importing this package imports nothing heavy; the functions import what they need.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +44,17 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
         return {**execute(config, folder), "folder": str(folder)}
 
 
-def load(path: str | Path, device: str = "auto") -> "ImageModel | TextModel | LanguageModel":
-    """The model in a checkpoint or run directory, ready to `predict`.
+def load(path: str | Path, device: str = "auto", trust: Iterable[str] = ()) -> "ImageModel | TextModel | LanguageModel":
+    """The model in a checkpoint, ready to `predict`.
+
+    Args:
+        path: a checkpoint, a run directory, or an experiment's folder: the newest finished run in it.
+        device: "cpu", "cuda", "mps", or "auto": the fastest that is there.
+        trust: further packages whose classes the checkpoint may name.
 
     Raises:
-        CheckpointError: the file is no checkpoint of sightseq.
+        CheckpointError: the file is no checkpoint of sightseq, or asks for a class that is not trusted.
     """
     from sightseq.predict import load
 
-    return load(path, device)
+    return load(path, device, trust)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from sightseq.completion import FLAGS, completion_script
-from sightseq.core import resume
+from sightseq.core import resume, rundir
 from sightseq.core.download import look_for
 from sightseq.core.errors import ConfigError, SightseqError, nearest
 from sightseq.core.places import conf_folder
@@ -28,6 +28,7 @@ COMMANDS = {
     "show": "draws a training batch as the network sees it, and counts the data",
     "explain": "says which class, shape and parameters are at every step, from raw input to loss",
 }
+HELP = {"--help", "-h"}
 
 
 def main() -> None:
@@ -90,14 +91,20 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
+    from sightseq.arguments import as_overrides
     from sightseq.bricks import hydra_of_sightseq
-    from sightseq.composition import plain, quote, swept_keys
+    from sightseq.composition import compose, plain, swept_keys
     from sightseq.mistakes import check_deletions, explain
 
+    if command == "predict" and HELP & set(arguments) and any(a.startswith("ckpt=") for a in arguments):
+        from sightseq.predict import options_help
+
+        print(options_help(compose("input=-", *(a for a in arguments if a not in HELP), command=command)))
+        return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors and leave
     check(command, arguments)
     typed = shlex.join(["sightseq", command, *arguments])
-    arguments = [quote(argument) for argument in arguments]
+    arguments = as_overrides(command, arguments)
     check_deletions(arguments)
     sys.argv = ["sightseq", *sorted(arguments, key=is_override)]  # which Hydra wants behind all flags
     single: list[tuple[DictConfig, str | None]] = []
@@ -134,6 +141,8 @@ def hand_over(command: str, config: Config, arguments: list[str], typed: str) ->
         config["run_test"] = True
     if command in ("train", "data", "show", "bench") and config.get("resume") in (None, "auto"):
         look_for(config["data"])
+    if "ckpt" in config:  # found before anything heavy is imported, and named in the results
+        config["ckpt"] = str(rundir.find_checkpoint(config["ckpt"]))
     if command in ("train", "test"):
         folder = run_folder(config, arguments, typed)
         if resume.finished(folder):

@@ -17,7 +17,8 @@ from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import DataError
 from sightseq.core.order import Batch
 from sightseq.core.rundir import Config
-from sightseq.core.task import Output, Task
+from sightseq.core.scores import Output
+from sightseq.core.task import Task
 from sightseq.show import prepare
 
 WIDE = 120  # columns of a terminal that has room for files and lines

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
 from sightseq.core.order import FILLER, Batch, Order
+from sightseq.core.scores import Output
 from sightseq.core.spec import Spec
-from sightseq.core.task import STAGES, Output, Task
+from sightseq.core.task import STAGES, Task
 
 __all__ = ["check_datamodule", "check_language_network", "check_network", "check_task", "check_text_network"]
 

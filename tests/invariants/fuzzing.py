@@ -145,9 +145,7 @@ def images(folder: Path) -> Case:
         name, content = random.choice(good)
         path = folder / f"picture.{random.choice([name, 'png', 'jpg'])}"
         path.write_bytes(damaged(content, random))
-        status = predict_files(
-            model, {"input": str(path), "format": random.choice(["table", "jsonl"]), "batch_size": 2}
-        )
+        status = predict_files(model, [str(path)], random.choice(["table", "jsonl"]), model.Settings(batch_size=2))
         assert status in (0, 2)
 
     return case
@@ -165,17 +163,16 @@ def texts(folder: Path) -> Case:
     writer = LanguageModel(LanguageModelingTask(spec=language.to_dict(), net=net), "cpu")
 
     def case(random: Random) -> None:
-        given, config = strange(random), {"format": random.choice(["table", "jsonl"]), "batch_size": 2}
+        given, format = strange(random), random.choice(["table", "jsonl"])
         if random.random() < 0.5:
             path = folder / random.choice(["lines.txt", "rows.csv", "rows.jsonl"])
             given = random.choice(["", "text\n"]) + given
             path.write_bytes(damaged(given.encode("utf-8", "surrogatepass"), random))
             given = str(path)
         if random.random() < 0.7:
-            status = predict_texts(classifier, {**config, "input": given, "column": "text", "delimiter": None})
+            status = predict_texts(classifier, [given], format, classifier.Settings(batch_size=2))
         else:
-            common = compose("ckpt=x", "input=x", "tokens=3", command="predict")
-            status = predict_language(writer, common | config | {"input": given})
+            status = predict_language(writer, [given], format, writer.Settings(tokens=3))
         assert status in (0, 2)
 
     return case

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import sightseq
+from sightseq.core import build
 from sightseq.core.checkpoint import load_task, read_checkpoint
 from sightseq.core.errors import CheckpointError
 
@@ -103,5 +104,18 @@ def test_weights_that_do_not_fit_are_refused(trained: Path, tmp_path: Path) -> N
         load_task(tmp_path / "x.ckpt")
 
 
-def test_a_run_directory_stands_for_its_best_checkpoint(trained: Path) -> None:
-    assert type(load_task(trained).net).__name__ == "ConvNet"
+def test_python_can_trust_a_package(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "_trusted", {*build._trusted})
+    content = torch.load(trained / "checkpoints" / "best.ckpt", weights_only=True)
+    content["hyper_parameters"]["net"] = {"_target_": "subprocess.Popen"}
+    torch.save(content, tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match=r"add trust=\[subprocess\]"):
+        sightseq.load(tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match="is not a class of kind Module"):
+        sightseq.load(tmp_path / "x.ckpt", trust=["subprocess"])
+
+
+def test_what_stands_for_the_best_checkpoint(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for path in (trained, trained / "checkpoints", str(trained.parent)):
+        assert type(sightseq.load(path).task.net).__name__ == "ConvNet"
+    assert capfd.readouterr().err == f"the newest finished run is {trained}\n"

@@ -9,7 +9,8 @@ from sightseq.core.checkpoint import load_task
 from sightseq.core.datamodule import DataModule
 from sightseq.core.order import Batch
 from sightseq.core.places import group_options
-from sightseq.core.task import Output, Task
+from sightseq.core.scores import Output
+from sightseq.core.task import Task
 from sightseq.tasks.image_classification import ImageClassificationTask
 from sightseq.testing import check_task
 from tests.conftest import small

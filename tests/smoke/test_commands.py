@@ -115,6 +115,78 @@ def test_predict_test_and_resume_after_it(newcomer: tuple[Path, str], sightseq, 
     assert "is no run that was interrupted" in errors
 
 
+def test_predict_takes_files_folders_and_runs(newcomer: tuple[Path, str], sightseq, tmp_path: Path) -> None:
+    run = run_of(newcomer[0])
+    files = [str(path) for path in digit_files(tmp_path / "my digits")[:3]]
+    (tmp_path / "bad.png").write_text("no image")
+    status, output, errors = sightseq(
+        "predict", f"ckpt={run.parent}", "format=jsonl", "top=2", *files, f"{tmp_path}/bad.png"
+    )
+    assert status == 2
+    rows = [json.loads(line) for line in output.splitlines()]
+    assert [row["file"] for row in rows] == files
+    assert [len(row["top"]) for row in rows] == [2, 2, 2]
+    assert errors.splitlines() == [
+        f"the newest finished run is {run}",
+        f"InputError: {tmp_path}/bad.png: is no image that can be read",
+    ]
+    listed = f"input=[{','.join(files)}]"
+    status, again, errors = sightseq("predict", f"ckpt={run}/checkpoints", listed, "format=jsonl", "top=2")
+    assert (status, again, errors) == (0, output, "")
+    status, output, errors = sightseq("predict", f"ckpt={run}", *files, "temperature=0.7")
+    assert (status, output) == (2, "")
+    assert errors == (
+        "ConfigError: temperature=0.7: this model has no option 'temperature'; its own are batch_size, top\n"
+    )
+    status, output, _ = sightseq("predict", f"ckpt={run}", "--help")
+    assert status == 0
+    for option in ("input", "device", "batch_size", "top"):
+        assert re.search(rf"^{option}: .* # ", output, re.M)
+    assert "temperature" not in output
+
+
+def test_other_data_is_tested_as_predict_reads_it(newcomer: tuple[Path, str], sightseq, tmp_path: Path) -> None:
+    """The digits that test, as photographs in colour, ten times as large and not square, by a model of grey 8x8."""
+    run = run_of(newcomer[0])
+    images, labels = load_digits(return_X_y=True)
+    for n in range(-100, 0):
+        folder = tmp_path / "scans" / str(labels[n])
+        folder.mkdir(parents=True, exist_ok=True)
+        small = Image.fromarray((images[n].reshape(8, 8) * 255 / 16).round().astype(np.uint8))
+        wide = Image.new("RGB", (100, 80))
+        wide.paste(small.resize((80, 80)).convert("RGB"), (10, 0))
+        wide.save(folder / f"{n + 100}.png")
+    status, _, errors = sightseq("test", f"ckpt={run}", "data=image_folder", f"data.path={tmp_path}/scans")
+    assert status == 0, errors
+    results = json.loads((run_of(tmp_path, "test") / "results.json").read_text())
+    assert results["data"]["module"] == "ImageFolder"
+    assert results["checkpoint"] == f"{run}/checkpoints/best.ckpt"
+    assert results["test"]["accuracy"] >= 0.8  # of ten
+    assert results["val"]["accuracy"] >= 0.8
+
+
+def test_own_data_of_a_checkpoint_is_changed_by_its_plain_keys(
+    newcomer: tuple[Path, str], sightseq, tmp_path: Path
+) -> None:
+    run = run_of(newcomer[0])
+    status, output, errors = sightseq(
+        "export", f"ckpt={run}", "data=digits", "data.batch_size=10", f"output={tmp_path}/model.onnx"
+    )
+    assert status == 0, errors
+    assert "agrees" in output
+    assert (tmp_path / "model.onnx").exists()
+    for command in ("test", "export"):
+        status, _, errors = sightseq(command, f"ckpt={run}", "data.rot=/elsewhere")
+        assert (status, errors) == (2, "ConfigError: data.rot: Digits takes no such argument; did you mean root?\n")
+    Path("file").touch()
+    status, _, errors = sightseq("export", f"ckpt={run}", "output=file/model.onnx")
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "name another place with output=FILE" in errors
+    status, _, errors = sightseq("export", f"ckpt={run}", "paths.cache=file/cache", f"output={tmp_path}/other.onnx")
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "name another place with paths.cache=FOLDER" in errors
+
+
 @pytest.mark.parametrize("case", ["text", "missing", "empty folder", "huge", "one bad of three"])
 def test_predict_refuses_what_it_cannot_read(case: str, newcomer: tuple[Path, str], sightseq, tmp_path: Path) -> None:
     given = tmp_path / "given"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from torchvision.models import get_model
 
 from sightseq.core.build import build
@@ -159,3 +160,20 @@ def test_no_warning_when_it_is_built() -> None:
         warnings.simplefilter("error")
         Backbone(5, (80, 80), "inception_v3")
         Backbone(5, (64, 64), "googlenet")
+
+
+def test_a_stride_over_a_single_pixel_is_left_out_in_training_alone() -> None:
+    """There it changes nothing, and oneDNN's gradients in bf16 would be uninitialised memory."""
+    net = Backbone(5, (8, 8), "mobilenet_v2")
+    strided = [m for m in net.modules() if isinstance(m, nn.Conv2d) and m.stride != (1, 1)]
+    before = [m.stride for m in strided]
+    images = torch.rand(2, 3, 8, 8)
+    output = net.eval()(images)
+    assert [m.stride for m in strided] == before
+    for norm in (m for m in net.train().modules() if isinstance(m, nn.BatchNorm2d | nn.Dropout)):
+        norm.eval()
+    torch.testing.assert_close(net(images), output)
+    assert [m.stride for m in strided] != before  # from the fourth halving on, images of 8 pixels are single ones
+    assert strided[0].stride == (2, 2)
+    torch.testing.assert_close(net.eval()(images), output)
+    assert [m.stride for m in strided] == before

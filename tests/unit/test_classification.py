@@ -19,8 +19,8 @@ from torchvision.transforms.v2.functional import resize
 
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
+from sightseq.core.scores import Output
 from sightseq.core.spec import ImageSpec
-from sightseq.core.task import Output
 from sightseq.tasks.classification import SHOWN
 from sightseq.tasks.image_classification import ImageClassificationTask
 from sightseq.tasks.saliency import heat_maps

@@ -12,7 +12,8 @@ from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
 import sightseq
-from sightseq.composition import PATHS, compose, quote, swept_keys
+from sightseq.arguments import PATHS, quote, split_inputs
+from sightseq.composition import compose, swept_keys
 from sightseq.core.errors import ConfigError
 from sightseq.core.places import group_options
 from sightseq.mistakes import known_keys
@@ -349,6 +350,50 @@ def test_what_is_left_as_it_is(argument: str) -> None:
 
 def test_all_path_keys_are_quoted() -> None:
     assert [quote(f"{key}=a b") for key in PATHS] == [f"{key}='a b'" for key in PATHS]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["a.png"], "a.png"),
+        (["a b's.png", "-", "ünï.png"], ["a b's.png", "-", "ünï.png"]),
+        (["input=a.png", "b.png"], ["a.png", "b.png"]),
+        (["b.png", "input=a.png"], ["a.png", "b.png"]),
+        (["input=[a.png,b c.png]"], ["a.png", "b c.png"]),
+        (["input=['a, b.png',\"c.png\"]"], ["a, b.png", "c.png"]),
+        (["input=['a.png']"], "a.png"),
+        (["input=[here=is.png]"], "here=is.png"),
+        (["here=is.png"], "here=is.png"),
+        (["Is 1 + 1 = 2?"], "Is 1 + 1 = 2?"),
+        (["input=[a text in brackets]"], "[a text in brackets]"),
+        (["input=[it's, well, a text]"], "[it's, well, a text]"),
+        (["input=photos/*.jpg"], "photos/*.jpg"),
+        (["${seed}", "\\"], ["${seed}", "\\"]),
+        (["'quoted'"], "'quoted'"),
+        (["input=[~/a.png,b.png]"], [str(Path.home() / "a.png"), "b.png"]),
+    ],
+)
+def test_inputs_of_predict(typed: list[str], expected: Any) -> None:
+    Path("here=is.png").touch()
+    assert compose("ckpt=x", *typed, "format=jsonl", command="predict")["input"] == expected
+
+
+@pytest.mark.parametrize("typed", ["input=", ""])
+def test_empty_input_is_refused(typed: str) -> None:
+    assert refusal("ckpt=x", typed, command="predict") == "input= is empty; name files, or write a text"
+
+
+def test_flags_are_no_inputs() -> None:
+    rest, inputs = split_inputs(["--cfg", "job", "ckpt=x", "-h", "~seed", "a.png"])
+    assert rest == ["--cfg", "job", "ckpt=x", "-h", "~seed"]
+    assert inputs == ["'a.png'"]
+
+
+def test_predict_takes_options_that_no_file_holds() -> None:
+    config = compose("ckpt=x", "input=x", "top=2", "+stop=[a,b]", command="predict")
+    assert (config["top"], config["stop"]) == (2, ["a", "b"])
+    assert "sightseq test takes data.KEY=" in refusal("ckpt=x", "data.root=x", "x", command="predict")
+    assert "cannot read 'top=[1': " in refusal("ckpt=x", "top=[1", "x", command="predict")
 
 
 def test_swept_keys() -> None:

@@ -13,7 +13,7 @@ import torch
 from sightseq.core.arrays import new_array, save_split
 from sightseq.core.callbacks import WholeFiles
 from sightseq.core.errors import ConfigError, DiskError
-from sightseq.core.files import atomic_folder, output_file, replacing
+from sightseq.core.files import atomic_folder, output_file, replacing, room
 
 FULL = Path("/dev/full")
 full = pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is always full")
@@ -130,3 +130,29 @@ def test_an_array_has_all_its_room_before_it_is_filled() -> None:
     array = new_array(Path(), "train", "input", (1000, 1000))
     blocks = Path("train/input.npy").stat().st_blocks
     assert blocks * 512 >= array.nbytes
+
+
+def test_a_place_that_cannot_be_is_said_in_one_line() -> None:
+    Path("file").touch()
+    with pytest.raises(ConfigError, match=r"^file/x cannot be made \(Not a directory\); .* with output=FILE$"):
+        output_file("file/x/model.onnx", Path("unused"))
+    with (
+        pytest.raises(
+            ConfigError, match=r"^file/cache cannot be made \(Not a directory\); .* with paths.cache=FOLDER$"
+        ),
+        atomic_folder(Path("file/cache/digits")),
+    ):
+        pass
+
+
+def test_a_place_that_may_not_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(ConfigError, match=r"^made cannot be written to; name another place with output=FILE$"):
+        output_file("made/model.onnx", Path("unused"))
+
+
+def test_what_is_read_while_writing_is_not_taken_for_the_place() -> None:
+    with pytest.raises(PermissionError), room(Path("cache/digits")):
+        raise PermissionError(errno.EACCES, "Permission denied", "data/secret.csv")
+    with pytest.raises(DiskError, match="cache/digits cannot be written"), room(Path("cache/digits")):
+        raise PermissionError(errno.EACCES, "Permission denied", "cache/digits/train.npy")

@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from sightseq.console import describe
+from sightseq.core.checkpoint import read_as
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.core.spec import ImageSpec
+from sightseq.core.spec import ImageSpec, TextSpec
 from sightseq.data.image_folder import ImageFolder
+from sightseq.vision.image import FaceWarning, read_image
 
 RED, GREEN, GREY = (200, 0, 0), (0, 100, 0), 50
 
@@ -283,3 +285,27 @@ def test_same_files_give_the_same_data_on_any_number_of_threads() -> None:
     one, other = prepared(cache="c1"), prepared(cache="c2")
     assert np.array_equal(one.dataset("train").numpy()["input"], other.dataset("train").numpy()["input"])
     assert one.spec == other.spec
+
+
+def test_pictures_are_read_as_another_model_reads_them() -> None:
+    """Grey, of its size and with its margin, its classes in its order, cropped to faces: exactly as predict reads."""
+    paint("photos/b", RED, size=(40, 30))
+    paint("photos/a", GREEN, size=(30, 40))
+    spec = ImageSpec(1, 10, 12, ("c", "b", "a"), (0.5,), (0.25,), margin=2, subject="face")
+    data = folder(image_size=64)
+    read_as(data, spec)
+    data.prepare_data()
+    assert data.spec is spec
+    arrays = data.dataset("test").numpy()
+    assert arrays["input"].shape[1:] == spec.prepared == (1, 12, 14)
+    for label, file in ((1, "photos/b/0.png"), (2, "photos/a/0.png")):
+        (pixels,) = arrays["input"][arrays["target"] == label]
+        with pytest.warns(FaceWarning):
+            assert np.array_equal(pixels, read_image(Path(file), spec))
+
+
+def test_a_model_of_texts_cannot_read_pictures() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^data=mine: its samples have a ImageSpec, and the model takes those with a TextSpec$"
+    ):
+        read_as(folder(), TextSpec("", 100, ("a", "b")))

@@ -316,6 +316,30 @@ def test_the_command_refuses_what_makes_no_sense(wrong: str, monkeypatch: pytest
         run(monkeypatch, wrong)
 
 
+@pytest.mark.parametrize("wrong", ["top=2", "mode=next_word tokens=3", "mode=next_word top=1 seed=1"])
+def test_options_of_the_other_mode_are_refused(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"^\w+=\d: does nothing in mode=\w+, but in mode=\w+$"):
+        run(monkeypatch, *wrong.split())
+
+
+def test_several_prompts_are_continued_each_by_itself(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    prompts = [ORDERED[3], "fine \udcff", ORDERED[5]]
+    monkeypatch.setattr(module, "load", lambda path, device: successor())
+    config = compose("ckpt=x", "input=x", "tokens=1", "temperature=0", command="predict") | {"input": prompts}
+    assert module.predict(config) == 2
+    out, err = capfd.readouterr()
+    assert out == f"{' '.join(ORDERED[3:5])}\n\n{' '.join(ORDERED[5:7])}\n\n"
+    assert err.startswith("InputError: ")
+    assert module.predict({**config, "format": "jsonl"}) == 2
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [row["prompt"] for row in rows] == prompts[::2]
+    config = compose("ckpt=x", "input=x", "mode=next_word", "top=1", command="predict") | {"input": prompts[::2]}
+    assert module.predict(config) == 0
+    words = capfd.readouterr().out.split()
+    assert [words[n + 1 : n + 3] for n, word in enumerate(words) if word == "..."] == [["next", "word"]] * 2
+    assert {ORDERED[4], ORDERED[6]} <= set(words)
+
+
 def test_the_report_shows_samples(tmp_path: Path) -> None:
     task = make()
     (section,) = task.sections("test")

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
+from rich.console import Console
 
 from sightseq import predict as module
 from sightseq.composition import compose
 from sightseq.core.errors import ConfigError, InputError
 from sightseq.core.spec import ImageSpec
+from sightseq.predict import images
 from sightseq.predict.images import ImageModel, batch, find_files
 from sightseq.tasks.image_classification import ImageClassificationTask
 from sightseq.vision.faces import crop_face
@@ -261,6 +263,60 @@ def test_table_has_a_row_a_file(files: list[str], monkeypatch: pytest.MonkeyPatc
     assert lines[0].split()[:3] == ["file", "label", "probability"]
     assert [line.split()[0] for line in lines[1:]] == files
     assert all(line.split()[3] == "%" for line in lines[1:])
+
+
+def test_nothing_of_a_table_is_cut(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    """Long names are continued on the next line."""
+    name = "in a folder/IMG_20240712_183045_HDR_portrait_of_the_whole_family_by_the_sea.png"
+    Path(name).parent.mkdir()
+    Image.fromarray(picture()).save(name)
+    monkeypatch.setattr(images, "console", lambda: Console(width=80, soft_wrap=True))
+    assert run(monkeypatch, format="table", input=name) == 0
+    out = capfd.readouterr().out
+    assert "\u2026" not in out
+    column = out.index("label")
+    assert "".join(line[:column] for line in out.splitlines()[1:]).replace(" ", "") == name.replace(" ", "")
+
+
+@pytest.mark.parametrize(("top", "named"), [(1, 1), (2, 2), (3, 3), (9, 3)])
+def test_top_says_how_many_labels_are_listed(
+    top: int, named: int, files: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    assert run(monkeypatch, top=top) == 0
+    for line in capfd.readouterr().out.splitlines():
+        row = json.loads(line)
+        assert len(row["top"]) == named
+        assert row["top"][0] == [row["label"], row["probability"]]
+        assert row["top"] == sorted(row["top"], key=lambda pair: -pair[1])
+    assert run(monkeypatch, top=top, format="table") == 0
+    assert (f"top {named}" in capfd.readouterr().out) == (named > 1)
+    assert len(make().predict([files[0]], top=top)[0]["top"]) == named
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("temperature", "its own are batch_size, top"),
+        ("column", "its own are batch_size, top"),
+        ("tpo", "did you mean top?"),
+        ("fromat", "did you mean format?"),
+        ("batchsize", "did you mean batch_size?"),
+    ],
+)
+def test_options_that_do_nothing_are_refused(
+    option: str, hint: str, files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run(monkeypatch, **{option: "2"})
+    assert str(caught.value) == f"{option}=2: this model has no option {option!r}; {hint}"
+
+
+def test_several_inputs_in_their_order(files: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    given = [files[3], "nothing.png", "in/[01].png", files[2]]
+    assert run(monkeypatch, input=given) == 2
+    out, err = capfd.readouterr()
+    assert [json.loads(line)["file"] for line in out.splitlines()] == [files[n] for n in (3, 0, 1, 2)]
+    assert err == "InputError: nothing.png: there is no such file, folder, or match of the pattern\n"
 
 
 def test_devices_that_are_not_there_are_refused() -> None:

@@ -12,7 +12,7 @@ import torch
 
 from sightseq import predict as module
 from sightseq.composition import compose
-from sightseq.core.errors import DataError, InputError
+from sightseq.core.errors import ConfigError, DataError, InputError
 from sightseq.core.spec import TextSpec
 from sightseq.predict.texts import TextModel, TextWarning, read_texts, short
 from sightseq.tasks.text_classification import TextClassificationTask
@@ -28,7 +28,7 @@ def make(max_tokens: int = 20) -> TextModel:
     return TextModel(TextClassificationTask(spec=spec.to_dict(), net=net), "cpu")
 
 
-def run(monkeypatch: pytest.MonkeyPatch, given: str, **changes: Any) -> int:
+def run(monkeypatch: pytest.MonkeyPatch, given: str | list[str], **changes: Any) -> int:
     monkeypatch.setattr(module, "load", lambda path, device: make())
     config = compose("ckpt=x", "input=x", "format=jsonl", "batch_size=2", "device=cpu", command="predict")
     return module.predict(config | {"input": given} | changes)
@@ -67,8 +67,10 @@ def test_a_column_of_a_table_is_judged(name: str, content: str, monkeypatch: pyt
     Path(name).write_text(content)
     assert run(monkeypatch, name, column="review") == 0
     assert [row["text"] for row in rows(capfd)] == ["a good film,\nfine", "bad"]
-    with pytest.raises(InputError, match=r"row 1, has no column 'reveiw'; did you mean review.*column="):
-        run(monkeypatch, name, column="reveiw")
+    assert run(monkeypatch, name, column="reveiw") == 2
+    assert "row 1, has no column 'reveiw'; did you mean review?; name it with column=" in capfd.readouterr().err
+    with pytest.raises(ConfigError, match=r"^column: no input is a table \(\.csv, \.jsonl, \.tsv\)"):
+        run(monkeypatch, "a good film", column="review")
 
 
 def test_a_table_with_another_delimiter(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
@@ -172,10 +174,11 @@ def test_texts_are_no_markup_and_no_file_names(given: str, monkeypatch: pytest.M
 
 def test_what_was_meant_as_a_file_is_no_text(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     Path("folder").mkdir()
-    with pytest.raises(InputError, match="is a folder"):
-        run(monkeypatch, "folder")
-    with pytest.raises(InputError, match=r"reviwes\.txt: there is no such file"):
-        run(monkeypatch, "reviwes.txt")
+    for given, complaint in (("folder", "is a folder"), ("reviwes.txt", "reviwes.txt: there is no such file")):
+        assert run(monkeypatch, given) == 2
+        out, err = capfd.readouterr()
+        assert not out
+        assert complaint in err
     Path("marked.txt").write_bytes(b"\xef\xbb\xbffine")
     assert run(monkeypatch, "marked.txt") == 0
     assert [row["text"] for row in rows(capfd)] == ["fine"]
@@ -189,3 +192,23 @@ def test_a_text_that_is_no_file_name_is_a_text() -> None:
 def test_short_texts_stay_as_they_are() -> None:
     assert short("naïve \u0928") == "naïve \u0928"
     assert short("two\nlines\x1b") == "two lines "
+
+
+def test_several_inputs_are_texts_and_files_in_their_order(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    Path("lines.txt").write_text("bad\n\nfine\n")
+    assert run(monkeypatch, ["a good film", "missing.txt", "lines.txt", "", "the actors"]) == 2
+    out, err = capfd.readouterr()
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["a good film", "bad", "fine", "the actors"]
+    assert err.splitlines() == [
+        "InputError: missing.txt: there is no such file",
+        "InputError: lines.txt, line 2: a text is empty; there is nothing to judge",
+        "InputError: input 4: a text is empty; there is nothing to judge",
+    ]
+
+
+def test_options_of_other_models_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run(monkeypatch, "fine", tokens=5)
+    assert str(caught.value) == "tokens=5: this model has no option 'tokens'; its own are batch_size, top, column"
+    with pytest.raises(ConfigError, match="colum=x: this model has no option 'colum'; did you mean column"):
+        run(monkeypatch, "fine", colum="x")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sightseq.core import rundir
-from sightseq.core.errors import ConfigError
+from sightseq.core.errors import CheckpointError, ConfigError
 
 
 def config(**changes: Any) -> dict[str, Any]:
@@ -49,6 +49,12 @@ def test_create_writes_the_config_down() -> None:
     assert saved == wanted
     assert saved["run"] == {"command": "sightseq train 'a b'"}
     assert [path.name for path in folder.iterdir()] == ["config.yaml"]  # nothing half-written beside it
+
+
+def test_an_experiment_that_needs_weights_does_not_begin_without() -> None:
+    with pytest.raises(ConfigError, match=r"experiment=toy fine-tunes the weights of another run: init_from=RUN"):
+        rundir.create(config(init_from="required"), "")
+    assert not Path("runs").exists()
 
 
 def test_created_folder_bears_the_name() -> None:
@@ -130,3 +136,48 @@ def test_a_run_that_another_process_fills_is_kept() -> None:
     with rundir.locked(folder), pytest.raises(ConfigError, match="in use"), rundir.filling(folder):
         pass
     assert folder.exists()
+
+
+# find_checkpoint
+
+
+def test_what_stands_for_a_checkpoint(capfd: pytest.CaptureFixture[str]) -> None:
+    old, newest, unfinished = started("2026-01-01_a"), started("2026-01-02_b"), started("2026-01-03_c")
+    for run in (old, newest, unfinished):
+        (run / "checkpoints/best.ckpt").touch()
+    for run in (old, newest):
+        (run / "results.json").touch()
+    best = newest / "checkpoints/best.ckpt"
+    for given in (best, newest, newest / "checkpoints"):
+        assert rundir.find_checkpoint(given) == best
+    assert not capfd.readouterr().err
+    assert rundir.find_checkpoint("runs/toy").resolve() == best
+    assert capfd.readouterr().err == "the newest finished run is runs/toy/2026-01-02_b\n"
+    assert rundir.find_checkpoint(unfinished).parts[-3:] == ("2026-01-03_c", "checkpoints", "best.ckpt")
+
+
+def test_a_run_without_a_best_checkpoint_gives_its_last(capfd: pytest.CaptureFixture[str]) -> None:
+    run = started("a")
+    for given in (run, run / "checkpoints"):
+        assert rundir.find_checkpoint(given) == run / "checkpoints/last.ckpt"
+        assert re.fullmatch(r"Warning: .*checkpoints has no best\.ckpt, .*last\.ckpt is used\n", capfd.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ("", "there is no such checkpoint"),
+        ("runs/nothing.ckpt", "there is no such checkpoint; a run keeps its own in checkpoints/best.ckpt"),
+        ("runs/toy", "none of the 2 runs in it has finished; name one of them"),
+        ("runs/toy/a", "holds no checkpoints/best.ckpt; name one of epoch=3.ckpt in runs/toy/a/checkpoints"),
+        ("runs/toy/b", "holds no checkpoints/best.ckpt"),
+        ("runs", "holds no checkpoints/best.ckpt"),
+    ],
+)
+def test_no_checkpoint_is_found(given: str, complaint: str) -> None:
+    (started("a", checkpoint=False) / "checkpoints/epoch=3.ckpt").touch()
+    started("b", checkpoint=False)
+    with pytest.raises(CheckpointError) as caught:
+        rundir.find_checkpoint(given)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)

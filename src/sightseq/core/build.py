@@ -17,6 +17,7 @@ from sightseq.core.errors import ConfigError, SightseqError, nearest
 from sightseq.core.places import extension_packages
 
 T = TypeVar("T")
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 _trusted = {"sightseq", "torch", "torchvision", "torchmetrics", "lightning"} | extension_packages()
 
 
@@ -117,8 +118,17 @@ def settings(config: Mapping[str, Any], kind: type[BaseModel]) -> dict[str, Any]
     Raises:
         ConfigError: a value does not fit.
     """
+    return {**config, **validated(config, kind).model_dump()}
+
+
+def validated(config: Mapping[str, Any], kind: type[AnyModel]) -> AnyModel:
+    """The values of the config that `kind` has, as it has them; `model_fields_set` says which were given.
+
+    Raises:
+        ConfigError: a value does not fit.
+    """
     try:
-        return {**config, **kind.model_validate(config).model_dump()}
+        return kind.model_validate(config)
     except ValidationError as error:
         problem = error.errors()[0]
         raise ConfigError(f"{problem['loc'][0]}={problem['input']}: {problem['msg'].lower()}") from error

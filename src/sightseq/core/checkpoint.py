@@ -10,21 +10,21 @@ import torch
 from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import CheckpointError, ConfigError
-from sightseq.core.rundir import Config
+from sightseq.core.rundir import Config, find_checkpoint
+from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The plain content of a checkpoint: tensors, numbers, texts, lists and dictionaries.
 
+    Args:
+        path: of the file, or of what stands for it: see `find_checkpoint`.
+
     Raises:
         CheckpointError: there is no such file, it is damaged, it holds objects, or it is not ours.
     """
-    path = path.expanduser()
-    if path.is_dir() and (path / "checkpoints" / "best.ckpt").exists():
-        path = path / "checkpoints" / "best.ckpt"  # a run directory
-    if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such checkpoint; a run keeps its own in checkpoints/best.ckpt")
+    path = find_checkpoint(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -87,14 +87,39 @@ def data_of(content: dict[str, Any], task: Task, config: Config) -> DataModule:
         content: of the checkpoint.
         task: rebuilt from it.
         config: of the command; its `data` names other data, or changes the checkpoint's.
+
+    Raises:
+        ConfigError: the data takes no such argument, or is of another kind.
     """
     saved, given = content["sightseq"]["config"]["data"], config["data"] or {}
+    if "_target_" in given:
+        data = build(given, DataModule, "data")
+        read_as(data, task.spec)
+        return data
     here = {"root": config["paths"]["data"], "cache": config["paths"]["cache"]}
     # A stranger's checkpoint says how data is read, but not what is downloaded and where to.
-    chosen = given if "_target_" in given else saved | {"url": None, "files": None} | here | given
+    chosen = saved | {"url": None, "files": None} | here | given
+    if chosen.get("synthetic") and (typed := {"root", "path"} & set(given)):
+        raise ConfigError(
+            f"data.{typed.pop()}: the checkpoint was trained on generated data; add data.synthetic=false to test it on "
+            "files"
+        )
     data = build(chosen, DataModule, "data")
     data.given_spec = task.spec
     return data
+
+
+def read_as(data: DataModule, spec: Spec) -> None:
+    """Has data that is not prepared yet encode raw inputs as a model of this spec takes them, whatever its options say.
+
+    Raises:
+        ConfigError: the model takes data of another kind.
+    """
+    if type(data.example_spec) is not type(spec):
+        own, wanted = type(data.example_spec).__name__, type(spec).__name__
+        raise ConfigError(f"data={data.name}: its samples have a {own}, and the model takes those with a {wanted}")
+    data.adopt(spec)
+    data.given_spec = data.encoder = spec
 
 
 def warm_start(task: Task, content: dict[str, Any], path: str) -> list[str]:

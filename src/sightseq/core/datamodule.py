@@ -86,6 +86,7 @@ class DataModule(LightningDataModule, ABC):
         self.shuffle, self.seed, self.synthetic = shuffle, seed, synthetic
         self.url, self.files, self.licence = url, files or {}, licence
         self.given_spec: Spec | None = None  # a checkpoint's: then data is encoded with that one
+        self.encoder: Spec | None = None  # the same, if that was trained on other data: see `checkpoint.read_as`
         if synthetic:
             self.root = self.cache / "synthetic" / digest(code(type(self)))
         self.source = self.root  # where the files are, known after `prepare_data`

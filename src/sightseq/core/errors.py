@@ -25,7 +25,7 @@ class CheckpointError(SightseqError):
 
 
 class DiskError(SightseqError):
-    """A disk that is full."""
+    """A disk that is full, or a place where nothing can be written."""
 
 
 class ExportError(SightseqError):

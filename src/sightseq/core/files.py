@@ -15,6 +15,8 @@ from sightseq.core.errors import ConfigError, DiskError
 
 CACHE = "paths.cache=FOLDER (or SIGHTSEQ_CACHE)"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+PLACES = "paths.runs=FOLDER and paths.cache=FOLDER"
+DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
 
 @contextmanager
@@ -22,7 +24,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` when the block ends well; else what was there stays.
 
     Raises:
-        DiskError: the disk is full.
+        DiskError: see `room`.
     """
     part = path.with_name(f".{path.name}.part")
     try:
@@ -94,9 +96,10 @@ def making(path: Path, option: str) -> Iterator[None]:
         DiskError: the disk is full.
     """
     try:
-        with room(path):
-            yield
+        yield
     except OSError as error:
+        if error.errno in FULL:
+            raise full(path, error) from error
         raise ConfigError(
             f"{path} cannot be written ({error.strerror or error}); name another place with {option}"
         ) from error
@@ -104,17 +107,22 @@ def making(path: Path, option: str) -> Iterator[None]:
 
 @contextmanager
 def room(path: Path) -> Iterator[None]:
-    """Says, of what is written in the block, that there is no room for it.
+    """Turns what prevents the block from writing `path` into an error that says so.
 
     Raises:
-        DiskError: the disk is full.
+        DiskError: the disk is full, or nothing can be written there.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise DiskError(
-            f"{path} cannot be written ({error.strerror}); make room, or name another place with paths.runs=FOLDER and "
-            f"paths.cache=FOLDER"
-        ) from error
+        if error.errno in FULL:
+            raise full(path, error) from error
+        # What is read in the block may be denied too, which is no matter of this path.
+        if error.errno in DENIED and Path(str(error.filename)).is_relative_to(path.parent):
+            raise DiskError(f"{path} cannot be written ({error.strerror}); name another place with {PLACES}") from error
+        raise
+
+
+def full(path: Path, error: OSError) -> DiskError:
+    """What to say of a disk that is full."""
+    return DiskError(f"{path} cannot be written ({error.strerror}); make room, or name another place with {PLACES}")

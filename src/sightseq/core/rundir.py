@@ -8,6 +8,7 @@ import contextlib
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,12 +17,14 @@ from typing import Any
 import filelock
 import yaml
 
-from sightseq.core.errors import ConfigError, SightseqError
+from sightseq.core.errors import CheckpointError, ConfigError, SightseqError
 from sightseq.core.files import replacing
 
 Config = dict[str, Any]
 LENGTH = frozenset({"trainer.max_epochs", "trainer.max_time"})
 """The only keys that a resumed run may change."""
+REQUIRED = "required"
+"""The `init_from` of an experiment that makes no sense without one."""
 NOT_COMPARED = ("run", "resume", "name", "run_test", "sweep")
 
 
@@ -31,8 +34,13 @@ def create(config: Config, command: str) -> Path:
     A second run of the same name in the same second has a number behind it.
 
     Raises:
-        ConfigError: it cannot be made.
+        ConfigError: it cannot be made, or the experiment needs an `init_from` that was not given.
     """
+    if config.get("init_from") == REQUIRED:
+        raise ConfigError(
+            f"experiment={config['experiment']} fine-tunes the weights of another run: init_from=RUN "
+            "(init_from=null begins with random weights)"
+        )
     now = datetime.now()
     suffix = config.get("name") or secrets.token_hex(2)
     folder = Path(config["paths"]["runs"], config["experiment"]) / f"{now:%Y-%m-%d_%H-%M-%S}-{suffix}"
@@ -184,6 +192,42 @@ def comparable(config: Config) -> Config:
     for group, key in (name.split(".") for name in LENGTH):
         kept.get(group, {}).pop(key, None)
     return kept
+
+
+def find_checkpoint(typed: str | Path) -> Path:
+    """The checkpoint file that a path stands for; says on stderr what was chosen where there was a choice.
+
+    Args:
+        typed: a file; a run directory or its checkpoints/, which stand for best.ckpt, or for last.ckpt where the run
+            was interrupted before its first validation; or the folder of an experiment, which stands for the newest
+            finished run in it.
+
+    Raises:
+        CheckpointError: there is no checkpoint.
+    """
+    path = Path(typed).expanduser()
+    if not str(typed) or not path.is_dir():
+        if str(typed) and path.is_file():
+            return path
+        raise CheckpointError(f"{typed}: there is no such checkpoint; a run keeps its own in checkpoints/best.ckpt")
+    runs = sorted(file.parent for file in path.glob("*/config.yaml"))
+    if runs and not (path / "config.yaml").exists():
+        finished = [run for run in runs if (run / "results.json").exists() and (run / "checkpoints").is_dir()]
+        if not finished:
+            raise CheckpointError(f"{path}: none of the {len(runs)} runs in it has finished; name one of them")
+        path = finished[-1]
+        print(f"the newest finished run is {path}", file=sys.stderr)
+    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    best, last = folder / "best.ckpt", folder / "last.ckpt"
+    if best.is_file():
+        return best
+    if last.is_file():
+        print(f"Warning: {folder} has no best.ckpt, as before a first validation; last.ckpt is used", file=sys.stderr)
+        return last
+    others = ", ".join(sorted(file.name for file in folder.glob("*.ckpt")))
+    raise CheckpointError(
+        f"{path}: holds no checkpoints/best.ckpt" + (f"; name one of {others} in {folder}" if others else "")
+    )
 
 
 def without_repeats(config: Config) -> tuple[Config, dict[str, Any]]:

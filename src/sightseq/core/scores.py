@@ -1,6 +1,7 @@
-"""Scores: the metrics by which a task is judged, each with its title, its direction and the values it reads."""
+"""What a step gives, and the scores that are made of it: metrics with their titles, directions and inputs."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -8,6 +9,21 @@ from torchmetrics import Metric
 
 from sightseq.core.errors import ConfigError
 from sightseq.core.naming import ScoreInfo
+
+
+@dataclass(frozen=True)
+class Output:
+    """Result of one step.
+
+    Attributes:
+        loss_sum: the loss, summed over what it is averaged by (samples, tokens, pixels); scalar.
+        count: how many those are, fillers not counted; scalar.
+        values: by name, what the scores of the stage and the report read.
+    """
+
+    loss_sum: Tensor
+    count: Tensor
+    values: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ takes dictionaries, not objects, and reads neither the config as a whole nor the
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from inspect import get_annotations
 from typing import Any, ClassVar, cast
 
@@ -24,25 +23,10 @@ from sightseq.core.naming import ScoreInfo
 from sightseq.core.optimization import make_optimizer, make_schedule, stretch
 from sightseq.core.order import Batch
 from sightseq.core.report import Section
-from sightseq.core.scores import MeanLoss, Score
+from sightseq.core.scores import MeanLoss, Output, Score
 from sightseq.core.spec import Spec
 
 STAGES = ("train", "val", "test")
-
-
-@dataclass(frozen=True)
-class Output:
-    """Result of one step.
-
-    Attributes:
-        loss_sum: the loss, summed over what it is averaged by (samples, tokens, pixels); scalar.
-        count: how many those are, fillers not counted; scalar.
-        values: by name, what the scores of the stage and the report read.
-    """
-
-    loss_sum: Tensor
-    count: Tensor
-    values: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Task(LightningModule, ABC):

@@ -1,6 +1,7 @@
 """Anyone's own photographs: a folder with one folder of images for each class."""
 
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,9 @@ from rich.progress import Progress
 from sightseq.core.arrays import new_array, save_about, save_split
 from sightseq.core.download import find_folder, own_path
 from sightseq.core.errors import ConfigError, DataError, InputError
+from sightseq.core.spec import ImageSpec
 from sightseq.data.images import ImageData, synthetic_images
-from sightseq.vision.image import crop, image_files, is_grey, open_image, to_pixels
+from sightseq.vision.image import FaceWarning, crop, image_files, is_grey, open_image, read_image, to_pixels
 
 SPLITS = {  # folders of these names, small or capital, are splits if one of them is to train
     **{"train": "train", "training": "train", "test": "test", "testing": "test"},
@@ -58,7 +60,9 @@ class ImageFolder(ImageData):
 
     def cache_key(self) -> dict[str, Any]:
         """What the decoded array depends on besides the files."""
-        return {"image_size": self.image_size, "margin": self.margin, "corrupt": self.corrupt}
+        if self.encoder is None:
+            return {"image_size": self.image_size, "margin": self.margin, "corrupt": self.corrupt}
+        return {"encoder": self.encoder.to_dict(), "corrupt": self.corrupt}
 
     def locate(self) -> list[Path]:
         """All image files, in the order of their names.
@@ -105,7 +109,10 @@ class ImageFolder(ImageData):
             DataError: a file cannot be read, and `corrupt` is "error".
         """
         train = [file for file in sources if self.split_of(file) == "train"]
-        channels = 1 if all(is_grey(file) for file in train) else 3
+        size = self.image_size + self.margin
+        shape, margin = (1 if all(is_grey(file) for file in train) else 3, size, size), self.margin
+        if isinstance(self.encoder, ImageSpec):
+            shape, margin = self.encoder.prepared, self.encoder.margin
         classes = self.order_classes({self.class_of(file) for file in train})
         skipped: list[str] = []
         readable: set[str] = set()
@@ -114,11 +121,11 @@ class ImageFolder(ImageData):
             if strange := {self.class_of(file) for file in files} - set(classes):
                 raise DataError(f"{self.name}: {split} has the classes {sorted(strange)}, which train has not")
             labels = np.array([classes.index(self.class_of(file)) for file in files], np.int64)
-            size = self.image_size + self.margin
-            pixels = new_array(folder, split, "input", (len(files), channels, size, size))
+            pixels = new_array(folder, split, "input", (len(files), *shape))
             bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-            with ThreadPoolExecutor() as pool, bar:
-                decoded = pool.map(lambda file: self._decode(file, channels), files)
+            with ThreadPoolExecutor() as pool, bar, warnings.catch_warnings():
+                warnings.simplefilter("ignore", FaceWarning)
+                decoded = pool.map(lambda file: self._decode(file, shape), files)
                 for row, image in bar.track(enumerate(decoded), len(files), description=f"decode {split}"):
                     if image is None:
                         labels[row] = -1
@@ -129,10 +136,12 @@ class ImageFolder(ImageData):
             save_split(folder, split, target=labels)
         if len(readable) < 2:
             raise DataError(f"{self.name}: {len(skipped)} of {len(sources)} files cannot be read, such as {skipped[0]}")
-        save_about(folder, {"classes": classes, "skipped": skipped, "margin": self.margin})
+        save_about(folder, {"classes": classes, "skipped": skipped, "margin": margin})
 
-    def _decode(self, file: Path, channels: int) -> NDArray[np.uint8] | None:
+    def _decode(self, file: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8] | None:
         try:
+            if isinstance(self.encoder, ImageSpec):
+                return read_image(file, self.encoder)  # as predict reads it
             image = open_image(file)
         except InputError as error:
             if self.corrupt == "skip":
@@ -140,12 +149,8 @@ class ImageFolder(ImageData):
             raise DataError(
                 f"{self.name}: {error}; remove the file, or leave such out with data.corrupt=skip"
             ) from error
-        size = self.image_size + self.margin
-        return to_pixels(crop(image, size, size), channels)
-
-    def order_classes(self, names: set[str]) -> list[str]:
-        """The classes in the order of their labels."""
-        return sorted(names)
+        channels, height, width = shape
+        return to_pixels(crop(image, height, width), channels)
 
     def write_synthetic(self, folder: Path) -> None:
         """Three classes of 20 colour photographs each, of different sizes."""

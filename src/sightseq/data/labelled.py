@@ -46,6 +46,11 @@ class LabelledData(DataModule):
         self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
         self.fold, self.folds = fold, folds
 
+    def order_classes(self, names: set[str]) -> list[str]:
+        """The classes in the order of their labels: that of `encoder`, if it has them all, else of the alphabet."""
+        known = getattr(self.encoder, "classes", ())
+        return list(known) if names <= set(known) else sorted(names)
+
     def split_rows(self, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, Rows]]:
         """The publisher's splits where there are any, else stratified parts; rows without a label are left out."""
         targets = {name: arrays["target"] for name, arrays in splits.items()}

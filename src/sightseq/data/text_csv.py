@@ -44,7 +44,8 @@ class TextCSV(TextData):
 
     def cache_key(self) -> dict[str, Any]:
         """What is read besides the files."""
-        return {"text": self.text, "label": self.label, "delimiter": self.delimiter, "corrupt": self.corrupt}
+        key = {"text": self.text, "label": self.label, "delimiter": self.delimiter, "corrupt": self.corrupt}
+        return key | ({"classes": getattr(self.encoder, "classes", ())} if self.encoder else {})
 
     def locate(self) -> list[Path]:
         """The file, or those of the splits in the folder.
@@ -75,7 +76,7 @@ class TextCSV(TextData):
         skipped: list[str] = []
         names = [file.stem for file in sources] if len(sources) > 1 else ["train"]
         splits = {name: list(self._rows(file, skipped)) for name, file in zip(names, sources, strict=True)}
-        classes = sorted({label for _, label in splits["train"]})
+        classes = self.order_classes({label for _, label in splits["train"]})
         if len(classes) < 2:
             raise DataError(f"{self.name}: all texts to train have the label {classes}; at least two are needed")
         if len(classes) == len(splits["train"]) > 2:

@@ -19,7 +19,7 @@ from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import versions
 from sightseq.core.errors import ConfigError, ExportError
 from sightseq.core.files import output_file
-from sightseq.core.rundir import Config
+from sightseq.core.rundir import Config, find_checkpoint
 from sightseq.core.spec import ImageSpec, TextSpec
 from sightseq.export.files import About, load_onnx, load_torch, quantize, save_onnx, save_torch
 from sightseq.export.graphs import Call, Graph, graph_of
@@ -52,10 +52,11 @@ def export(config: Config) -> None:
     name, save, load = WAYS[config["format"]]
     if config["quantize"] and config["format"] != "onnx":
         raise ConfigError(f"quantize={config['quantize']} is for format=onnx")
-    path = output_file(config["output"], folder_of(Path(config["ckpt"])) / name)
+    ckpt = find_checkpoint(config["ckpt"])
+    path = output_file(config["output"], folder_of(ckpt) / name)
     trust(config["trust"])
-    content = checkpoint.read_checkpoint(Path(config["ckpt"]))
-    task = checkpoint.rebuild(content, config["ckpt"])
+    content = checkpoint.read_checkpoint(ckpt)
+    task = checkpoint.rebuild(content, str(ckpt))
     graph = graph_of(task)
     data = checkpoint.data_of(content, task, config)
     data.prepare_data()
@@ -92,9 +93,8 @@ def export(config: Config) -> None:
 
 
 def folder_of(ckpt: Path) -> Path:
-    """The run directory that a checkpoint belongs to, or its own folder."""
-    folder = ckpt if ckpt.is_dir() else ckpt.parent
-    return folder.parent if folder.name == "checkpoints" else folder
+    """The run directory that a checkpoint file belongs to, or its own folder."""
+    return ckpt.parents[1] if ckpt.parent.name == "checkpoints" else ckpt.parent
 
 
 def size(path: Path) -> str:

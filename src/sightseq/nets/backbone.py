@@ -2,8 +2,9 @@
 
 import re
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torchvision
@@ -65,6 +66,9 @@ class Backbone(nn.Module):
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"{name} takes no images of {image_size[0]}x{image_size[1]} pixels ({error})") from error
         self.model = get_model(name, num_classes=num_classes, **options)
+        for module in self.model.modules():
+            if isinstance(module, nn.Conv2d) and max(module.stride) > 1:
+                module.register_forward_pre_hook(partial(_unstride, module.stride))
 
     def load_weights(self) -> None:
         """Loads the pretrained weights into all layers but the last, whose size is that of other classes.
@@ -98,6 +102,21 @@ class Backbone(nn.Module):
         """[B, 1 or 3, H, W] normalised pixels to [B, num_classes] logits."""
         logits: Tensor = self.model(images.expand(-1, 3, -1, -1))
         return logits
+
+
+def _unstride(stride: tuple[int, ...], conv: nn.Conv2d, inputs: tuple[Tensor]) -> None:
+    """Sets the stride to 1 along sides of a single pixel, where it changes nothing, while training.
+
+    On a CPU in bf16, oneDNN leaves the gradients of those weights uninitialised that see nothing but padding there
+    (torch 2.13): NaN now and then. Images that are small for the network, 8x8 say, shrink to single pixels.
+    """
+    conv.stride = stride
+    if conv.training and 1 in (sides := inputs[0].shape[-2:]):
+        pads = cast(tuple[int, ...], conv.padding)
+        same = [2 * pad + 1 == size for pad, size in zip(pads, conv.kernel_size, strict=True)]
+        conv.stride = tuple(
+            1 if side == 1 and keeps else step for side, keeps, step in zip(sides, same, stride, strict=True)
+        )
 
 
 def _constants(name: str) -> tuple[Constants, Constants]:

@@ -15,11 +15,10 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from sightseq.console import console, new_table
+from sightseq.console import console
 from sightseq.core.errors import InputError
 from sightseq.core.order import Batch
-from sightseq.core.rundir import Config
-from sightseq.predict.model import TOP, Model, Prediction, verdict
+from sightseq.predict.model import TOP, Model, Prediction, Settings, verdict, verdicts
 from sightseq.tasks.image_classification import ImageClassificationTask
 from sightseq.vision.image import SUFFIXES, FaceWarning, image_files, read_image
 
@@ -31,12 +30,13 @@ class ImageModel(Model):
 
     task: ImageClassificationTask
 
-    def predict(self, inputs: Sequence[Input], batch_size: int = 64) -> list[Prediction]:
+    def predict(self, inputs: Sequence[Input], batch_size: int = 64, top: int = TOP) -> list[Prediction]:
         """What the model sees in each input.
 
         Args:
             inputs: files, PIL images, or arrays uint8 [H, W] or [H, W, 3].
             batch_size: how many go through the network at once.
+            top: how many of the most probable labels are listed.
 
         Returns:
             For each input what `judge` says.
@@ -49,7 +49,7 @@ class ImageModel(Model):
         """
         found: list[Prediction] = []
         for start in range(0, len(inputs), batch_size):
-            found += self.judge(batch([self.pixels(one) for one in inputs[start : start + batch_size]]))
+            found += self.judge(batch([self.pixels(one) for one in inputs[start : start + batch_size]]), top)
         return found
 
     def pixels(self, one: Input) -> NDArray[np.uint8]:
@@ -63,15 +63,27 @@ class ImageModel(Model):
         return read_image(one, self.task.spec)
 
 
-def predict_files(model: ImageModel, config: Config) -> int:
-    """Prints what the model sees in each file; the exit status is 2 if any cannot be read."""
-    files = find_files(config["input"])
+def predict_files(model: ImageModel, inputs: Sequence[str], format: str, options: Settings) -> int:
+    """Prints what the model sees in each file; the exit status is 2 if any cannot be read.
+
+    Args:
+        model: the model.
+        inputs: see `find_files`.
+        format: "table", or "jsonl": an object a line, as soon as its batch is predicted.
+        options: of the model.
+    """
     bad: list[InputError] = []
-    table = new_table("file", "label", "probability", f"top {min(TOP, len(model.classes))}")
+    files: list[Path] = []
+    for given in inputs:
+        try:
+            files += find_files(given)
+        except InputError as error:
+            bad.append(error)
+    table = verdicts("file", min(options.top, len(model.classes)))
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", FaceWarning)
-        for file, found in _predict_each(model, files, config["batch_size"], bad):
-            if config["format"] == "jsonl":
+        for file, found in _predict_each(model, files, options, bad):
+            if format == "jsonl":
                 print(json.dumps({"file": str(file), **found}, ensure_ascii=False), flush=True)
             else:
                 table.add_row(str(file), *verdict(found))
@@ -79,13 +91,13 @@ def predict_files(model: ImageModel, config: Config) -> int:
         console().print(table)
     for text in sorted({str(warning.message) for warning in warned}):  # threads warn in no order
         print(f"Warning: {text}", file=sys.stderr)
-    for error in bad:
-        print(f"InputError: {error}", file=sys.stderr)
+    for complaint in bad:
+        print(f"InputError: {complaint}", file=sys.stderr)
     return 2 if bad else 0
 
 
 def _predict_each(
-    model: ImageModel, files: Sequence[Path], batch_size: int, bad: list[InputError]
+    model: ImageModel, files: Sequence[Path], options: Settings, bad: list[InputError]
 ) -> Iterator[tuple[Path, Prediction]]:
     """Reads the files in threads and predicts batch by batch; what cannot be read is put into `bad`."""
 
@@ -95,6 +107,7 @@ def _predict_each(
         except InputError as error:
             return error
 
+    batch_size = options.batch_size
     quiet = len(files) <= batch_size or not sys.stderr.isatty()
     with ThreadPoolExecutor() as pool, Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
         job = bar.add_task("predict", total=len(files))
@@ -104,7 +117,8 @@ def _predict_each(
             good = [(file, image) for file, image in zip(chunk, images, strict=True) if isinstance(image, np.ndarray)]
             bad += [image for image in images if isinstance(image, InputError)]
             if good:
-                yield from zip([f for f, _ in good], model.judge(batch([i for _, i in good])), strict=True)
+                found = model.judge(batch([image for _, image in good]), options.top)
+                yield from zip([file for file, _ in good], found, strict=True)
             bar.advance(job, len(chunk))
 
 

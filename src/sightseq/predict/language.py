@@ -3,13 +3,14 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sightseq.console import console, new_table
-from sightseq.core.errors import ConfigError
-from sightseq.core.rundir import Config
+from sightseq.core.errors import ConfigError, InputError
 from sightseq.decoding.sampling import READ, Sampling, advance
 from sightseq.predict.model import on_device
 from sightseq.tasks.language_modeling import LanguageModelingTask, State
@@ -18,8 +19,40 @@ from sightseq.text.tokenizer import EOS_NUMBER, UNKNOWN_NUMBER, Speller
 DEFAULT = Sampling()
 
 
+class LanguageSettings(BaseModel):
+    """The options of a language model."""
+
+    mode: Literal["generate", "next_word"] = Field("generate", description="or next_word: the most probable words")
+    tokens: PositiveInt = Field(50, description="how many to write")
+    samples: PositiveInt = Field(1, description="how many texts of each prompt")
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        1.0, description="0: always the most probable token"
+    )
+    top_k: PositiveInt | None = Field(None, description="choose among so many tokens")
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="choose among those that together have this probability"
+    )
+    repetition_penalty: PositiveFloat = Field(1.0, description="above 1: what stands there already is less probable")
+    stop: list[Annotated[str, Field(min_length=1)]] = Field([], description="a text ends before one of these: [a,b]")
+    seed: int = Field(1, description="of the random numbers")
+    top: PositiveInt = Field(3, description="of mode=next_word: how many words")
+
+    def check(self) -> None:
+        """Refuses an option that does nothing in this mode.
+
+        Raises:
+            ConfigError: one was given.
+        """
+        used = {"mode", "top"} if self.mode == "next_word" else set(type(self).model_fields) - {"top"}
+        for name in sorted(self.model_fields_set - used):
+            other = "generate" if self.mode == "next_word" else "next_word"
+            raise ConfigError(f"{name}={getattr(self, name)}: does nothing in mode={self.mode}, but in mode={other}")
+
+
 class LanguageModel:
     """A trained language model. Arguments and errors: see `Model`."""
+
+    Settings: ClassVar[type[LanguageSettings]] = LanguageSettings
 
     def __init__(self, task: LanguageModelingTask, device: str = "auto") -> None:
         self.task = on_device(task, device)
@@ -119,30 +152,52 @@ def cut(text: str, stop: Sequence[str]) -> str:
     return text[: min((text.index(word) for word in stop if word in text), default=len(text))]
 
 
-def predict_language(model: LanguageModel, config: Config) -> int:
-    """Goes on with the input, or says which words may come next; prints it as it comes."""
-    if config["mode"] == "next_word":
-        _print_next_words(model, config)
-        return 0
-    sampling = Sampling(config["temperature"], config["top_k"], config["top_p"], config["repetition_penalty"])
-    prompt, stop, samples = config["input"], config["stop"], config["samples"]
-    _warn(model, prompt)
-    texts = [""] * samples
-    live = config["format"] == "table" and not stop  # the first is printed while all are written
+def predict_language(model: LanguageModel, prompts: Sequence[str], format: str, options: LanguageSettings) -> int:
+    """Continues each prompt, or lists its most probable next words; the exit status is 2 if any cannot be read.
+
+    Args:
+        model: the model.
+        prompts: each is continued by itself.
+        format: "table": the texts themselves, printed token by token; or "jsonl": an object a line.
+        options: of the model.
+
+    Raises:
+        ConfigError: an option does nothing in this mode.
+    """
+    options.check()
+    bad: list[InputError] = []
+    for prompt in prompts:
+        try:
+            _warn(model, prompt)
+            if options.mode == "next_word":
+                _print_next_words(model, prompt, format, options.top, named=len(prompts) > 1)
+            else:
+                _print_texts(model, prompt, format, options, apart=len(prompts) > 1)
+        except InputError as error:
+            bad.append(error)
+    for complaint in bad:
+        print(f"InputError: {complaint}", file=sys.stderr)
+    return 2 if bad else 0
+
+
+def _print_texts(model: LanguageModel, prompt: str, format: str, options: LanguageSettings, apart: bool) -> None:
+    """Prints the samples of one prompt, an empty line after each if there are several or they are to stand apart."""
+    sampling = Sampling(options.temperature, options.top_k, options.top_p, options.repetition_penalty)
+    texts = [""] * options.samples
+    live = format == "table" and not options.stop  # the first is printed while all are written
     if live:
         print(prompt, end="", flush=True)
-    for added in model.stream(prompt, config["tokens"], samples, sampling, stop, config["seed"]):
+    for added in model.stream(prompt, options.tokens, options.samples, sampling, options.stop, options.seed):
         texts = [text + new for text, new in zip(texts, added, strict=True)]
         if live:
             print(printable(added[0]), end="", flush=True)
     if live:
-        print("\n" if samples > 1 else "")
+        print("\n" if options.samples > 1 or apart else "")
     for text in texts[live:]:
-        if config["format"] == "jsonl":
-            print(json.dumps({"prompt": prompt, "text": cut(text, stop)}, ensure_ascii=False))
+        if format == "jsonl":
+            print(json.dumps({"prompt": prompt, "text": cut(text, options.stop)}, ensure_ascii=False), flush=True)
         else:
-            print(f"{prompt}{printable(cut(text, stop))}\n")
-    return 0
+            print(f"{prompt}{printable(cut(text, options.stop))}\n")
 
 
 def _warn(model: LanguageModel, text: str) -> None:
@@ -151,12 +206,14 @@ def _warn(model: LanguageModel, text: str) -> None:
         print(f"Warning: the model does not know: {printable(', '.join(unknown))}", file=sys.stderr)
 
 
-def _print_next_words(model: LanguageModel, config: Config) -> None:
-    _warn(model, config["input"])
-    words = model.next_words(config["input"], config["top"])
-    if config["format"] == "jsonl":
-        print(json.dumps({"text": config["input"], "next": words}, ensure_ascii=False))
+def _print_next_words(model: LanguageModel, prompt: str, format: str, top: int, named: bool) -> None:
+    """Prints the next words of one prompt, below the prompt itself if it is to be named."""
+    words = model.next_words(prompt, top)
+    if format == "jsonl":
+        print(json.dumps({"text": prompt, "next": words}, ensure_ascii=False), flush=True)
         return
+    if named:
+        print(f"\n{printable(prompt)} ...")
     table = new_table("next word", right=["probability"])
     for word, probability in words:
         table.add_row(word, f"{100 * probability:.1f} %")

@@ -7,11 +7,13 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
-from sightseq.console import console, new_table
-from sightseq.core.errors import InputError, nearest
-from sightseq.core.rundir import Config
-from sightseq.predict.model import TOP, Model, Prediction, verdict
+from pydantic import Field
+
+from sightseq.console import console
+from sightseq.core.errors import ConfigError, InputError, nearest
+from sightseq.predict.model import TOP, Model, Prediction, Settings, verdict, verdicts
 from sightseq.tasks.text_classification import TextClassificationTask
 from sightseq.text.batch import pad
 from sightseq.text.tables import SUFFIXES, read_table
@@ -25,21 +27,32 @@ class TextWarning(UserWarning):
     """A text was understood in part alone."""
 
 
+class TextSettings(Settings):
+    """The options of a classifier of texts."""
+
+    column: str = Field("text", description="of a table (.csv, .tsv with a header; .jsonl), which column has the texts")
+    delimiter: str | None = Field(
+        None, description="of a table: comma, semicolon, tab, bar or a sign; null: by its name"
+    )
+
+
 class TextModel(Model):
     """A trained classifier of texts. Arguments and errors: see `Model`."""
 
+    Settings: ClassVar[type[TextSettings]] = TextSettings
     task: TextClassificationTask
 
     def __init__(self, task: TextClassificationTask, device: str = "auto") -> None:
         super().__init__(task, device)
         self.tokenizer = task.tokenizer
 
-    def predict(self, texts: Sequence[str], batch_size: int = 64) -> list[Prediction]:
+    def predict(self, texts: Sequence[str], batch_size: int = 64, top: int = TOP) -> list[Prediction]:
         """What the model says of each text.
 
         Args:
             texts: of any length; of one with more than `spec.max_tokens` tokens, the middle is not read.
             batch_size: how many go through the network at once.
+            top: how many of the most probable labels are listed.
 
         Returns:
             For each text what `judge` says.
@@ -53,7 +66,7 @@ class TextModel(Model):
         found: list[Prediction] = []
         for start in range(0, len(texts), batch_size):
             numbers = [self.numbers(text) for text in texts[start : start + batch_size]]
-            found += self.judge(pad(numbers, self.task.spec.max_tokens))
+            found += self.judge(pad(numbers, self.task.spec.max_tokens), top)
         return found
 
     def numbers(self, text: str) -> list[int]:
@@ -74,14 +87,29 @@ class TextModel(Model):
         return numbers
 
 
-def predict_texts(model: TextModel, config: Config) -> int:
-    """Prints what the model says of each text; the exit status is 2 if any cannot be read."""
+def predict_texts(model: TextModel, inputs: Sequence[str], format: str, options: TextSettings) -> int:
+    """Prints what the model says of each text; the exit status is 2 if any cannot be read.
+
+    Args:
+        model: the model.
+        inputs: see `read_texts`.
+        format: "table", or "jsonl": an object a line, as soon as its batch is predicted.
+        options: of the model.
+
+    Raises:
+        ConfigError: `column` or `delimiter` was given, and no table.
+    """
+    useless = {"column", "delimiter"} & options.model_fields_set
+    if useless and not any(given.lower().endswith(tuple(SUFFIXES)) for given in inputs):
+        raise ConfigError(
+            f"{' and '.join(sorted(useless))}: no input is a table ({', '.join(sorted(SUFFIXES))}); leave it out"
+        )
     bad: list[InputError] = []
-    table = new_table("text", "label", "probability", f"top {min(TOP, len(model.classes))}")
+    table = verdicts("text", min(options.top, len(model.classes)))
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", TextWarning)
-        for text, found in _predict_each(model, config, bad):
-            if config["format"] == "jsonl":
+        for text, found in _predict_each(model, _read_each(inputs, options, bad), options, bad):
+            if format == "jsonl":
                 print(json.dumps({"text": text, **found}, ensure_ascii=False), flush=True)
             else:
                 table.add_row(short(text), *verdict(found))
@@ -94,17 +122,29 @@ def predict_texts(model: TextModel, config: Config) -> int:
     return 2 if bad else 0
 
 
-def _predict_each(model: TextModel, config: Config, bad: list[InputError]) -> Iterator[tuple[str, Prediction]]:
+def _read_each(inputs: Sequence[str], options: TextSettings, bad: list[InputError]) -> Iterator[tuple[str, bytes]]:
+    """All texts of all inputs and where they stand; what cannot be read is put into `bad`."""
+    for number, given in enumerate(inputs, 1):
+        try:
+            name = "input" if len(inputs) == 1 else f"input {number}"
+            yield from read_texts(given, options.column, options.delimiter, name)
+        except InputError as error:
+            bad.append(error)
+
+
+def _predict_each(
+    model: TextModel, texts: Iterable[tuple[str, bytes]], options: Settings, bad: list[InputError]
+) -> Iterator[tuple[str, Prediction]]:
     """Predicts batch by batch; what cannot be read is put into `bad`."""
     good: list[tuple[str, list[int]]] = []
 
     def flush() -> Iterator[tuple[str, Prediction]]:
         if good:
-            found = model.judge(pad([numbers for _, numbers in good], model.task.spec.max_tokens))
+            found = model.judge(pad([numbers for _, numbers in good], model.task.spec.max_tokens), options.top)
             yield from zip([text for text, _ in good], found, strict=True)
             good.clear()
 
-    for place, raw in read_texts(config["input"], config["column"], config["delimiter"]):
+    for place, raw in texts:
         try:
             text = raw.decode()
             good.append((text, model.numbers(text)))
@@ -112,14 +152,19 @@ def _predict_each(model: TextModel, config: Config, bad: list[InputError]) -> It
             bad.append(InputError(f"{place}: is not UTF-8"))
         except InputError as error:
             bad.append(InputError(f"{place}: {error}"))
-        if len(good) == config["batch_size"]:
+        if len(good) == options.batch_size:
             yield from flush()
     yield from flush()
 
 
-def read_texts(given: str, column: str = "text", delimiter: str | None = None) -> Iterator[tuple[str, bytes]]:
+def read_texts(
+    given: str, column: str = "text", delimiter: str | None = None, name: str = "input"
+) -> Iterator[tuple[str, bytes]]:
     """Where each text stands, and its bytes: the lines of a file or, for "-", of standard input, a column of a table,
-    or what was given.
+    or what was given, which stands at `name`.
+
+    Raises:
+        InputError: there is no such file, or no such column in it.
     """
     if given == "-":
         yield from _numbered("standard input", sys.stdin.buffer)
@@ -134,7 +179,7 @@ def read_texts(given: str, column: str = "text", delimiter: str | None = None) -
     elif FILE_NAME.fullmatch(given):
         raise InputError(f"{given}: there is no such file")
     else:
-        yield "input", _encoded(given)
+        yield name, _encoded(given)
 
 
 def _column(file: Path, column: str, delimiter: str | None) -> Iterator[tuple[str, bytes]]:

@@ -22,9 +22,9 @@ from sightseq.core.order import FILLER, Batch
 from sightseq.core.plots import confusion_matrix_figure, reliability_figure
 from sightseq.core.report import Section
 from sightseq.core.reservoir import Reservoir
-from sightseq.core.scores import Score
+from sightseq.core.scores import Output, Score
 from sightseq.core.spec import ImageSpec, TextSpec
-from sightseq.core.task import Output, Task
+from sightseq.core.task import Task
 
 SHOWN = 25  # samples of each kind in the report
 EXPLAINED = 6  # of these, with heat maps

@@ -15,9 +15,9 @@ from torchmetrics import Metric
 
 from sightseq.core.order import FILLER, Batch
 from sightseq.core.report import Section
-from sightseq.core.scores import MeanLoss, Score
+from sightseq.core.scores import MeanLoss, Output, Score
 from sightseq.core.spec import LanguageSpec
-from sightseq.core.task import Output, Task
+from sightseq.core.task import Task
 from sightseq.core.tracking import log_text
 from sightseq.decoding.sampling import Sampling, sample
 from sightseq.nets.recurrent import State

@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from sightseq.core.order import Batch
 from sightseq.core.report import Passage, Section
+from sightseq.core.scores import Output
 from sightseq.core.spec import TextSpec
-from sightseq.core.task import Output
 from sightseq.tasks.attribution import token_weights
 from sightseq.tasks.classification import SHOWN, ClassificationTask, two_logits
 from sightseq.text.tokenizer import Tokenizer
