@@ -12,6 +12,10 @@ import torch
 
 import sightseq
 from sightseq.core.checkpoint import read_checkpoint
+from tests.unit.test_classification import make, random_batch
+
+from . import victims
+from .conftest import SERVER
 
 # No BatchNorm, no dropout, no augmentation: then only the sums of gradients matter.
 COMMON = (
@@ -69,3 +73,23 @@ def test_two_processes_equal_one(experiment: Sequence[str], tmp_path: Path) -> N
         return
     supports = [sum(row["support"] for row in r["details"]["per_class"].values()) for r in (results, other_results)]
     assert supports == [899, 899]
+
+
+def test_what_two_processes_have_seen_is_seen_together(tmp_path: Path) -> None:
+    """In the figures and samples of a report, and in the training scores of a run that is resumed."""
+    processes = [SERVER.Process(target=victims.score_half, args=(tmp_path, rank)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    task, batch = make(), random_batch(300)
+    for stage in ("train", "val"):
+        output = task.step(batch, stage)
+        task.update_metrics(stage, output)
+    task.observe(batch, output)
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first["in the figure"] == second["in the figure"] == 300
+    assert first["shown"] == second["shown"] == task._random.rows()["index"].tolist()
+    assert (first["count"], second["count"]) == (300, 0)  # one takes over what all have seen
+    assert first["accuracy"] == pytest.approx(task.stage_metrics("train")["accuracy"].compute().item())

@@ -2,12 +2,14 @@
 
 import contextlib
 import io
+import json
 import multiprocessing
 import os
 import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import psutil
@@ -19,6 +21,7 @@ from sightseq import run
 from sightseq.core import resume
 from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
+from tests.unit.test_classification import make, random_batch
 
 
 class Mark(Callback):
@@ -145,3 +148,29 @@ def prepare(folder: Path, barrier: Any) -> None:
 def paths(folder: Path) -> list[str]:
     """All below one folder."""
     return [f"paths.{name}={folder / name}" for name in ("data", "cache", "runs")]
+
+
+def score_half(folder: Path, rank: int) -> None:
+    """One of two processes: scores every other sample of 300, and saves what a report and a checkpoint hold of all."""
+    torch.set_num_threads(1)
+    store = torch.distributed.FileStore(str(folder / "store"), 2)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    task, batch = make(), {name: value[rank::2] for name, value in random_batch(300).items()}
+    for stage in ("train", "val"):
+        output = task.step(batch, stage)
+        task.update_metrics(stage, output)
+    task.observe(batch, output)
+    checkpoint: dict[str, Any] = {}
+    task.on_save_checkpoint(checkpoint)
+    resumed = make()
+    resumed._trainer = SimpleNamespace(is_global_zero=rank == 0)  # type: ignore[assignment]  # Lightning's, in part
+    resumed.on_load_checkpoint(checkpoint)
+    (figure,) = (section.figure for section in task.sections("val") if section.title == "Calibration")
+    found = {
+        "count": resumed.stage_metrics("train")["loss"].count.item(),
+        "accuracy": resumed.stage_metrics("train")["accuracy"].compute().item(),
+        "in the figure": int(sum(bar.get_height() for bar in figure.axes[1].patches)) if figure else 0,
+        "shown": task._random.rows()["index"].tolist(),
+    }
+    (folder / f"{rank}.json").write_text(json.dumps(found))
+    torch.distributed.destroy_process_group()

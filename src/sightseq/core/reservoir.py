@@ -1,7 +1,9 @@
 """Keeps the few samples of a long stream that a report shows."""
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from sightseq.core.order import Batch
 
@@ -31,5 +33,13 @@ class Reservoir:
         self._keys = keys[best]
 
     def rows(self) -> Batch:
-        """The rows that were kept, highest key first; empty if there are none."""
-        return self._rows
+        """The rows that were kept, in all processes together, highest key first; empty if there are none."""
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return self._rows
+        parts: list[Any] = [None] * distributed.get_world_size()
+        distributed.all_gather_object(parts, (self._keys, self._rows))
+        whole = Reservoir(self.size)
+        for keys, rows in parts:
+            if rows:
+                whole.add(keys, rows)
+        return whole._rows
