@@ -17,19 +17,10 @@ PATHS = (
 )
 """The keys whose values are files or folders."""
 WITH_VALUE = (
-    "--cfg",
-    "-c",
-    "--package",
-    "-p",
-    "--config-name",
-    "-cn",
-    "--config-path",
-    "-cp",
-    "--config-dir",
-    "-cd",
-    "--info",
+    *("--cfg", "-c", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd"),
+    *("--info", "--shell-completion", "-sc"),
 )
-"""Those of Hydra's that take the word after them."""
+"""Flags of Hydra that take the word after them."""
 
 
 def as_overrides(command: str, arguments: Sequence[str]) -> list[str]:
@@ -43,8 +34,7 @@ def as_overrides(command: str, arguments: Sequence[str]) -> list[str]:
     """
     if command != "predict":
         return [quote(_added(command, argument)) for argument in arguments]
-    rest, inputs = split_inputs(arguments)
-    overrides = [quote(_added(command, argument)) for argument in rest]
+    overrides, inputs = split_inputs(arguments)
     if inputs:
         overrides.append(f"input={inputs[0]}" if len(inputs) == 1 else f"input=[{','.join(inputs)}]")
     return overrides
@@ -60,7 +50,7 @@ def _added(command: str, argument: str) -> str:
 
 
 def split_inputs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What is typed after `predict`: overrides and flags, and all inputs, quoted for Hydra.
+    """What is typed after `predict`: overrides and flags, and all inputs; quoted for Hydra.
 
     An input is what `input=` says, one or `[a.png,b.png]`, and whatever is no KEY=VALUE, such as the files that a
     shell makes of a pattern. A file whose name holds "=" is one.
@@ -78,7 +68,7 @@ def split_inputs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         elif sign and re.fullmatch(r"\+*input", key):
             named = [quote(f"input={one}").partition("=")[2] for one in _listed(value)]
         elif sign and re.fullmatch(r"\+*[\w./@]+", key) and not os.path.exists(argument):  # noqa: PTH110 (raises)
-            rest.append(argument)
+            rest.append(quote(_added("predict", argument)))
         else:
             others.append(f"'{_escaped(argument)}'")
     if {"", "''"} & {*named, *others}:

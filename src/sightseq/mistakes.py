@@ -22,7 +22,8 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
     """What is wrong with a command, in one line, with the nearest names."""
     text = " ".join(str(error).split())
     if isinstance(error, OverrideParseException):
-        return f"cannot read {error.override!r}: write key=value, and quote a value that holds signs or spaces"
+        typed = (error.override or "").lstrip("+")
+        return f"cannot read {typed!r}: write key=value, and quote a value that holds signs or spaces"
     if isinstance(error, ValueError) and text.startswith("Config group override must be"):
         pairs = [argument.partition("=")[::2] for argument in arguments]
         wrong = [f"{key}={value}" for key, value in pairs if key in groups() and value not in group_options(key)]

@@ -167,13 +167,17 @@ def fit(trainer: "Trainer", task: "Task", data: "DataModule", resume: Path | Non
 
     Raises:
         DataError: a worker process died.
+        ConfigError: what Lightning calls a misconfiguration.
     """
-    from sightseq.core.errors import DataError
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    Path(str(trainer.default_root_dir), "checkpoints").mkdir(exist_ok=True)  # from here on the run is worth keeping
+    from sightseq.core.errors import ConfigError, DataError
+
     began = time.monotonic()
     try:
         trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+    except MisconfigurationException as error:  # of a callback, before the first step
+        raise ConfigError(" ".join(str(error).split())) from error
     except (RuntimeError, ConnectionError, EOFError) as error:  # the last two from amid the sending of a batch
         if not data.workers or (isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error)):
             raise

@@ -88,7 +88,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 from pathlib import Path
 import torch
 from sightseq import run
-from sightseq.core import resume
+from sightseq.core import rundir
 from sightseq.core.checkpoint import read_checkpoint
 from sightseq.core.errors import DiskError
 from tests.invariants.victims import paths

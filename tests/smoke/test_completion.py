@@ -25,7 +25,7 @@ def test_bash_completes_commands_groups_options_and_keys() -> None:
     lines = {
         "sightseq tra": "train ",
         "sightseq train schedu": "scheduler=",
-        "sightseq train experiment=ptb scheduler=": "cosine|none|one_cycle",  # bash breaks words at =
+        "sightseq train experiment=ptb scheduler=": "cosine|none|one_cycle|plateau|step",  # bash breaks words at =
         "sightseq train model/net=text/o": "text/onehot_cnn ",
         "sightseq predict ckp": "ckpt=",
     }

@@ -50,7 +50,7 @@ def test_a_mistyped_name_is_answered_with_the_nearest(typed: str, words: str, si
     ("override", "words"),
     [
         ("model.optimizer.lr=abc", "model.optimizer.lr='abc' does not fit AdamW"),
-        ("model.optimizer.lr=-1", "AdamW refuses its arguments: Invalid learning rate"),
+        ("model.optimizer.lr=-1", "model.optimizer.lr=-1 is not above 0"),
         ("+model.optimizer.momentum=0.9", "AdamW takes no such argument"),
         ("+model.net.chanels=[3]", "did you mean channels"),
         ("model.net.channels=many", "does not fit ConvNet"),

@@ -385,7 +385,7 @@ def test_empty_input_is_refused(typed: str) -> None:
 
 def test_flags_are_no_inputs() -> None:
     rest, inputs = split_inputs(["--cfg", "job", "ckpt=x", "-h", "~seed", "a.png"])
-    assert rest == ["--cfg", "job", "ckpt=x", "-h", "~seed"]
+    assert rest == ["--cfg", "job", "++ckpt='x'", "-h", "~seed"]
     assert inputs == ["'a.png'"]
 
 

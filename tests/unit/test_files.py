@@ -134,11 +134,13 @@ def test_an_array_has_all_its_room_before_it_is_filled() -> None:
 
 def test_a_place_that_cannot_be_is_said_in_one_line() -> None:
     Path("file").touch()
-    with pytest.raises(ConfigError, match=r"^file/x cannot be made \(Not a directory\); .* with output=FILE$"):
+    with pytest.raises(
+        ConfigError, match=r"^file/x/model.onnx cannot be written \(Not a directory\); .* with output=FILE$"
+    ):
         output_file("file/x/model.onnx", Path("unused"))
     with (
         pytest.raises(
-            ConfigError, match=r"^file/cache cannot be made \(Not a directory\); .* with paths.cache=FOLDER$"
+            ConfigError, match=r"^file/cache/digits cannot be written \(Not a directory\); .*paths.cache=FOLDER"
         ),
         atomic_folder(Path("file/cache/digits")),
     ):
@@ -147,7 +149,7 @@ def test_a_place_that_cannot_be_is_said_in_one_line() -> None:
 
 def test_a_place_that_may_not_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
-    with pytest.raises(ConfigError, match=r"^made cannot be written to; name another place with output=FILE$"):
+    with pytest.raises(ConfigError, match=r"^made/model.onnx cannot be written \(Permission denied\); .* output=FILE$"):
         output_file("made/model.onnx", Path("unused"))
 
 

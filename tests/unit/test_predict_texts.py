@@ -209,6 +209,9 @@ def test_several_inputs_are_texts_and_files_in_their_order(monkeypatch: pytest.M
 def test_options_of_other_models_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError) as caught:
         run(monkeypatch, "fine", tokens=5)
-    assert str(caught.value) == "tokens=5: this model has no option 'tokens'; its own are batch_size, top, column"
+    assert (
+        str(caught.value)
+        == "tokens=5: this model has no option 'tokens'; its own are batch_size, top, column, delimiter"
+    )
     with pytest.raises(ConfigError, match="colum=x: this model has no option 'colum'; did you mean column"):
         run(monkeypatch, "fine", colum="x")

@@ -30,38 +30,38 @@ def imported(monkeypatch: pytest.MonkeyPatch):
 def test_every_way_to_import_is_followed_and_nothing_else(imported) -> None:
     write(
         {
-            "mine/__init__.py": "",
-            "mine/entry.py": """
+            "cottage/__init__.py": "",
+            "cottage/entry.py": """
 import os
-import mine.plain as p
+import cottage.plain as p
 from . import beside
 from .deep import NAME, inner
 def late():
-    from mine.late import x
+    from cottage.late import x
 class Data: pass
 """,
-            "mine/plain.py": "from other import anything",
-            "mine/beside.py": "from .entry import Data  # a cycle",
-            "mine/late.py": "raise RuntimeError('was imported')",
-            "mine/deep/__init__.py": "from .re_exported import NAME",
-            "mine/deep/inner.py": "from ..parent import *",
-            "mine/deep/re_exported.py": "NAME = 1",
-            "mine/parent.py": "this is no Python",
-            "mine/unrelated.py": "",
+            "cottage/plain.py": "from other import anything",
+            "cottage/beside.py": "from .entry import Data  # a cycle",
+            "cottage/late.py": "raise RuntimeError('was imported')",
+            "cottage/deep/__init__.py": "from .re_exported import NAME",
+            "cottage/deep/inner.py": "from ..parent import *",
+            "cottage/deep/re_exported.py": "NAME = 1",
+            "cottage/parent.py": "this is no Python",
+            "cottage/unrelated.py": "",
             "other/__init__.py": "",
         }
     )
-    imported("mine")
+    imported("cottage")
     imported("other")
     inner = {"deep", "deep.inner", "deep.re_exported", "parent"}
-    found = sources(["mine.entry"], {"mine"})
-    assert set(found) == {f"mine.{name}" for name in {"entry", "plain", "beside", "late", *inner}}
-    assert found["mine.plain"] == "from other import anything"
-    assert "mine.late" not in sys.modules
-    assert set(sources(["mine.entry"], {"mine"}, left_out="mine.deep")) == {
-        f"mine.{name}" for name in ("entry", "plain", "beside", "late")
+    found = sources(["cottage.entry"], {"cottage"})
+    assert set(found) == {f"cottage.{name}" for name in {"entry", "plain", "beside", "late", *inner}}
+    assert found["cottage.plain"] == "from other import anything"
+    assert "cottage.late" not in sys.modules
+    assert set(sources(["cottage.entry"], {"cottage"}, left_out="cottage.deep")) == {
+        f"cottage.{name}" for name in ("entry", "plain", "beside", "late")
     }
-    assert "other" in sources(["mine.entry"], {"mine", "other"})
+    assert "other" in sources(["cottage.entry"], {"cottage", "other"})
 
 
 def test_packages_without_init_and_compiled_modules(imported) -> None:

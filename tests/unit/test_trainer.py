@@ -104,6 +104,32 @@ def test_the_best_of_several_checkpoints_is_scored(typed: tuple[str, ...]) -> No
     assert len({read_checkpoint(folder / "checkpoints" / name)["epoch"] for name in kept}) == count
 
 
+def test_the_learning_rate_finder_sets_the_rate_of_optimizer_and_schedule() -> None:
+    _, folder = run(
+        *("+callbacks.find._target_=lightning.pytorch.callbacks.LearningRateFinder", "+callbacks.find.min_lr=0.0123"),
+        *("+callbacks.find.max_lr=0.0124", "trainer.max_epochs=5", "model.optimizer.lr=0.5"),
+    )
+    content = read_checkpoint(folder / "checkpoints" / "last.ckpt")
+    assert [group["max_lr"] for group in content["optimizer_states"][0]["param_groups"]] == pytest.approx(
+        [0.01235] * 2, abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("+callbacks.rate._target_=lightning.pytorch.callbacks.LearningRateMonitor", "has no logger"),
+        ("model.net.channels=[0]", "has no weights, as with a width of 0"),
+        ("trainer.max_epochs=0", "0 trains nothing"),
+    ],
+)
+def test_what_cannot_train_is_one_line_and_leaves_nothing(typed: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        run("trainer.max_epochs=1", typed)
+    assert "\n" not in str(caught.value)
+    assert not any(Path("runs").iterdir())
+
+
 # Schedules
 
 

@@ -107,6 +107,7 @@ class History(Checkpoint):
         self.rows: list[dict[str, Any]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        (self.path.parent / "checkpoints").mkdir(exist_ok=True)  # a run directory without is removed: see `filling`
         if self.path.exists():
             with self.path.open(newline="") as file:
                 self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= trainer.global_step]

@@ -7,6 +7,7 @@ dictionary, and is stored in every checkpoint. It knows no config, no file and n
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from inspect import get_annotations
 from typing import Any, Literal
 
 import numpy as np
@@ -172,3 +173,18 @@ def _restored(value: Any) -> Any:
         inner = {name: _restored(one) for name, one in value.items()}
         return Spec.from_dict(inner) if "_target_" in value else inner
     return tuple(map(_restored, value)) if isinstance(value, tuple | list) else value
+
+
+def check_kind(task: type, spec: Spec) -> None:
+    """Compares a spec with a task's own annotation, `spec: ImageSpec`.
+
+    Raises:
+        ConfigError: the data is of another kind.
+    """
+    wanted = next((hints["spec"] for c in task.__mro__ if "spec" in (hints := get_annotations(c))), Spec)
+    if not isinstance(wanted, str) and not isinstance(spec, wanted):
+        names = " or ".join(one.__name__ for one in getattr(wanted, "__args__", (wanted,)))
+        raise ConfigError(
+            f"model: {task.__name__} takes data with {names}, and this data has {type(spec).__name__}; "
+            "choose a model= and a data= of one kind"
+        )

@@ -6,7 +6,6 @@ takes dictionaries, not objects, and reads neither the config as a whole nor the
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from inspect import get_annotations
 from typing import Any, ClassVar, cast
 
 import torch
@@ -24,7 +23,7 @@ from sightseq.core.optimization import make_optimizer, make_schedule, stretch
 from sightseq.core.order import Batch
 from sightseq.core.report import Section
 from sightseq.core.scores import MeanLoss, Output, Score
-from sightseq.core.spec import Spec
+from sightseq.core.spec import Spec, check_kind
 
 STAGES = ("train", "val", "test")
 
@@ -57,8 +56,10 @@ class Task(LightningModule, ABC):
         super().__init__()
         self.save_hyperparameters(logger=False)
         self.spec = Spec.from_dict(spec)
-        self._check_spec()
+        check_kind(type(self), self.spec)
         self.net = build(net, nn.Module, "model.net", **self.spec.net_arguments())
+        if empty := [name for name, weight in self.net.named_parameters() if not weight.numel()]:
+            raise ConfigError(f"model.net: {empty[0]} has no weights, as with a width of 0")
         self.optimizer, self.scheduler = optimizer, scheduler
         self.total_steps: float = 1000  # run.py says the true number before training
         found = {
@@ -77,20 +78,6 @@ class Task(LightningModule, ABC):
                 for stage, scores in found.items()
             }
         )
-
-    def _check_spec(self) -> None:
-        """Compares the spec with the class's own annotation, `spec: ImageSpec`.
-
-        Raises:
-            ConfigError: the data is of another kind.
-        """
-        wanted = next((hints["spec"] for c in type(self).__mro__ if "spec" in (hints := get_annotations(c))), Spec)
-        if not isinstance(wanted, str) and not isinstance(self.spec, wanted):
-            names = " or ".join(one.__name__ for one in getattr(wanted, "__args__", (wanted,)))
-            raise ConfigError(
-                f"model: {type(self).__name__} takes data with {names}, and this data has {type(self.spec).__name__}; "
-                "choose a model= and a data= of one kind"
-            )
 
     # What a task says of itself.
 
@@ -252,6 +239,21 @@ class Task(LightningModule, ABC):
         schedule = make_schedule(self.scheduler, optimizer, self.total_steps, self.monitor, higher)
         self._schedule, self._fresh_schedule = schedule["scheduler"], schedule["scheduler"].state_dict()
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    @property
+    def lr(self) -> float:
+        """The learning rate; setting it makes the optimizer and its schedule anew, as Lightning's LearningRateFinder
+        does.
+        """
+        return float((self.optimizer or {}).get("lr", 1e-3))
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        schedule = self.scheduler or {}
+        if "max_lr" in schedule:
+            self.scheduler = {**schedule, "max_lr": schedule["max_lr"] * value / self.lr}
+        self.optimizer = {**(self.optimizer or {"_target_": "torch.optim.AdamW"}), "lr": value}
+        self.trainer.strategy.setup_optimizers(self.trainer)
 
     def on_train_start(self) -> None:
         """A resumed training that was prolonged stretches its schedule: see `core.optimization.stretch`."""

@@ -66,6 +66,10 @@ def check_trainer(settings: Config) -> None:
         value = settings.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
             raise ConfigError(f"trainer.{name}={value} is not above 0: {reason}")
+    if 0 in (settings.get("max_epochs"), settings.get("max_steps")):
+        raise ConfigError(
+            "trainer.max_epochs and trainer.max_steps: 0 trains nothing; sightseq test scores a checkpoint"
+        )
     if settings.get("enable_checkpointing") is False:
         raise ConfigError(
             "trainer.enable_checkpointing=false: the best epoch is scored, and a run is resumed, from checkpoints; "
