@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sightseq.core.callbacks import EMA, NOW_AND_THEN, PATIENCE, History, Last, Reseed, Sign, StopOnNaN
-from sightseq.core.errors import SightseqError
+from sightseq.core.errors import ConfigError, SightseqError
 
 
 class Falling(LightningModule):
@@ -121,6 +121,20 @@ def test_on_a_gpu_it_looks_now_and_then() -> None:
         after_batch(math.nan, batch_idx=NOW_AND_THEN, device="cuda")
 
 
+@pytest.mark.parametrize("outputs", [None, {}, {"text": "x"}, torch.tensor(1.0), {"generator": torch.ones(3)}])
+def test_whatever_a_step_returns_may_go_on(outputs: Any) -> None:
+    module: Any = SimpleNamespace(device=SimpleNamespace(type="cpu"))
+    StopOnNaN().on_train_batch_end(SimpleNamespace(), module, outputs, {}, 0)  # type: ignore[arg-type]
+
+
+def test_each_loss_that_a_step_returns_is_looked_at() -> None:
+    trainer: Any = SimpleNamespace(current_epoch=0, global_step=1)
+    module: Any = SimpleNamespace(device=SimpleNamespace(type="cpu"))
+    outputs = {"generator": torch.tensor(1.0), "critic": torch.tensor([1.0, math.nan])}
+    with pytest.raises(SightseqError, match="the critic became NaN"):
+        StopOnNaN().on_train_batch_end(trainer, module, outputs, {"index": torch.arange(3)}, 0)
+
+
 # History
 
 
@@ -179,6 +193,17 @@ def test_resumed_history_keeps_what_the_checkpoint_knows_and_no_more() -> None:
     assert float(rows[2]["seconds"]) >= 100  # the clock goes on too
 
 
+def test_history_keeps_the_digits_of_small_numbers_and_the_rates_of_all_optimizers() -> None:
+    history, trainer = begun(), trainer_at(0, 10, val_loss=0.000812345)
+    trainer.optimizers.append(SimpleNamespace(param_groups=[{"lr": 0.2}]))
+    history.on_train_epoch_end(trainer, None)
+    (row,) = written()
+    assert (row["val/loss"], row["lr"], row["lr-2"]) == ("0.000812345", "0.1", "0.2")
+    trainer.optimizers.clear()
+    history.on_train_epoch_end(trainer, None)
+    assert written()[1]["lr"] == ""
+
+
 def test_only_the_first_process_writes_history() -> None:
     history = begun()
     history.on_train_epoch_end(trainer_at(0, 10, zero=False, val_loss=1.0), None)
@@ -186,6 +211,12 @@ def test_only_the_first_process_writes_history() -> None:
 
 
 # Last and Sign
+
+
+@pytest.mark.parametrize("wrong", [{"minutes": -1}, {"minutes": 0}, {"steps": -5}])
+def test_checkpoints_are_saved_after_some_time_or_steps(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"callbacks\.last\.\w+=-?\d+ is not above 0"):
+        Last("checkpoints", **wrong)
 
 
 NET: Any = torch.nn.Linear(2, 2)

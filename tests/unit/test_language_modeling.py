@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import sightseq
 from sightseq import predict as module
 from sightseq.composition import compose
 from sightseq.core.errors import ConfigError
@@ -182,6 +183,29 @@ def test_savings_are_of_words_and_of_the_test() -> None:
     assert "keystroke_savings" in make().stage_metrics("test")
     assert "keystroke_savings" not in make().stage_metrics("val")
     assert "keystroke_savings" not in make(fit(["a"], "subwords", 258)).stage_metrics("test")
+
+
+def test_samples_of_an_epoch_are_written_by_the_weights_that_were_validated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of EMA, when it averages."""
+    seen: list[tuple[str, float]] = []
+    samples, step = LanguageModelingTask._samples, LanguageModelingTask.step
+
+    def noted_samples(task: LanguageModelingTask, count: int) -> list[str]:
+        if task.trainer.state.fn == "fit":
+            seen.append(("sample", task.net.embedding.weight.sum().item()))
+        return samples(task, count)
+
+    def noted_step(task: LanguageModelingTask, batch: Batch, stage: str) -> Any:
+        if stage == "val" and task.trainer.state.fn == "fit":
+            seen.append(("val", task.net.embedding.weight.sum().item()))
+        return step(task, batch, stage)
+
+    monkeypatch.setattr(LanguageModelingTask, "_samples", noted_samples)
+    monkeypatch.setattr(LanguageModelingTask, "step", noted_step)
+    bricks = ("experiment=python_docs", "data.synthetic=true", "callbacks=ema", "baseline=none", "trainer.max_epochs=1")
+    sightseq.train(compose(*bricks, "model.net.embedding=4", "model.net.hidden=[4,4]") | {"run_test": False})
+    assert {kind for kind, _ in seen} == {"sample", "val"}
+    assert len({weight for _, weight in seen}) == 1
 
 
 # Writing

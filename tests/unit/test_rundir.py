@@ -1,5 +1,6 @@
 """Run directories: made, found again, prolonged; and never mistaken for another."""
 
+import errno
 import re
 from datetime import datetime
 from pathlib import Path
@@ -129,6 +130,20 @@ def test_a_run_that_fails_later_is_kept(kept: str) -> None:
     with pytest.raises(ConfigError), rundir.filling(folder):
         raise ConfigError("x")
     assert folder.exists()
+
+
+def test_a_run_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = rundir.create(config(), "")
+
+    def refuse(lock: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    with (
+        pytest.raises(ConfigError, match=r"cannot be written \(Permission denied\); .*paths\.runs="),
+        rundir.locked(folder),
+    ):
+        pass
 
 
 def test_a_run_that_another_process_fills_is_kept() -> None:

@@ -148,13 +148,17 @@ def locked(folder: Path) -> Iterator[None]:
     """Held by the process that fills the folder, and let go however that process ends.
 
     Raises:
-        ConfigError: another process holds it.
+        ConfigError: another process holds it, or nothing can be written there.
     """
     lock = filelock.FileLock(folder / ".lock", timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout as error:
         raise ConfigError(f"{folder} is in use by another process; wait for it, or leave out resume=") from error
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written ({error.strerror}); name another place with paths.runs=FOLDER"
+        ) from error
     try:
         yield
     finally:
