@@ -10,11 +10,13 @@ from sightseq.composition import compose
 from sightseq.core.build import trust
 from sightseq.core.order import Batch
 from sightseq.core.scores import Output
-from sightseq.core.spec import ImageSpec, LanguageSpec, Spec, TextSpec
+from sightseq.core.spec import Spec
 from sightseq.core.task import Task
-from sightseq.tasks.image_classification import ImageClassificationTask
-from sightseq.tasks.language_modeling import LanguageModelingTask
-from sightseq.tasks.text_classification import TextClassificationTask
+from sightseq.tasks.classification.images import ImageClassificationTask
+from sightseq.tasks.classification.texts import TextClassificationTask
+from sightseq.tasks.language_modeling.task import LanguageModelingTask
+from sightseq.text.spec import LanguageSpec, TextSpec
+from sightseq.vision.spec import ImageSpec
 
 
 def task(name: str, optimizer: dict[str, Any]) -> Task:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sightseq.composition import compose
 from sightseq.core.naming import SECONDS, score_infos
-from sightseq.core.places import group_options
+from sightseq.core.places import experiments
 from sightseq.core.rundir import read_config, without_repeats
 from sightseq.sweep import mean_std
 
@@ -177,7 +177,7 @@ def projects(records: dict[str, dict[str, Any]]) -> str:
     """README's table: an experiment a line, with its two classes and its result."""
     head = "| project | experiment | LightningModule | LightningDataModule | network | result |"
     lines = [head, "|---|---|---|---|---|---|"]
-    for name in group_options("experiment"):
+    for name in experiments():
         config = compose(f"experiment={name}")
         classes = [config[part]["_target_"].rpartition(".")[2] for part in ("model", "data")]
         network = config["model"]["net"]

@@ -30,7 +30,7 @@ from sightseq.core.trainer import count_steps, make_trainer
 from sightseq.export.files import load_onnx, save_onnx
 from sightseq.export.graphs import Arrays, Call, graph_of
 from sightseq.show import prepare
-from sightseq.tasks.fine_tuning import FineTuningTask
+from sightseq.tasks.classification.fine_tuning import FineTuningTask
 
 EPOCHS = 10**6  # more than are ever measured
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}

@@ -18,7 +18,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 
-from sightseq.core.places import conf_folder, extension_folders, group_options, group_package, groups_of
+from sightseq.core.places import (
+    conf_folder,
+    experiment_option,
+    experiments,
+    extension_folders,
+    group_options,
+    group_package,
+    groups_of,
+)
 
 
 class Loader(ConfigLoaderImpl):
@@ -32,6 +40,7 @@ class Loader(ConfigLoaderImpl):
 
     def load_configuration(self, config_name: str | None, overrides: list[str], *args: Any, **more: Any) -> DictConfig:
         """The composed config. Hydra calls this for a single run and for each job of a sweep."""
+        overrides = [_placed(override) for override in overrides]
         self.asked = config_name, overrides
         return super().load_configuration(config_name, overrides, *args, **more)
 
@@ -42,7 +51,7 @@ class Loader(ConfigLoaderImpl):
         if group_name.startswith("hydra"):
             return super().get_group_options(group_name, results_filter, *args, **more)
         if results_filter == ObjectType.CONFIG:
-            return list(group_options(group_name))
+            return list(experiments() if group_name == "experiment" else group_options(group_name))
         found = super().get_group_options(group_name, results_filter, *args, **more)
         known = groups_of("train")
         return [name for name in found if group_name not in known or f"{group_name}/{name}" in known]
@@ -53,6 +62,12 @@ class Loader(ConfigLoaderImpl):
             loaded = copy.copy(loaded)
             loaded.config = without_exchanged(cast(DictConfig, loaded.config), *self.asked, repo)
         return loaded
+
+
+def _placed(override: str) -> str:
+    """`experiment=digits` as Hydra finds it: `experiment=image/digits`."""
+    key, sign, value = override.partition("=")
+    return f"{key}={experiment_option(value)}" if sign and key.lstrip("+") == "experiment" else override
 
 
 @contextlib.contextmanager

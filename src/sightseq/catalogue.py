@@ -9,7 +9,7 @@ import yaml
 
 from sightseq.core.download import is_here
 from sightseq.core.errors import ConfigError
-from sightseq.core.places import conf_folder, group_options
+from sightseq.core.places import conf_folder, experiments, group_options
 
 WIDE = 110  # columns of a terminal that has room for titles and networks
 
@@ -32,7 +32,7 @@ def print_catalogue(arguments: list[str]) -> None:
         return
     if arguments not in ([], ["format=json"]):
         raise ConfigError(f"sightseq list takes no {' '.join(arguments)}; only format=json")
-    rows = [describe(name, file) for name, file in group_options("experiment").items()]
+    rows = [describe(name, file) for name, file in experiments().items()]
     if arguments:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return

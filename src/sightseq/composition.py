@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sightseq.arguments import PATHS, as_overrides
 from sightseq.bricks import composing
 from sightseq.core.errors import ConfigError
+from sightseq.core.places import experiment_name
 from sightseq.core.rundir import Config, check_values
 from sightseq.mistakes import check_deletions, explain
 
@@ -38,7 +39,7 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
         composed.paths[key] = str(Path(composed.paths[key]).absolute())
     config = cast(Config, OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
     check_values(config)
-    return config if experiment is None else {"experiment": experiment, **config}
+    return config if experiment is None else {"experiment": experiment_name(experiment), **config}
 
 
 def _in_home(path: str) -> bool:

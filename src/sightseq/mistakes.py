@@ -12,7 +12,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from sightseq.bricks import composing
 from sightseq.core.errors import ConfigError, nearest
-from sightseq.core.places import conf_folder, group_options, groups, groups_of
+from sightseq.core.places import conf_folder, experiments, group_options, groups, groups_of
 
 OPTIONAL = ("experiment", "debug", "local", "augment")
 """The groups that a run can do without."""
@@ -54,7 +54,8 @@ def _no_option(missing: str, options: Sequence[str], arguments: Sequence[str]) -
         key, _, value = argument.partition("=")
         for choice in value.split(","):
             if f"{key}/{choice}" == missing:
-                group, option, options = key, choice, list(group_options(key))
+                group, option = key, choice
+                options = list(experiments() if key == "experiment" else group_options(key))
     if not group.startswith("hydra/"):
         return f"{group}={option}: there is no such option; {nearest(option, options)}"
     with composing():

@@ -9,7 +9,7 @@ from hydra import compose as hydra_compose
 from omegaconf import OmegaConf
 
 from sightseq.bricks import composing
-from sightseq.core.places import group_options
+from sightseq.core.places import experiments, group_options
 
 PACKAGES = {
     "data": "data",
@@ -23,7 +23,7 @@ PACKAGES = {
     "logger": "logger",
     "baseline": "baseline",
 }
-EXPERIMENTS = sorted(group_options("experiment"))
+EXPERIMENTS = sorted(experiments())
 
 
 def leaves(value: Any, path: str = "") -> dict[str, Any]:
@@ -52,7 +52,7 @@ def of(values: dict[str, Any], *packages: str) -> dict[str, Any]:
 
 
 def types_numbers(experiment: str) -> bool:
-    body = yaml.safe_load(group_options("experiment")[experiment].read_text())
+    body = yaml.safe_load(experiments()[experiment].read_text())
     parents = [name for name in body.pop("defaults") if isinstance(name, str)]
     return any(isinstance(value, dict) for value in body.values()) or any(map(types_numbers, parents))
 

@@ -10,11 +10,11 @@ import sightseq
 from sightseq.composition import compose
 from sightseq.core.build import find_class
 from sightseq.core.datamodule import DataModule
-from sightseq.core.places import group_options
+from sightseq.core.places import experiments, group_options
 from sightseq.show import show
 from tests.conftest import small
 
-EXPERIMENTS = sorted(group_options("experiment"))
+EXPERIMENTS = sorted(experiments())
 SHORT = (
     "debug=synthetic",
     "trainer.max_epochs=1",

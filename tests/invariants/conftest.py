@@ -18,8 +18,8 @@ SERVER.set_forkserver_preload(
     [
         "tests.invariants.victims",
         "sightseq.core.report",
-        "sightseq.tasks.image_classification",
-        "sightseq.tasks.language_modeling",
+        "sightseq.tasks.classification.images",
+        "sightseq.tasks.language_modeling.task",
         "wandb",
     ]
 )

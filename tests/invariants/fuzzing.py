@@ -23,15 +23,16 @@ from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import SightseqError
 from sightseq.core.places import group_options
-from sightseq.core.spec import ImageSpec, LanguageSpec, TextSpec
 from sightseq.predict import predict_files, predict_language, predict_texts
-from sightseq.predict.images import ImageModel
-from sightseq.predict.language import LanguageModel
-from sightseq.predict.texts import TextModel
-from sightseq.tasks.image_classification import ImageClassificationTask
-from sightseq.tasks.language_modeling import LanguageModelingTask
-from sightseq.tasks.text_classification import TextClassificationTask
+from sightseq.tasks.classification.images import ImageClassificationTask
+from sightseq.tasks.classification.predict_images import ImageModel
+from sightseq.tasks.classification.predict_texts import TextModel
+from sightseq.tasks.classification.texts import TextClassificationTask
+from sightseq.tasks.language_modeling.predict import LanguageModel
+from sightseq.tasks.language_modeling.task import LanguageModelingTask
+from sightseq.text.spec import LanguageSpec, TextSpec
 from sightseq.text.tokenizer import fit
+from sightseq.vision.spec import ImageSpec
 
 SECONDS = 10
 

@@ -27,8 +27,8 @@ class Bomb:
 def test_own_checkpoints_hold_plain_values_only(trained: Path) -> None:
     for name in ("best.ckpt", "last.ckpt"):
         content = torch.load(trained / "checkpoints" / name, weights_only=True)
-        assert content["sightseq"]["task"] == "sightseq.tasks.image_classification.ImageClassificationTask"
-        assert content["hyper_parameters"]["spec"]["_target_"] == "sightseq.core.spec.ImageSpec"
+        assert content["sightseq"]["task"] == "sightseq.tasks.classification.images.ImageClassificationTask"
+        assert content["hyper_parameters"]["spec"]["_target_"] == "sightseq.vision.spec.ImageSpec"
         assert content["sightseq"]["config"]["experiment"] == "digits"
         assert content["sightseq"]["versions"]["torch"] == torch.__version__.partition("+")[0]
 

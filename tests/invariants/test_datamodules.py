@@ -9,7 +9,7 @@ from sightseq.composition import compose
 from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
 from sightseq.core.places import group_options
-from sightseq.data.digits import Digits
+from sightseq.data.image.digits import Digits
 from sightseq.testing import check_datamodule
 
 DATASETS = sorted(group_options("data"))

@@ -10,11 +10,13 @@ from sightseq.composition import compose
 from sightseq.core.build import build
 from sightseq.core.order import Batch
 from sightseq.core.places import group_options
-from sightseq.core.spec import ImageSpec, LanguageSpec, Spec, TextSpec
+from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 from sightseq.export.files import load_onnx, load_torch, save_onnx, save_torch
 from sightseq.export.graphs import Call, Graph, graph_of
+from sightseq.text.spec import LanguageSpec, TextSpec
 from sightseq.text.tokenizer import fit
+from sightseq.vision.spec import ImageSpec
 
 TOKENIZER = fit([f"w{number}" for number in range(48)], "words", 50)
 IMAGE = ImageSpec(3, 40, 33, ("a", "b"), (0.5,) * 3, (0.2,) * 3, margin=8)

@@ -7,8 +7,10 @@ from torch import nn
 from sightseq.composition import compose
 from sightseq.core.build import build
 from sightseq.core.places import group_options
-from sightseq.core.spec import ImageSpec, LanguageSpec, Spec, TextSpec
+from sightseq.core.spec import Spec
 from sightseq.testing import check_language_network, check_network, check_text_network
+from sightseq.text.spec import LanguageSpec, TextSpec
+from sightseq.vision.spec import ImageSpec
 
 IMAGE_NETS = [option for option in group_options("model/net") if option.startswith("image/")]
 LANGUAGE_NETS = [option for option in group_options("model/net") if option.startswith("language/")]

@@ -8,14 +8,14 @@ from sightseq.core.build import build
 from sightseq.core.checkpoint import load_task
 from sightseq.core.datamodule import DataModule
 from sightseq.core.order import Batch
-from sightseq.core.places import group_options
+from sightseq.core.places import experiments
 from sightseq.core.scores import Output
 from sightseq.core.task import Task
-from sightseq.tasks.image_classification import ImageClassificationTask
+from sightseq.tasks.classification.images import ImageClassificationTask
 from sightseq.testing import check_task
 from tests.conftest import small
 
-EXPERIMENTS = sorted(group_options("experiment"))
+EXPERIMENTS = sorted(experiments())
 
 
 def task_and_batch(*overrides: str) -> tuple[Task, Batch]:

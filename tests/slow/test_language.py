@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from sightseq.core.spec import LanguageSpec
 from sightseq.decoding.sampling import Sampling, sample
-from sightseq.predict.language import LanguageModel
-from sightseq.tasks.language_modeling import LanguageModelingTask
+from sightseq.tasks.language_modeling.predict import LanguageModel
+from sightseq.tasks.language_modeling.task import LanguageModelingTask
+from sightseq.text.spec import LanguageSpec
 from sightseq.text.tokenizer import fit
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 
 import sightseq as package
 from sightseq.composition import compose
-from sightseq.core.places import group_options
+from sightseq.core.places import experiments
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -222,7 +222,7 @@ def test_list(sightseq) -> None:
     status, output, _ = sightseq("list", "format=json")
     assert status == 0
     rows = {row["experiment"]: row for row in json.loads(output)}
-    assert rows.keys() == group_options("experiment").keys()
+    assert rows.keys() == experiments().keys()
     assert rows["digits"]["here"]
     assert not rows["mnist"]["here"]
     assert rows["mnist"]["downloads"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightseq.data.mnist import FILES, write_idx
+from sightseq.data.image.mnist import FILES, write_idx
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from torchvision.models import get_model
 
 from sightseq.core.build import build
 from sightseq.core.errors import ConfigError
-from sightseq.core.spec import ImageSpec
 from sightseq.nets.backbone import HALF, Backbone
-from sightseq.tasks.image_classification import ImageClassificationTask
+from sightseq.tasks.classification.images import ImageClassificationTask
+from sightseq.vision.spec import ImageSpec
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SPEC = ImageSpec(3, 64, 64, ("a", "b", "c"), (0.4,) * 3, (0.2,) * 3)
@@ -34,7 +34,7 @@ HEADS = {
 def task(spec: ImageSpec = SPEC, **arguments: object) -> ImageClassificationTask:
     net = {"_target_": "sightseq.nets.backbone.Backbone", "name": "mobilenet_v3_small", **arguments}
     torch.manual_seed(0)
-    config = {"_target_": "sightseq.tasks.image_classification.ImageClassificationTask", "net": net}
+    config = {"_target_": "sightseq.tasks.classification.images.ImageClassificationTask", "net": net}
     return build(config, ImageClassificationTask, "model", spec=spec.to_dict())
 
 

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 from sklearn.svm import SVC
 
-from sightseq.baselines.classification import HOG, SVM, Classifier, Majority
 from sightseq.core import results
 from sightseq.core.arrays import ArrayDataset
 from sightseq.core.datamodule import DataModule
 from sightseq.core.results import score_baselines
-from sightseq.data.digits import Digits
-from sightseq.data.images import synthetic_images
+from sightseq.data.image.digits import Digits
+from sightseq.data.image.images import synthetic_images
+from sightseq.tasks.classification.baseline import HOG, SVM, Classifier, Majority
 
 
 def stripes(count: int, seed: int, classes: int = 3) -> dict[str, NDArray[Any]]:

@@ -11,13 +11,13 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from sightseq.baselines.classification import Baseline, Majority
 from sightseq.core import build as module
 from sightseq.core.build import build, find_class, parameters, trust
 from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.data.digits import Digits
+from sightseq.data.image.digits import Digits
 from sightseq.nets.convnet import ConvNet
+from sightseq.tasks.classification.baseline import Baseline, Majority
 
 HERE = __name__
 IMAGES = {"in_channels": 1, "num_classes": 3, "image_size": (8, 8)}
@@ -155,7 +155,7 @@ def test_attributes_of_re_exported_modules_cannot_be_reached(target: str) -> Non
 @pytest.mark.parametrize(
     ("target", "origin"),
     [
-        ("sightseq.predict.images.ThreadPoolExecutor", "concurrent.futures.thread"),
+        ("sightseq.tasks.classification.predict_images.ThreadPoolExecutor", "concurrent.futures.thread"),
         ("sightseq.core.rundir.Path", "pathlib"),
         ("torch.utils.data.dataset.Fraction", None),
         ("torchvision.datasets.folder.Image", None),  # a module, not a class
@@ -301,7 +301,7 @@ def test_our_own_errors_pass_through() -> None:
 
 
 def test_abstract_classes_are_refused() -> None:
-    assert "abstract" in refusal({"_target_": "sightseq.baselines.classification.Baseline"}, Baseline, "x")
+    assert "abstract" in refusal({"_target_": "sightseq.tasks.classification.baseline.Baseline"}, Baseline, "x")
 
 
 def test_find_class_returns_the_class() -> None:

@@ -10,7 +10,7 @@ import yaml
 from sightseq import catalogue
 from sightseq.catalogue import describe, print_catalogue, recorded
 from sightseq.core.errors import ConfigError
-from sightseq.core.places import conf_folder, group_options
+from sightseq.core.places import conf_folder, experiments, group_options
 
 
 def rows(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, Any]]:
@@ -28,7 +28,7 @@ def experiment(**defaults: str) -> Path:
 
 def test_a_row_for_each_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     found = rows(capsys)
-    assert set(found) == set(group_options("experiment"))
+    assert set(found) == set(experiments())
     assert all(row["title"] and row["data"] in group_options("data") for row in found.values())
     assert found["digits"]["title"].startswith("Handwritten digits")
     assert found["digits"]["data"] == "digits"
@@ -41,7 +41,7 @@ def test_a_row_for_each_experiment(capsys: pytest.CaptureFixture[str]) -> None:
 def test_table_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     print_catalogue([])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + len(group_options("experiment"))
+    assert len(lines) == 1 + len(experiments())
     assert lines[0].split("  ")[0].strip() == "project"
     assert any("Handwritten digits" in line and " image/" in line for line in lines)
 

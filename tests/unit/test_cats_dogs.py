@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.data.cats_dogs import CatsDogs
+from sightseq.data.image.cats_dogs import CatsDogs
 
 COLOURS = {"cat": (200, 0, 0), "dog": (0, 0, 200)}
 
@@ -121,7 +121,7 @@ def test_fold_that_there_is_not(fold: int) -> None:
 def test_photographs_are_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     competition("data/cats_dogs/train")
     data = prepared()
-    monkeypatch.setattr("sightseq.data.image_folder.open_image", lambda file: pytest.fail("decoded again"))
+    monkeypatch.setattr("sightseq.data.image.image_folder.open_image", lambda file: pytest.fail("decoded again"))
     again = prepared()
     for loader in (again.train_dataloader(), again.train_dataloader()):
         assert sum(len(batch["index"]) for batch in loader) == len(data.dataset("train"))

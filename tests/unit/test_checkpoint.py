@@ -9,8 +9,10 @@ from sightseq.composition import compose
 from sightseq.core.checkpoint import data_of
 from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import ConfigError
-from sightseq.core.spec import ImageSpec, Spec, TextSpec
+from sightseq.core.spec import Spec
 from sightseq.core.task import Task
+from sightseq.text.spec import TextSpec
+from sightseq.vision.spec import ImageSpec
 
 TEXT = TextSpec("", 100, ("bad", "good"), max_tokens=7)
 

@@ -18,7 +18,7 @@ import pytest
 from sightseq.catalogue import read
 from sightseq.core.errors import DataError
 from sightseq.core.places import group_options
-from sightseq.data.cifar import CIFAR10, CIFAR100, write_records
+from sightseq.data.image.cifar import CIFAR10, CIFAR100, write_records
 
 CLASSES = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 SMALL = {
@@ -446,4 +446,4 @@ def test_the_configs_name_the_published_archives() -> None:
     for name, cls in CLASSES.items():
         assert list(PUBLISHED[name]["files"]) == [cls.archive]
         assert PUBLISHED[name]["url"] + cls.archive == f"https://www.cs.toronto.edu/~kriz/{cls.archive}"
-        assert PUBLISHED[name]["_target_"] == f"sightseq.data.cifar.{cls.__name__}"
+        assert PUBLISHED[name]["_target_"] == f"sightseq.data.image.cifar.{cls.__name__}"

@@ -20,10 +20,10 @@ from torchvision.transforms.v2.functional import resize
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
 from sightseq.core.scores import Output
-from sightseq.core.spec import ImageSpec
-from sightseq.tasks.classification import SHOWN
-from sightseq.tasks.image_classification import ImageClassificationTask
-from sightseq.tasks.saliency import heat_maps
+from sightseq.tasks.classification.images import ImageClassificationTask
+from sightseq.tasks.classification.saliency import heat_maps
+from sightseq.tasks.classification.task import SHOWN
+from sightseq.vision.spec import ImageSpec
 
 FLATTEN = {"_target_": "torch.nn.Flatten"}
 

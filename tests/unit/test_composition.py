@@ -15,7 +15,7 @@ import sightseq
 from sightseq.arguments import PATHS, quote, split_inputs
 from sightseq.composition import compose, swept_keys
 from sightseq.core.errors import ConfigError
-from sightseq.core.places import group_options
+from sightseq.core.places import experiments, group_options
 from sightseq.mistakes import known_keys
 
 
@@ -34,7 +34,7 @@ def refusal(*overrides: str, command: str = "train") -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("experiment", sorted(group_options("experiment")))
+@pytest.mark.parametrize("experiment", sorted(experiments()))
 def test_every_experiment_composes(experiment: str) -> None:
     config = compose(f"experiment={experiment}")
     assert config["experiment"] == experiment

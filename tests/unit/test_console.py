@@ -13,7 +13,7 @@ from rich.progress import Progress, TextColumn
 
 from sightseq.catalogue import print_catalogue
 from sightseq.console import ending
-from sightseq.core.places import group_options
+from sightseq.core.places import experiments
 from sightseq.core.progress import Bar
 
 SCORES = {"accuracy": 0.98765, "f1": 0.98, "loss": 0.12345}
@@ -81,7 +81,7 @@ def test_list_has_a_line_for_each_experiment(narrow: Callable[[], list[str]]) ->
     print_catalogue([])
     lines = narrow()
     assert max(map(len, lines)) <= 80
-    assert [line.split()[0] for line in lines[1:-2]] == list(group_options("experiment"))
+    assert [line.split()[0] for line in lines[1:-2]] == list(experiments())
 
 
 def test_the_progress_bar_keeps_loss_score_and_rate() -> None:

@@ -17,14 +17,14 @@ from sightseq.core.arrays import ArrayDataset, save_split
 from sightseq.core.datamodule import DataModule, code
 from sightseq.core.errors import DataError
 from sightseq.core.files import atomic_folder
-from sightseq.core.spec import ImageSpec
-from sightseq.data.cats_dogs import CatsDogs
-from sightseq.data.digits import Digits
-from sightseq.data.image_folder import ImageFolder
-from sightseq.data.images import ImageData
-from sightseq.data.mnist import MNIST, FashionMNIST
-from sightseq.data.text_csv import TextCSV
-from sightseq.data.text_files import TextFiles
+from sightseq.data.image.cats_dogs import CatsDogs
+from sightseq.data.image.digits import Digits
+from sightseq.data.image.image_folder import ImageFolder
+from sightseq.data.image.images import ImageData
+from sightseq.data.image.mnist import MNIST, FashionMNIST
+from sightseq.data.text.text_csv import TextCSV
+from sightseq.data.text.text_files import TextFiles
+from sightseq.vision.spec import ImageSpec
 
 
 class Counted(Digits):
@@ -131,7 +131,7 @@ def test_changed_files_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_changed_code_reads_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     code = """
 import time
-from sightseq.data.digits import Digits
+from sightseq.data.image.digits import Digits
 
 class Mine(Digits):
     def process(self, sources, folder):
@@ -157,7 +157,7 @@ class Mine(Digits):
 def test_changed_helpers_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("helped").mkdir()
     for name, text in {
-        "data": "from sightseq.data.digits import Digits\nfrom helped import tools",
+        "data": "from sightseq.data.image.digits import Digits\nfrom helped import tools",
         "other": "",
     }.items():
         Path(f"helped/{name}.py").write_text(f"{text}\nclass Mine(Digits): ...\n" if text else "")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from sightseq.core.spec import ImageSpec
-from sightseq.data.digits import Digits
+from sightseq.data.image.digits import Digits
+from sightseq.vision.spec import ImageSpec
 
 
 @pytest.fixture

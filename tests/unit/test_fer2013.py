@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.data.fer2013 import CLASSES, FER2013
+from sightseq.data.image.fer2013 import CLASSES, FER2013
 
 NAMES = "emotion,pixels,Usage"
 

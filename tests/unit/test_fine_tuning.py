@@ -11,9 +11,9 @@ from torchvision.models import get_model
 
 import sightseq
 from sightseq.core.errors import ConfigError
-from sightseq.core.spec import ImageSpec
-from sightseq.data.digits import Digits
-from sightseq.tasks.fine_tuning import FineTuningTask
+from sightseq.data.image.digits import Digits
+from sightseq.tasks.classification.fine_tuning import FineTuningTask
+from sightseq.vision.spec import ImageSpec
 
 NET = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4, 8], "batch_norm": True, "hidden": [6]}
 SPEC = ImageSpec(1, 8, 8, tuple("0123456789"), (0.5,), (0.25,))

@@ -11,8 +11,8 @@ from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
 from sightseq.core import fonts
-from sightseq.core.plots import confusion_matrix_figure
-from sightseq.core.plots_images import batch_figure
+from sightseq.tasks.classification.figures import confusion_matrix_figure
+from sightseq.vision.figures import batch_figure
 
 BUNDLED = "STIXGeneral"  # a font that comes with matplotlib too
 

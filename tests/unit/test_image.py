@@ -13,9 +13,9 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from sightseq.core.errors import InputError
-from sightseq.core.spec import ImageSpec
 from sightseq.vision.faces import crop_face
 from sightseq.vision.image import LARGEST, FaceWarning, crop, is_grey, open_image, read_image, to_pixels
+from sightseq.vision.spec import ImageSpec
 
 ORIENTATION = 0x0112
 BICUBIC = Image.Resampling.BICUBIC

@@ -11,9 +11,10 @@ from PIL import Image
 from sightseq.console import describe
 from sightseq.core.checkpoint import read_as
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.core.spec import ImageSpec, TextSpec
-from sightseq.data.image_folder import ImageFolder
+from sightseq.data.image.image_folder import ImageFolder
+from sightseq.text.spec import TextSpec
 from sightseq.vision.image import FaceWarning, read_image
+from sightseq.vision.spec import ImageSpec
 
 RED, GREEN, GREY = (200, 0, 0), (0, 100, 0), 50
 

@@ -7,10 +7,10 @@ import pytest
 
 from sightseq.core.arrays import ArrayDataset
 from sightseq.core.errors import ConfigError
-from sightseq.core.spec import ImageSpec
-from sightseq.data.digits import Digits
-from sightseq.data.images import ImageData, synthetic_images
+from sightseq.data.image.digits import Digits
+from sightseq.data.image.images import ImageData, synthetic_images
 from sightseq.data.labelled import stratified
+from sightseq.vision.spec import ImageSpec
 
 
 def module(**arguments: Any) -> ImageData:

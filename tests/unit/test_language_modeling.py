@@ -15,12 +15,12 @@ from sightseq import predict as module
 from sightseq.composition import compose
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
-from sightseq.core.spec import LanguageSpec
 from sightseq.decoding.sampling import Sampling
 from sightseq.nets.language import RecurrentLanguageModel
-from sightseq.predict.language import LanguageModel, cut
-from sightseq.tasks.keystrokes import Keyboard, KeystrokeSavings
-from sightseq.tasks.language_modeling import LanguageModelingTask
+from sightseq.tasks.language_modeling.keystrokes import Keyboard, KeystrokeSavings
+from sightseq.tasks.language_modeling.predict import LanguageModel, cut
+from sightseq.tasks.language_modeling.task import LanguageModelingTask
+from sightseq.text.spec import LanguageSpec
 from sightseq.text.tokenizer import Speller, Tokenizer, fit
 
 WORDS = fit(["the king loves the queen and the queen fears the king"], "words", 100)

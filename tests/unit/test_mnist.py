@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sightseq.catalogue import read
 from sightseq.core.errors import DataError
 from sightseq.core.places import group_options
-from sightseq.data.mnist import FILES, MNIST, FashionMNIST, read_idx, write_idx
+from sightseq.data.image.mnist import FILES, MNIST, FashionMNIST, read_idx, write_idx
 
 NAMES = {
     "plain": lambda name: name,

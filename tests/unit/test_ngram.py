@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sightseq.baselines.language import NGram
+from sightseq.tasks.language_modeling.baseline import NGram
 
 
 def test_unigrams_by_hand() -> None:

@@ -14,12 +14,12 @@ from rich.console import Console
 from sightseq import predict as module
 from sightseq.composition import compose
 from sightseq.core.errors import ConfigError, InputError
-from sightseq.core.spec import ImageSpec
 from sightseq.predict import images
-from sightseq.predict.images import ImageModel, batch, find_files
-from sightseq.tasks.image_classification import ImageClassificationTask
+from sightseq.tasks.classification.images import ImageClassificationTask
+from sightseq.tasks.classification.predict_images import ImageModel, batch, find_files
 from sightseq.vision.faces import crop_face
 from sightseq.vision.image import FaceWarning
+from sightseq.vision.spec import ImageSpec
 
 BICUBIC = Image.Resampling.BICUBIC
 PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"

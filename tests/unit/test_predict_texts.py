@@ -13,9 +13,9 @@ import torch
 from sightseq import predict as module
 from sightseq.composition import compose
 from sightseq.core.errors import ConfigError, DataError, InputError
-from sightseq.core.spec import TextSpec
-from sightseq.predict.texts import TextModel, TextWarning, read_texts, short
-from sightseq.tasks.text_classification import TextClassificationTask
+from sightseq.tasks.classification.predict_texts import TextModel, TextWarning, read_texts, short
+from sightseq.tasks.classification.texts import TextClassificationTask
+from sightseq.text.spec import TextSpec
 from sightseq.text.tokenizer import fit
 
 TOKENIZER = fit(["a good bad film, the actors are fine"], "words", 100)

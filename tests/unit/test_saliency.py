@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import get_model
 
-from sightseq.core.spec import ImageSpec
 from sightseq.nets.convnet import ConvNet
 from sightseq.nets.resnet import ResNet
-from sightseq.tasks.image_classification import ImageClassificationTask
-from sightseq.tasks.saliency import _last_map, heat_maps
+from sightseq.tasks.classification.images import ImageClassificationTask
+from sightseq.tasks.classification.saliency import _last_map, heat_maps
+from sightseq.vision.spec import ImageSpec
 
 
 class Halves(nn.Module):

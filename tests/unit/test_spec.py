@@ -9,7 +9,9 @@ import pytest
 
 from sightseq.core import build
 from sightseq.core.errors import CheckpointError
-from sightseq.core.spec import ImageSpec, LanguageSpec, Spec
+from sightseq.core.spec import Spec
+from sightseq.text.spec import LanguageSpec
+from sightseq.vision.spec import ImageSpec
 
 SPEC = ImageSpec(3, 10, 20, ("cat", "${dog}", "ä,b=c"), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
 
@@ -24,7 +26,7 @@ def test_round_trip_through_json() -> None:
 
 def test_dictionary_is_plain() -> None:
     values = SPEC.to_dict()
-    assert values["_target_"] == "sightseq.core.spec.ImageSpec"
+    assert values["_target_"] == "sightseq.vision.spec.ImageSpec"
     assert (values["channels"], values["height"], values["width"]) == (3, 10, 20)
 
 

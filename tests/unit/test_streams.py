@@ -12,15 +12,15 @@ from sightseq.console import describe
 from sightseq.core.arrays import ArrayWriter
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.order import Streams
-from sightseq.core.spec import LanguageSpec
 from sightseq.data import streams
-from sightseq.data.ptb import PTB
-from sightseq.data.python_docs import PythonDocs
-from sightseq.data.streams import StreamDataset, cut
-from sightseq.data.text_files import TextFiles
-from sightseq.data.tiny_shakespeare import TinyShakespeare
-from sightseq.data.wikitext2 import WikiText2
-from sightseq.tasks.language_modeling import LanguageModelingTask
+from sightseq.data.text.ptb import PTB
+from sightseq.data.text.python_docs import PythonDocs
+from sightseq.data.text.streams import StreamDataset, cut
+from sightseq.data.text.text_files import TextFiles
+from sightseq.data.text.tiny_shakespeare import TinyShakespeare
+from sightseq.data.text.wikitext2 import WikiText2
+from sightseq.tasks.language_modeling.task import LanguageModelingTask
+from sightseq.text.spec import LanguageSpec
 from sightseq.text.tokenizer import UNKNOWN_NUMBER, Tokenizer, fit
 
 

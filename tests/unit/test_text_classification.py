@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sightseq.core.spec import TextSpec
-from sightseq.tasks.attribution import token_weights
-from sightseq.tasks.text_classification import LONGEST, TextClassificationTask
+from sightseq.tasks.classification.attribution import token_weights
+from sightseq.tasks.classification.texts import LONGEST, TextClassificationTask
 from sightseq.text.batch import pad
+from sightseq.text.spec import TextSpec
 from sightseq.text.tokenizer import fit
 
 TOKENIZER = fit(["bad good film"], "words", 100)

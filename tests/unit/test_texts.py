@@ -12,11 +12,11 @@ import torch
 
 from sightseq.core.arrays import Ragged
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.core.spec import TextSpec
-from sightseq.data.imdb import IMDB
-from sightseq.data.text_csv import TextCSV
-from sightseq.data.texts import TextDataset
-from sightseq.data.tokenised import Texts
+from sightseq.data.text.imdb import IMDB
+from sightseq.data.text.text_csv import TextCSV
+from sightseq.data.text.texts import TextDataset
+from sightseq.data.text.tokenised import Texts
+from sightseq.text.spec import TextSpec
 from sightseq.text.tokenizer import Tokenizer, fit
 
 

@@ -45,7 +45,7 @@ def history(folder: Path) -> list[dict[str, float]]:
 
 def callbacks(*overrides: str) -> dict[type, Any]:
     config = sightseq.compose(*TINY, *overrides)
-    from sightseq.data.digits import Digits
+    from sightseq.data.image.digits import Digits
 
     task = build(config["model"], Task, "model", spec=Digits.example_spec.to_dict())
     return {type(one): one for one in make_callbacks(config, Path("checkpoints").absolute(), task)}

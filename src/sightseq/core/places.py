@@ -1,6 +1,7 @@
 """Where the configs lie: this package's and those of installed extensions. Imports nothing heavy."""
 
 import re
+from collections import Counter
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,6 +47,26 @@ def group_options(group: str) -> dict[str, Path]:
             if file.stem != "base" and not option.startswith(inner):
                 found[option] = file
     return found
+
+
+def experiments() -> dict[str, Path]:
+    """The experiments by name: the last part of their path in conf/experiment/, or all of it where others share it."""
+    options = group_options("experiment")
+    lasts = Counter(option.rpartition("/")[2] for option in options)
+    names = {option: last if lasts[last := option.rpartition("/")[2]] == 1 else option for option in options}
+    return {names[option]: file for option, file in options.items()}
+
+
+def experiment_name(option: str) -> str:
+    """The name of an option of the group: "digits" for image/digits."""
+    last, file = option.rpartition("/")[2], group_options("experiment").get(option)
+    return last if experiments().get(last) == file else option
+
+
+def experiment_option(name: str) -> str:
+    """The option of the group that a name stands for; what is no name stays as it is."""
+    file = experiments().get(name)
+    return next((option for option, other in group_options("experiment").items() if other == file), name)
 
 
 def groups_of(command: str) -> set[str]:

@@ -20,9 +20,10 @@ from sightseq.core.environment import versions
 from sightseq.core.errors import ConfigError, ExportError
 from sightseq.core.files import output_file
 from sightseq.core.rundir import Config, find_checkpoint
-from sightseq.core.spec import ImageSpec, TextSpec
 from sightseq.export.files import About, load_onnx, load_torch, quantize, save_onnx, save_torch
 from sightseq.export.graphs import Call, Graph, graph_of
+from sightseq.text.spec import TextSpec
+from sightseq.vision.spec import ImageSpec
 
 WAYS = {"onnx": ("model.onnx", save_onnx, load_onnx), "torch": ("model.pt2", save_torch, load_torch)}
 TOLERANCE = 1e-4

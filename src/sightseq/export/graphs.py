@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from sightseq.core.errors import CheckpointError
 from sightseq.core.naming import ScoreInfo
 from sightseq.core.order import FILLER, Batch
-from sightseq.core.spec import ImageSpec, LanguageSpec, TextSpec
 from sightseq.core.task import Task
 from sightseq.decoding.sampling import single_tokens
-from sightseq.tasks.classification import ClassificationTask
-from sightseq.tasks.language_modeling import LanguageModelingTask
+from sightseq.tasks.classification.task import ClassificationTask
+from sightseq.tasks.language_modeling.task import LanguageModelingTask
+from sightseq.text.spec import LanguageSpec, TextSpec
+from sightseq.vision.spec import ImageSpec
 
 Arrays = list[NDArray[Any]]
 Call = Callable[[Arrays], Arrays]

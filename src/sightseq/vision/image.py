@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sightseq.core.errors import InputError
-from sightseq.core.spec import ImageSpec
 from sightseq.vision.faces import crop_face
+from sightseq.vision.spec import ImageSpec
 
 # What is looked for in folders. HEIC is refused, with what to do: a phone's photographs are not left out in silence.
 SUFFIXES = frozenset(

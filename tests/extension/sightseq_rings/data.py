@@ -6,7 +6,7 @@ import numpy as np
 
 from sightseq.core.arrays import save_about, save_split
 from sightseq.core.download import find_folder, missing
-from sightseq.data.images import ImageData
+from sightseq.data.image.images import ImageData
 
 
 class Rings(ImageData):

@@ -1,1 +1,0 @@
-"""What a neural result must beat."""

@@ -1,0 +1,165 @@
+"""Anyone's own photographs: a folder with one folder of images for each class."""
+
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import Progress
+
+from sightseq.core.arrays import new_array, save_about, save_split
+from sightseq.core.download import find_folder, own_path
+from sightseq.core.errors import ConfigError, DataError, InputError
+from sightseq.data.image.images import ImageData, synthetic_images
+from sightseq.vision.image import FaceWarning, crop, image_files, is_grey, open_image, read_image, to_pixels
+from sightseq.vision.spec import ImageSpec
+
+SPLITS = {  # folders of these names, small or capital, are splits if one of them is to train
+    **{"train": "train", "training": "train", "test": "test", "testing": "test"},
+    **{"val": "val", "valid": "val", "validation": "val"},
+}
+
+
+class ImageFolder(ImageData):
+    """`path/cat/1.jpg`, `path/dog/2.jpg`, ..., or the same below `path/train`, `path/val` and `path/test`.
+
+    Splits that have no folder are stratified parts of the others (see `ImageData`). Images are decoded once,
+    cropped about the centre to a square, and kept as an array. They are grey if all to train are.
+
+    Args:
+        path: the folder; without it, the first of `folders` under `root`.
+        image_size: height and width in pixels that the network sees.
+        margin: pixels that they are kept taller and wider, for training to move about in; the rest looks at the centre.
+        corrupt: "error" stops at a file that cannot be read, "skip" leaves it out and counts it.
+        common: see `ImageData` and `DataModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str | None = None,
+        image_size: int = 64,
+        margin: int = 0,
+        corrupt: Literal["error", "skip"] = "error",
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        if image_size < 4:
+            raise ConfigError(f"data.image_size={image_size}: an image has at least 4 pixels a side")
+        if margin < 0:
+            raise ConfigError(f"data.margin={margin}: is 0 or more pixels")
+        self.path = None if self.synthetic else own_path(path)
+        self.image_size, self.margin, self.corrupt = image_size, margin, corrupt
+        self.example_spec = replace(self.example_spec, height=image_size, width=image_size, margin=margin)
+
+    def cache_key(self) -> dict[str, Any]:
+        """What the decoded array depends on besides the files."""
+        if self.encoder is None:
+            return {"image_size": self.image_size, "margin": self.margin, "corrupt": self.corrupt}
+        return {"encoder": self.encoder.to_dict(), "corrupt": self.corrupt}
+
+    def locate(self) -> list[Path]:
+        """All image files, in the order of their names.
+
+        Raises:
+            DataError: no such folder, no class folders in it, or a class folder without images.
+        """
+        folder = self.path or find_folder(self.root, self.folders)
+        if folder is None or not folder.is_dir():
+            raise DataError(
+                f"{self.name}: there is no folder {folder or self.root / self.folders[0]}; "
+                f"name yours with data.path=FOLDER (one folder of images for each class)"
+            )
+        self.base = folder
+        found = []
+        for class_folder in self._class_folders():
+            files = image_files(class_folder)
+            if not files:
+                raise DataError(f"{self.name}: the class folder {class_folder} holds no image; fill or remove it")
+            found += files
+        if len({self.class_of(file) for file in found}) < 2:
+            raise DataError(f"{self.name}: {folder} needs at least two class folders with images in them")
+        return found
+
+    def _class_folders(self) -> list[Path]:
+        top = _folders(self.base)
+        splits = {path.name: SPLITS[path.name.lower()] for path in top if path.name.lower() in SPLITS}
+        self.splits = splits if "train" in splits.values() else {}
+        return sorted(c for path in top if path.name in splits for c in _folders(path)) if self.splits else top
+
+    def split_of(self, file: Path) -> str:
+        """The publisher's split that a file belongs to: "train", "val" or "test"."""
+        return self.splits.get(file.relative_to(self.base).parts[0], "train")
+
+    def class_of(self, file: Path) -> str:
+        """The name of its class."""
+        parts = file.relative_to(self.base).parts
+        return parts[1] if self.splits else parts[0]
+
+    def process(self, sources: list[Path], folder: Path) -> None:
+        """Decodes every file once, on all cores; a file that cannot be read has no label (-1) if it is to be skipped.
+
+        Raises:
+            DataError: a file cannot be read, and `corrupt` is "error".
+        """
+        train = [file for file in sources if self.split_of(file) == "train"]
+        size = self.image_size + self.margin
+        shape, margin = (1 if all(is_grey(file) for file in train) else 3, size, size), self.margin
+        if isinstance(self.encoder, ImageSpec):
+            shape, margin = self.encoder.prepared, self.encoder.margin
+        classes = self.order_classes({self.class_of(file) for file in train})
+        skipped: list[str] = []
+        readable: set[str] = set()
+        for split in sorted({self.split_of(file) for file in sources}):
+            files = [file for file in sources if self.split_of(file) == split]
+            if strange := {self.class_of(file) for file in files} - set(classes):
+                raise DataError(f"{self.name}: {split} has the classes {sorted(strange)}, which train has not")
+            labels = np.array([classes.index(self.class_of(file)) for file in files], np.int64)
+            pixels = new_array(folder, split, "input", (len(files), *shape))
+            bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+            with ThreadPoolExecutor() as pool, bar, warnings.catch_warnings():
+                warnings.simplefilter("ignore", FaceWarning)
+                decoded = pool.map(lambda file: self._decode(file, shape), files)
+                for row, image in bar.track(enumerate(decoded), len(files), description=f"decode {split}"):
+                    if image is None:
+                        labels[row] = -1
+                        skipped.append(str(files[row]))
+                    else:
+                        pixels[row] = image
+            readable |= {classes[label] for label in labels if label >= 0}
+            save_split(folder, split, target=labels)
+        if len(readable) < 2:
+            raise DataError(f"{self.name}: {len(skipped)} of {len(sources)} files cannot be read, such as {skipped[0]}")
+        save_about(folder, {"classes": classes, "skipped": skipped, "margin": margin})
+
+    def _decode(self, file: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8] | None:
+        try:
+            if isinstance(self.encoder, ImageSpec):
+                return read_image(file, self.encoder)  # as predict reads it
+            image = open_image(file)
+        except InputError as error:
+            if self.corrupt == "skip":
+                return None
+            raise DataError(
+                f"{self.name}: {error}; remove the file, or leave such out with data.corrupt=skip"
+            ) from error
+        channels, height, width = shape
+        return to_pixels(crop(image, height, width), channels)
+
+    def write_synthetic(self, folder: Path) -> None:
+        """Three classes of 20 colour photographs each, of different sizes."""
+        images, labels = synthetic_images(60, 3, 48, 3, seed=0)
+        for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+            file = folder / f"stripes_{label}" / f"{number}.png"
+            file.parent.mkdir(exist_ok=True)
+            Image.fromarray(pixels.transpose(1, 2, 0)).resize((48 + number % 7, 48)).save(file)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

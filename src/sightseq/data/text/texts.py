@@ -1,0 +1,130 @@
+"""What all datasets of labelled texts have in common: how they are kept, turned into tokens and batched."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightseq.core.arrays import ArrayDataset, Ragged, save_split
+from sightseq.core.errors import ConfigError
+from sightseq.core.files import atomic_folder
+from sightseq.core.order import Batch
+from sightseq.data.labelled import LabelledData, Rows
+from sightseq.data.text.tokenised import Texts, TokenisedData, save_tokens
+from sightseq.text.batch import pad
+from sightseq.text.spec import TextSpec
+from sightseq.text.tokenizer import Tokenizer
+
+CHUNK = 10_000  # texts at a time
+
+
+class TextDataset(ArrayDataset):
+    """Some rows of texts as tokens.
+
+    A batch has `input` int64 [B, T], filled up with 0, and `length` [B], at least 1: an empty text is one 0.
+
+    Args:
+        arrays: `input`, the texts themselves, and `target`, each [N].
+        rows, source: see `ArrayDataset`.
+        tokens: of the N texts.
+        max_tokens: of a longer text, the middle is left out.
+    """
+
+    def __init__(self, arrays: Mapping[str, Any], rows: Rows, source: str, tokens: Ragged, max_tokens: int) -> None:
+        super().__init__(arrays, rows, source)
+        self.tokens, self.max_tokens = tokens, max_tokens
+        self.lengths = torch.from_numpy(tokens.lengths[rows].clip(1, max_tokens))
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        places = indices.clamp(min=0).numpy()
+        rows = self.rows[places]
+        batch = pad([self.tokens.row(row) for row in rows], self.max_tokens)
+        batch["target"] = torch.from_numpy(self.arrays["target"][rows])
+        batch["index"] = torch.where(indices < 0, indices, torch.from_numpy(rows))
+        return batch
+
+
+class TextData(TokenisedData, LabelledData):
+    """Texts with one label each: `input` int64 [B, T] of token numbers, filled up with 0, and `length` [B].
+
+    `process` saves each split with `save_texts`.
+
+    Args:
+        max_tokens: of a longer text, the middle is left out: what was meant is said at the beginning or the end.
+        common: see `TokenisedData`, `LabelledData` and `DataModule`.
+    """
+
+    example_spec: TextSpec = TextSpec("", 100, ("a", "b"))
+
+    def __init__(self, *, max_tokens: int = 400, **common: Any) -> None:
+        super().__init__(**common)
+        if max_tokens < 2:
+            raise ConfigError(f"data.max_tokens={max_tokens}: at least 2, one from each end")
+        self.max_tokens = max_tokens
+
+    def spec_key(self) -> dict[str, Any]:
+        """What the spec depends on besides the training texts."""
+        return {**super().spec_key(), "max_tokens": self.max_tokens}
+
+    def read_split(self, folder: Path) -> dict[str, Any]:
+        """`input`, the texts, and `target`, each [N]."""
+        arrays = super().read_split(folder)
+        return {"input": Texts(arrays["input"], arrays["input_ends"]), "target": arrays["target"]}
+
+    def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> TextSpec:
+        """The tokenizer of the training texts, and the classes with their counts."""
+        texts: Any = train.arrays["input"]
+        chunks = np.array_split(train.rows, -(-len(train.rows) // CHUNK))
+        every: Iterable[str] = (text for rows in chunks for text in texts[rows])
+        tokenizer = self.tokenizer_of(every)
+        classes = tuple(about["classes"])
+        counts = np.bincount(train.arrays["target"][train.rows], minlength=len(classes))
+        return TextSpec(tokenizer.json, tokenizer.vocab_size, classes, tuple(counts.tolist()), self.max_tokens)
+
+    def encode(self, datasets: dict[str, ArrayDataset], folder: Path) -> dict[str, ArrayDataset]:
+        """The texts of all splits as tokens, kept in the cache."""
+        spec: Any = self.spec
+        tokenizer = Tokenizer(spec.tokenizer)
+        sources: dict[str, Any] = {dataset.source: dataset.arrays["input"] for dataset in datasets.values()}
+        place = self.token_folder(folder, tokenizer)
+        with atomic_folder(place) as building:
+            if building is not None:
+                for source, texts in sources.items():
+                    save_tokens(building / source, tokenizer, texts)
+        tokens = {}
+        for source in sources:
+            arrays = super().read_split(place / source)
+            tokens[source] = Ragged(arrays["tokens"], arrays["tokens_ends"])
+        return {
+            split: TextDataset(d.arrays, d.rows, d.source, tokens[d.source], spec.max_tokens)
+            for split, d in datasets.items()
+        }
+
+
+def save_texts(folder: Path, split: str, texts: Sequence[str], targets: Sequence[int]) -> None:
+    """Saves one of the publisher's splits: texts and their labels."""
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
+    data = np.frombuffer(b"".join(encoded), np.uint8)
+    save_split(folder, split, input=data, input_ends=ends, target=np.array(targets, np.int64))
+
+
+def synthetic_reviews(count: int, seed: int) -> tuple[list[str], list[int]]:
+    """Made-up reviews of 5 to 40 words and their labels, 1 where good words outnumber bad ones: learnable quickly."""
+    generator = np.random.default_rng(seed)
+    words = {
+        0: ["awful", "boring", "dull", "terrible"],
+        1: ["brilliant", "charming", "great", "wonderful"],
+    }
+    neutral = ["the", "film", "actors", "story", "was", "and", "a", "scene", "of", "music", "long", "director"]
+    labels = [number % 2 for number in range(count)]
+    texts = []
+    for label in labels:
+        body = list(generator.choice(neutral, generator.integers(3, 36)))
+        for word in [*generator.choice(words[label], 2), *generator.choice(words[1 - label], generator.integers(2))]:
+            body.insert(int(generator.integers(len(body) + 1)), str(word))
+        texts.append(" ".join(body).capitalize() + ".")
+    return texts, labels

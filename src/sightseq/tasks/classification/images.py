@@ -1,0 +1,122 @@
+"""One label for each image."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sightseq.core.build import build
+from sightseq.core.errors import ConfigError
+from sightseq.core.order import Batch
+from sightseq.core.report import Section
+from sightseq.nets.pixels import Pixels, centre, to_unit
+from sightseq.tasks.classification.saliency import heat_maps
+from sightseq.tasks.classification.task import SHOWN, ClassificationTask, two_logits
+from sightseq.vision.figures import batch_figure, examples_figure, saliency_figure
+from sightseq.vision.spec import ImageSpec
+
+
+class ImageClassificationTask(ClassificationTask):
+    """Classification of images [B, C, H, W].
+
+    Args:
+        augment: augmentations by name, each a `_target_` with arguments, applied in this order to training batches.
+            Each maps images to images, or, if it mixes them, to (images, partner, share): see `vision.augment.Mix`.
+        test_time_flips: predict with the mean probabilities of each image and its mirror image.
+        test_time_crops: sides of the squares about the centre that are looked at, as shares (0, 1] of those of the
+            image with its margin; the mean of their probabilities predicts. None: the centre, at the network's size.
+        classification: see `ClassificationTask`. The network maps images to logits [B, num_classes]; it is given
+            `in_channels`, `num_classes` and `image_size` (height, width), as far as it names them.
+    """
+
+    spec: ImageSpec
+
+    def __init__(
+        self,
+        *,
+        augment: dict[str, Any] | None = None,
+        test_time_flips: bool = False,
+        test_time_crops: Sequence[float] | None = None,
+        **classification: Any,
+    ) -> None:
+        super().__init__(**classification)
+        if test_time_crops is not None and not (test_time_crops and all(0 < share <= 1 for share in test_time_crops)):
+            raise ConfigError(f"model.test_time_crops={test_time_crops}: shares lie in (0, 1]; null for none")
+        self.test_time_flips, self.test_time_crops = test_time_flips, test_time_crops
+        # Pretrained weights bring the constants that they were trained with.
+        constants = getattr(self.net, "constants", None) or (self.spec.mean, self.spec.std)
+        self.pixels = Pixels(*constants)
+        size = {"image_size": (self.spec.height, self.spec.width)}
+        self.augmentations = nn.ModuleList(
+            build(brick, nn.Module, f"model.augment.{name}", **size) for name, brick in (augment or {}).items() if brick
+        )
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's overloads
+
+    def augment(self, batch: Batch) -> Batch:
+        """The batch with its images augmented, as floats in 0..1, of the size that the network sees.
+
+        Where images were mixed, `shares` [B, num_classes] says what each consists of.
+        """
+        images, mixed = to_unit(batch["input"]), dict[str, Tensor]()
+        for augmentation in self.augmentations:
+            found = augmentation(images)
+            if isinstance(found, Tensor):
+                images = found
+                continue
+            images, partner, share = found
+            shares = mixed.get("shares", F.one_hot(batch["target"], len(self.spec.classes)).float())
+            mixed["shares"] = torch.lerp(shares[partner], shares, share[:, None])
+        return {**batch, **mixed, "input": centre(images, self.spec.height, self.spec.width)}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] bytes, or floats in 0..1, of which the centre is seen, to logits [B, num_classes]."""
+        return two_logits(self.net(self.pixels(centre(images, self.spec.height, self.spec.width))))
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Of the images [B, C, H, W] as they are."""
+        logits: Tensor = self(batch["input"])
+        return logits
+
+    def log_probabilities(self, batch: Batch) -> Tensor:
+        """Averaged over the views of each image that the test uses."""
+        images = batch["input"]
+        views = [self._crop(images, share) for share in self.test_time_crops] if self.test_time_crops else [images]
+        if self.test_time_flips:
+            views += [view.flip(-1) for view in views]
+        found = torch.stack([self(view).log_softmax(dim=1) for view in views])
+        return found.logsumexp(dim=0) - math.log(len(views))
+
+    def _crop(self, images: Tensor, share: float) -> Tensor:
+        part = centre(to_unit(images), *(round(share * side) for side in self.spec.prepared[1:]))
+        return F.interpolate(part, (self.spec.height, self.spec.width), mode="bilinear", antialias=True)
+
+    def picture(self, batch: Batch) -> Figure:
+        """The images with the names of their classes; of mixed ones, with the shares of both."""
+        images = (batch["input"][:SHOWN].clamp(0, 1) * 255).round().byte().cpu().numpy()
+        names = [self.spec.classes[label] for label in batch["target"][:SHOWN].tolist()]
+        for place, shares in enumerate(batch.get("shares", batch["target"][:0])[:SHOWN]):
+            parts = [f"{self.spec.classes[label]} {shares[label]:.0%}" for label in shares.nonzero().flatten().tolist()]
+            names[place] = " + ".join(parts)
+        return batch_figure([self.spec.to_example(image) for image in images], names)
+
+    def examples(self, title: str, rows: Batch, caption: str) -> Section:
+        """The images with their margins."""
+        inputs = [self.spec.to_example(image) for image in rows["input"].numpy()]
+        return Section(title, examples_figure(inputs, self.labels(rows)), caption)
+
+    def explanation(self, rows: Batch) -> Section | None:
+        """Heat maps; nothing where maps would say nothing."""
+        images = centre(rows["input"], self.spec.height, self.spec.width)
+        heat = heat_maps(self, images, rows["probabilities"].argmax(dim=1))
+        if heat is None:
+            return None
+        inputs = [self.spec.to_example(image) for image in images.numpy()]
+        caption = (
+            "Bright: the regions that spoke most for the prediction (Grad-CAM, Selvaraju et al., 2017). "
+            "Samples chosen at random, then the most confident mistakes."
+        )
+        return Section("Where it looked", saliency_figure(inputs, list(heat.numpy()), self.labels(rows)), caption)

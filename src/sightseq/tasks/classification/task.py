@@ -1,0 +1,211 @@
+"""One label for each sample, whatever the samples are."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassCalibrationError,
+    MulticlassConfusionMatrix,
+    MulticlassF1Score,
+    MulticlassPrecision,
+    MulticlassRecall,
+)
+from torchmetrics.utilities import dim_zero_cat
+
+from sightseq.core.errors import ConfigError
+from sightseq.core.order import FILLER, Batch
+from sightseq.core.report import Section
+from sightseq.core.reservoir import Reservoir
+from sightseq.core.scores import Output, Score
+from sightseq.core.task import Task
+from sightseq.tasks.classification.figures import confusion_matrix_figure, reliability_figure
+from sightseq.text.spec import TextSpec
+from sightseq.vision.spec import ImageSpec
+
+SHOWN = 25  # samples of each kind in the report
+EXPLAINED = 6  # of these, with heat maps
+
+
+class ClassificationTask(Task):
+    """Cross-entropy over the classes of the spec; a subclass says how the network sees a batch.
+
+    A network with a single output z [B, 1] is read as the logits [0, z] of two classes: see `two_logits`.
+
+    Args:
+        class_weights: "balanced" weighs a sample's loss by how rare its class is, in training alone.
+        label_smoothing: share of the target that is spread evenly over all classes, in training alone
+            (Szegedy et al., 2016, arXiv 1512.00567).
+        task: see `Task`.
+    """
+
+    monitor: ClassVar[str] = "val/accuracy"
+    headline: ClassVar[str] = "accuracy"
+    columns: ClassVar[tuple[str, ...]] = ("accuracy", "f1", "loss")
+    spec: ImageSpec | TextSpec
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        *,
+        label_smoothing: float = 0.0,
+        class_weights: Literal["balanced"] | None = None,
+        **task: Any,
+    ) -> None:
+        super().__init__(**task)
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(f"model.label_smoothing={label_smoothing}: a share lies in [0, 1)")
+        self.label_smoothing = label_smoothing
+        weights = None
+        if class_weights:
+            counts = torch.tensor(self.spec.counts or [1] * len(self.spec.classes)).clamp(min=1)
+            weights = counts.sum() / (len(counts) * counts)  # the mean over all samples is 1
+        self.register_buffer("class_weights", weights, persistent=False)
+        self._worst, self._random = Reservoir(SHOWN), Reservoir(SHOWN)
+
+    # What each kind of input has of its own.
+
+    @abstractmethod
+    def logits(self, batch: Batch) -> Tensor:
+        """Of a batch, [B, num_classes]: what training sees."""
+
+    def log_probabilities(self, batch: Batch) -> Tensor:
+        """Of a batch, [B, num_classes]: what validation, test and prediction see."""
+        return self.logits(batch).log_softmax(dim=1)
+
+    @abstractmethod
+    def examples(self, title: str, rows: Batch, caption: str) -> Section:
+        """Samples that were observed, with what the model says of them: see `labels`."""
+
+    @abstractmethod
+    def explanation(self, rows: Batch) -> Section | None:
+        """What in these samples spoke for the predictions."""
+
+    # What they have in common.
+
+    def scores(self, stage: str) -> Mapping[str, Score]:
+        """Accuracy, and for validation and test all the others."""
+        classes = len(self.spec.classes)
+        # The metrics run on the hot path: what they would check is checked where the data is read.
+        common: dict[str, Any] = {"num_classes": classes, "ignore_index": FILLER, "validate_args": False}
+        scores = {"accuracy": Score(MulticlassAccuracy(average="micro", **common), "accuracy", percent=True)}
+        if stage == "train":
+            return scores
+        for top in (3, 5):
+            if classes > top:
+                metric = MulticlassAccuracy(average="micro", top_k=top, **common)
+                scores[f"top{top}"] = Score(metric, f"top-{top} accuracy", percent=True)
+        calibration = MulticlassCalibrationError(n_bins=15, **common)
+        return scores | {
+            "precision": Score(MulticlassPrecision(average="macro", **common), "precision", percent=True),
+            "recall": Score(MulticlassRecall(average="macro", **common), "recall", percent=True),
+            "f1": Score(MulticlassF1Score(average="macro", **common), "F1", percent=True),
+            "calibration_error": Score(calibration, "calibration error", percent=True),
+            "confusion": Score(MulticlassConfusionMatrix(**common), None),
+        }
+
+    def predict_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
+        """Probabilities [B, num_classes]."""
+        return self.log_probabilities(batch).exp()
+
+    def step(self, batch: Batch, stage: str) -> Output:
+        """In training the network's own logits; in validation and test the average over views."""
+        real, target = batch["index"] >= 0, batch["target"]
+        training = stage == "train"
+        scores = self.logits(batch) if training else self.log_probabilities(batch)
+        aim = batch.get("shares", target)
+        weights = self.class_weights if training else None
+        losses = F.cross_entropy(
+            scores, aim, weights, reduction="none", label_smoothing=self.label_smoothing if training else 0.0
+        )
+        count = real.sum()
+        if weights is not None:
+            count = (real * (weights[target] if aim is target else aim @ weights)).sum()
+        predictions = scores.detach() if training else scores.exp()
+        return Output(
+            (losses * real).sum(), count, {"prediction": predictions, "target": torch.where(real, target, FILLER)}
+        )
+
+    def observe(self, batch: Batch, output: Output) -> None:
+        """Keeps the most confident mistakes and some random samples."""
+        probabilities, target = output.values["prediction"], output.values["target"]
+        rows = {**batch, "target": target, "probabilities": probabilities}
+        confidence, guess = probabilities.max(dim=1)
+        wrong = (guess != target) & (target != FILLER)
+        self._worst.add(torch.where(wrong, confidence, -1.0), rows)
+        # A multiplicative hash of the index: random, but the same samples in every run.
+        key = (batch["index"] * 2654435761 % 2**32).float()
+        self._random.add(torch.where(target != FILLER, key, -1.0), rows)
+
+    def forget(self) -> None:
+        """Empties what `observe` has kept."""
+        self._worst.clear()
+        self._random.clear()
+
+    def details(self, stage: str) -> dict[str, Any]:
+        """The confusion matrix (rows: true class) and precision, recall, F1 and support of each class."""
+        matrix = self.stage_metrics(stage)["confusion"].compute().cpu().float()
+        hits, guessed, true = matrix.diagonal(), matrix.sum(0), matrix.sum(1)
+        precision, recall = hits / guessed.clamp(min=1), hits / true.clamp(min=1)
+        f1 = 2 * hits / (guessed + true).clamp(min=1)
+        per_class = {
+            name: {"precision": p, "recall": r, "f1": f, "support": int(n)}
+            for name, p, r, f, n in zip(
+                self.spec.classes, precision.tolist(), recall.tolist(), f1.tolist(), true.tolist(), strict=True
+            )
+        }
+        return {"per_class": per_class, "confusion": matrix.long().tolist()}
+
+    def sections(self, stage: str) -> list[Section]:
+        """Confusion matrix, calibration, sample predictions, the most confident mistakes, and where it looked."""
+        names = self.spec.classes
+        metrics = self.stage_metrics(stage)
+        matrix = metrics["confusion"].compute().cpu().numpy()
+        calibration: Any = metrics["calibration_error"]
+        with calibration.sync_context():  # or the figure would be of one process alone
+            confidences, hits = (dim_zero_cat(getattr(calibration, name)) for name in ("confidences", "accuracies"))
+            reliability = reliability_figure(confidences.cpu(), hits.cpu())
+        sections = [
+            Section(
+                "Confusion matrix", confusion_matrix_figure(matrix, names), "Rows: true class; columns: prediction."
+            ),
+            Section(
+                "Calibration",
+                reliability,
+                "How often the model is right at each confidence it claims; the diagonal is honest.",
+            ),
+        ]
+        for title, reservoir, caption in (
+            ("Sample predictions", self._random, "Samples chosen at random."),
+            ("Most confident mistakes", self._worst, "Where the model was surest and wrong."),
+        ):
+            if rows := reservoir.rows():
+                sections.append(self.examples(title, rows, caption))
+        if (rows := self._some_of_each()) and (section := self.explanation(rows)):
+            sections.append(section)
+        return sections
+
+    def labels(self, rows: Batch) -> list[tuple[str, float, str]]:
+        """Of each sample the prediction, its probability and the truth."""
+        names = self.spec.classes
+        confidence, guess = rows["probabilities"].max(dim=1)
+        found = zip(guess.tolist(), confidence.tolist(), rows["target"].tolist(), strict=True)
+        return [(names[g], c, names[t]) for g, c, t in found]
+
+    def _some_of_each(self) -> Batch:
+        """A few random samples, then the surest mistakes."""
+        some, worst = self._random.rows(), {name: rows[:EXPLAINED] for name, rows in self._worst.rows().items()}
+        if worst:
+            others = ~torch.isin(some["index"], worst["index"])
+            some = {name: rows[others] for name, rows in some.items()}
+        return {name: torch.cat([rows[:EXPLAINED], worst.get(name, rows[:0])]) for name, rows in some.items()}
+
+
+def two_logits(output: Tensor) -> Tensor:
+    """A network's output [B, num_classes] as float32; the one output z of [B, 1] becomes the logits [0, z] [B, 2]."""
+    output = output.float()
+    return torch.cat([torch.zeros_like(output), output], dim=1) if output.shape[1] == 1 else output

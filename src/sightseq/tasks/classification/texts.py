@@ -1,0 +1,80 @@
+"""One label for each text."""
+
+from functools import cached_property
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from sightseq.core.order import Batch
+from sightseq.core.report import Passage, Section
+from sightseq.core.scores import Output
+from sightseq.tasks.classification.attribution import token_weights
+from sightseq.tasks.classification.task import SHOWN, ClassificationTask, two_logits
+from sightseq.text.spec import TextSpec
+from sightseq.text.tokenizer import Tokenizer
+
+LONGEST = 120  # tokens of a text in the report
+
+
+class TextClassificationTask(ClassificationTask):
+    """Classification of texts: `input` [B, T] of token numbers and `length` [B].
+
+    Args:
+        classification: see `ClassificationTask`. The network maps tokens and lengths to logits [B, num_classes]; it is
+            given `vocab_size` and `num_classes`.
+    """
+
+    spec: TextSpec
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """Of the spec."""
+        return Tokenizer(self.spec.tokenizer)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """[B, T] and [B] to logits [B, num_classes]."""
+        return two_logits(self.net(tokens, lengths))
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Of the tokens."""
+        logits: Tensor = self(batch["input"], batch["length"])
+        return logits
+
+    def picture(self, batch: Batch) -> list[str]:
+        """The texts as the network sees them, each after the name of its class."""
+        rows = {name: tensor[:SHOWN].cpu() for name, tensor in batch.items()}
+        truths = [self.spec.classes[label] for label in rows["target"].tolist()]
+        return [f"{truth}: {''.join(words)}" for truth, words in zip(truths, self._pieces(rows), strict=True)]
+
+    def observe(self, batch: Batch, output: Output) -> None:
+        """As for all classifiers; the texts of all batches are filled up to one length."""
+        room = self.spec.max_tokens - batch["input"].shape[1]
+        super().observe({**batch, "input": F.pad(batch["input"], (0, room))}, output)
+
+    def examples(self, title: str, rows: Batch, caption: str) -> Section:
+        """The texts as the network sees them; long ones without their middle."""
+        passages = []
+        for label, words in zip(self.labels(rows), self._pieces(rows), strict=True):
+            shown = words if len(words) <= LONGEST else [*words[: LONGEST // 2], "[...] ", *words[-LONGEST // 2 :]]
+            passages.append(Passage(*label, [(word, 0.0) for word in shown]))
+        return Section(title, None, caption, passages)
+
+    def explanation(self, rows: Batch) -> Section | None:
+        """The words that mattered; nothing where the network has no embedding."""
+        tokens = rows["input"][:, : int(rows["length"].max())]
+        weights = token_weights(self, tokens, rows["length"], rows["probabilities"].argmax(dim=1))
+        if weights is None:
+            return None
+        passages = [
+            Passage(*label, list(zip(words, row, strict=False)))  # a row goes on after the text
+            for label, words, row in zip(self.labels(rows), self._pieces(rows), weights.tolist(), strict=True)
+        ]
+        caption = (
+            "Blue: what spoke for the prediction; red: what spoke against it (integrated gradients, Sundararajan et "
+            "al., 2017). Samples chosen at random, then the most confident mistakes."
+        )
+        return Section("The words that mattered", None, caption, passages)
+
+    def _pieces(self, rows: Batch) -> list[list[str]]:
+        found = zip(rows["input"].tolist(), rows["length"].tolist(), strict=True)
+        return [self.tokenizer.pieces(numbers[:length]) for numbers, length in found]

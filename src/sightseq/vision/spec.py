@@ -1,0 +1,61 @@
+"""What images say of themselves."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightseq.core.spec import Spec
+
+
+@dataclass(frozen=True)
+class ImageSpec(Spec):
+    """Images with one label each.
+
+    Attributes:
+        channels: 1 for grey, 3 for RGB.
+        height, width: in pixels, as the network sees them.
+        classes: the name of each label, in the order of the logits.
+        mean, std: of each channel over the training split, on pixel values scaled to 0..1.
+        counts: training samples of each class; empty if they are not known.
+        margin: pixels that photographs are prepared taller and wider than the network sees them, which looks
+            at the centre; training moves about in it.
+        subject: what a photograph is cropped to: "centre", or "face", the largest one.
+    """
+
+    channels: int
+    height: int
+    width: int
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    counts: tuple[int, ...] = ()
+    margin: int = 0
+    subject: Literal["centre", "face"] = "centre"
+
+    def difference(self, other: Spec) -> str:
+        """Another shape or other classes; the statistics of the pixels may differ."""
+        if not isinstance(other, ImageSpec):
+            return super().difference(other)
+        if self.classes != other.classes:
+            return f"it knows the classes {', '.join(self.classes)}, and the data has {', '.join(other.classes)}"
+        shapes = [" x ".join(map(str, spec.prepared)) for spec in (self, other)]
+        return "" if shapes[0] == shapes[1] else f"it was trained on images of {shapes[0]}, and these are {shapes[1]}"
+
+    @property
+    def prepared(self) -> tuple[int, int, int]:
+        """The shape (C, H, W) of an image before the network crops it: with the margin."""
+        return self.channels, self.height + self.margin, self.width + self.margin
+
+    def net_arguments(self) -> dict[str, Any]:
+        """`in_channels`, `num_classes` and `image_size` (height, width)."""
+        return {
+            "in_channels": self.channels,
+            "num_classes": len(self.classes),
+            "image_size": (self.height, self.width),
+        }
+
+    def to_example(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """[C, H, W] to what a plot shows: [H, W] for grey, [H, W, 3] for colour."""
+        return image[0] if self.channels == 1 else image.transpose(1, 2, 0)
