@@ -22,13 +22,13 @@ from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import commit, hardware, resolve_precision, versions
 from sightseq.core.errors import CheckpointError, ConfigError, ExportError
 from sightseq.core.files import output_file
+from sightseq.core.graph import Arrays, Call, graph_of
 from sightseq.core.logfile import logged
 from sightseq.core.order import FILLER, Batch
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 from sightseq.core.trainer import count_steps, make_trainer
 from sightseq.export.files import load_onnx, save_onnx
-from sightseq.export.graphs import Arrays, Call, graph_of
 from sightseq.show import prepare
 from sightseq.tasks.classification.fine_tuning import FineTuningTask
 

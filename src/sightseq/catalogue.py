@@ -78,7 +78,7 @@ def read(file: Path) -> dict[str, Any]:
     """The content of a YAML file, on top of those beside it that it inherits from."""
     content = dict(yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {})
     for base in content.get("defaults", []):
-        if isinstance(base, str) and (beside := file.with_name(f"{base}.yaml")).exists():
+        if isinstance(base, str) and (beside := file.with_name(f"{base.rpartition('/')[2]}.yaml")).exists():
             below = read(beside)
             content = below | content | {"defaults": below.get("defaults", []) + content["defaults"]}
     return content

@@ -101,7 +101,7 @@ def lecture(config: Config, data: DataModule, task: Task) -> Iterator[Row | str]
     yield Row("all", None, "", sum(parameter.numel() for parameter in task.parameters()))
     yield "loss and metrics"
     yield Row("loss", type(task).step, f"{output.loss_sum / output.count:.3f}, untrained")
-    yield from (Row(name, type(metric)) for name, metric in task.stage_metrics("val").items() if name != "loss")
+    yield from (Row(name, type(metric)) for name, metric in task.scoreboard.metrics("val").items() if name != "loss")
     yield "training"
     bricks = {name: config["model"][name] for name in ("optimizer", "scheduler")} | {"trainer": config["trainer"]}
     for name, brick in (bricks | config["callbacks"]).items():

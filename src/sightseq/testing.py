@@ -191,9 +191,9 @@ def _check_filler(name: str, task: Task, stage: str, plain: Output, filled: Outp
     torch.testing.assert_close(plain.loss_sum, filled.loss_sum, msg=lambda m: f"{name}: a filler row adds loss: {m}")
     scores = []
     for output in (plain, filled):
-        metrics = task.stage_metrics(stage)
+        metrics = task.scoreboard.metrics(stage)
         metrics.reset()
-        task.update_metrics(stage, output)
+        task.scoreboard.update(stage, output)
         scores.append({key: value.clone() for key, value in metrics.compute().items()})
         metrics.reset()
     torch.testing.assert_close(

@@ -54,7 +54,9 @@ def of(values: dict[str, Any], *packages: str) -> dict[str, Any]:
 def types_numbers(experiment: str) -> bool:
     body = yaml.safe_load(experiments()[experiment].read_text())
     parents = [name for name in body.pop("defaults") if isinstance(name, str)]
-    return any(isinstance(value, dict) for value in body.values()) or any(map(types_numbers, parents))
+    return any(isinstance(value, dict) for value in body.values()) or any(
+        types_numbers(name.rpartition("/")[2]) for name in parents
+    )
 
 
 def others(experiment: str, own: dict[str, Any]) -> dict[str, str]:

@@ -86,10 +86,10 @@ def test_what_two_processes_have_seen_is_seen_together(tmp_path: Path) -> None:
     task, batch = make(), random_batch(300)
     for stage in ("train", "val"):
         output = task.step(batch, stage)
-        task.update_metrics(stage, output)
+        task.scoreboard.update(stage, output)
     task.observe(batch, output)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     assert first["in the figure"] == second["in the figure"] == 300
     assert first["shown"] == second["shown"] == task._random.rows()["index"].tolist()
     assert (first["count"], second["count"]) == (300, 0)  # one takes over what all have seen
-    assert first["accuracy"] == pytest.approx(task.stage_metrics("train")["accuracy"].compute().item())
+    assert first["accuracy"] == pytest.approx(task.scoreboard.metrics("train")["accuracy"].compute().item())

@@ -8,12 +8,12 @@ import torch
 
 from sightseq.composition import compose
 from sightseq.core.build import build
+from sightseq.core.graph import Call, Graph, graph_of
 from sightseq.core.order import Batch
 from sightseq.core.places import group_options
 from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 from sightseq.export.files import load_onnx, load_torch, save_onnx, save_torch
-from sightseq.export.graphs import Call, Graph, graph_of
 from sightseq.text.spec import LanguageSpec, TextSpec
 from sightseq.text.tokenizer import fit
 from sightseq.vision.spec import ImageSpec

@@ -158,7 +158,7 @@ def score_half(folder: Path, rank: int) -> None:
     task, batch = make(), {name: value[rank::2] for name, value in random_batch(300).items()}
     for stage in ("train", "val"):
         output = task.step(batch, stage)
-        task.update_metrics(stage, output)
+        task.scoreboard.update(stage, output)
     task.observe(batch, output)
     checkpoint: dict[str, Any] = {}
     task.on_save_checkpoint(checkpoint)
@@ -167,8 +167,8 @@ def score_half(folder: Path, rank: int) -> None:
     resumed.on_load_checkpoint(checkpoint)
     (figure,) = (section.figure for section in task.sections("val") if section.title == "Calibration")
     found = {
-        "count": resumed.stage_metrics("train")["loss"].count.item(),
-        "accuracy": resumed.stage_metrics("train")["accuracy"].compute().item(),
+        "count": resumed.scoreboard.metrics("train")["loss"].count.item(),
+        "accuracy": resumed.scoreboard.metrics("train")["accuracy"].compute().item(),
         "in the figure": int(sum(bar.get_height() for bar in figure.axes[1].patches)) if figure else 0,
         "shown": task._random.rows()["index"].tolist(),
     }

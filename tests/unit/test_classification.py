@@ -45,8 +45,8 @@ def random_batch(count: int = 300, classes: int = 4, seed: int = 0) -> Batch:
 def scores(task: ImageClassificationTask, *batches: Batch, stage: str = "val") -> dict[str, float]:
     """The metrics of a stage after these batches."""
     for batch in batches:
-        task.update_metrics(stage, task.step(batch, stage))
-    return {name: float(value) for name, value in task.stage_metrics(stage).compute().items() if value.ndim == 0}
+        task.scoreboard.update(stage, task.step(batch, stage))
+    return {name: float(value) for name, value in task.scoreboard.metrics(stage).compute().items() if value.ndim == 0}
 
 
 # The loss
@@ -188,7 +188,7 @@ def test_training_has_cheap_metrics_alone() -> None:
 
 def test_details_against_scikit_learn() -> None:
     batch, task = random_batch(300, 3), make(3)
-    task.update_metrics("test", task.step(batch, "test"))
+    task.scoreboard.update("test", task.step(batch, "test"))
     details = task.details("test")
     true, guess = batch["target"].numpy(), batch["input"].flatten(1).argmax(1).numpy()
     assert details["confusion"] == sk.confusion_matrix(true, guess).tolist()
@@ -202,7 +202,7 @@ def test_details_against_scikit_learn() -> None:
 def test_details_of_classes_that_are_missing_are_zeros() -> None:
     batch = {"input": torch.tensor([[[[5.0, 0.0]]]]), "target": torch.tensor([0]), "index": torch.tensor([0])}
     task = make(2)
-    task.update_metrics("val", task.step(batch, "val"))
+    task.scoreboard.update("val", task.step(batch, "val"))
     assert task.details("val")["per_class"]["class 1"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
 
 
@@ -377,7 +377,7 @@ def seen(mistakes: int, samples: int = 40, margin: int = 6) -> ImageClassificati
         batch = {"input": images, "index": torch.arange(samples)}
         batch["target"] = (task.predict_step(batch).argmax(1) + (batch["index"] < mistakes)) % 2
         output = task.step(batch, "val")
-        task.update_metrics("val", output)
+        task.scoreboard.update("val", output)
         task.observe(batch, output)
     return task
 
@@ -420,7 +420,7 @@ def test_no_section_of_what_was_not_seen_or_is_too_small() -> None:
     assert [section.title for section in task.sections("val")] == ["Confusion matrix", "Calibration"]
     small, batch = make(3), random_batch(20, 3)
     output = small.step(batch, "val")
-    small.update_metrics("val", output)
+    small.scoreboard.update("val", output)
     small.observe(batch, output)
     assert small.sections("val")[-1].title == "Most confident mistakes"
 

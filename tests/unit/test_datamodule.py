@@ -187,7 +187,7 @@ def test_helpers_of_this_package_count(cls: type[DataModule], helper: str) -> No
     folder = Path(sightseq.__file__).parent
     found = code(cls)
     assert (folder / f"{helper}.py").read_text("latin-1") in found
-    for other in ("core/datamodule", "core/errors", "run", "nets/convnet", "data/mnist"):
+    for other in ("core/datamodule", "core/errors", "run", "nets/convnet", "data/image/mnist"):
         assert (folder / f"{other}.py").read_text("latin-1") not in found
 
 

@@ -53,10 +53,10 @@ def windows(tokens: Tensor, length: int) -> list[Batch]:
 
 
 def scores(task: LanguageModelingTask, batches: list[Batch], stage: str = "test") -> dict[str, float]:
-    metrics = task.stage_metrics(stage)
+    metrics = task.scoreboard.metrics(stage)
     metrics.reset()
     for batch in batches:
-        task.update_metrics(stage, task.step(batch, stage))
+        task.scoreboard.update(stage, task.step(batch, stage))
     return {name: float(value) for name, value in metrics.compute().items()}
 
 
@@ -180,9 +180,9 @@ def test_presses_by_hand() -> None:
 
 
 def test_savings_are_of_words_and_of_the_test() -> None:
-    assert "keystroke_savings" in make().stage_metrics("test")
-    assert "keystroke_savings" not in make().stage_metrics("val")
-    assert "keystroke_savings" not in make(fit(["a"], "subwords", 258)).stage_metrics("test")
+    assert "keystroke_savings" in make().scoreboard.metrics("test")
+    assert "keystroke_savings" not in make().scoreboard.metrics("val")
+    assert "keystroke_savings" not in make(fit(["a"], "subwords", 258)).scoreboard.metrics("test")
 
 
 def test_samples_of_an_epoch_are_written_by_the_weights_that_were_validated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from sightseq import predict as module
 from sightseq.composition import compose
 from sightseq.core.errors import ConfigError, InputError
-from sightseq.predict import images
+from sightseq.tasks.classification import predict_images as images
 from sightseq.tasks.classification.images import ImageClassificationTask
 from sightseq.tasks.classification.predict_images import ImageModel, batch, find_files
 from sightseq.vision.faces import crop_face

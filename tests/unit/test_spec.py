@@ -33,7 +33,7 @@ def test_dictionary_is_plain() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"_target_": "sightseq.core.spec.PictureSpec"}, "has no PictureSpec; did you mean .*ImageSpec"),
+        ({"_target_": "sightseq.vision.spec.PictureSpec"}, "has no PictureSpec; did you mean .*ImageSpec"),
         ({"_target_": "sightseq.core.errors.DataError"}, "is not a class of kind Spec"),
         ({"_target_": "os.system"}, "spec._target_: os.system is not from a trusted package"),
         ({"_target_": None}, "is no full name"),

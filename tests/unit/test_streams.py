@@ -177,8 +177,8 @@ def test_a_process_without_a_stream_counts_nothing() -> None:
         for spans in data.order(stage, rank=1, world=2) if stage == "test" else [torch.tensor([[9, 9, 1]])]:
             output = task.step(data.dataset(stage)[spans], stage)
             assert (float(output.loss_sum.detach()), int(output.count)) == (0, 0)
-            task.update_metrics(stage, output)
-        assert int(task.stage_metrics(stage)["accuracy"].count) == 0
+            task.scoreboard.update(stage, output)
+        assert int(task.scoreboard.metrics(stage)["accuracy"].count) == 0
 
 
 def test_a_model_reads_with_its_own_tokenizer() -> None:

@@ -86,7 +86,7 @@ def observed() -> TextClassificationTask:
         rows = batch(*texts, target=target)
         rows["index"] += first
         output = task.step(rows, "test")
-        task.update_metrics("test", output)
+        task.scoreboard.update("test", output)
         task.observe(rows, output)
     return task
 

@@ -28,7 +28,7 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
     """What ran, on what, when and where."""
     splits = {split: len(data.dataset(split)) for split in ("train", "val", "test")}
     classes = getattr(task.spec, "classes", None)
-    infos = {name: info for stage in task.infos.values() for name, info in stage.items()}
+    infos = {name: info for stage in task.scoreboard.infos.values() for name, info in stage.items()}
     return {
         "experiment": config["experiment"],
         "title": config["title"],

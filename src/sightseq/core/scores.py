@@ -1,13 +1,14 @@
 """What a step gives, and the scores that are made of it: metrics with their titles, directions and inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import torch
-from torch import Tensor
-from torchmetrics import Metric
+from torch import Tensor, nn
+from torchmetrics import Metric, MetricCollection
 
-from sightseq.core.errors import ConfigError
+from sightseq.core.errors import ConfigError, nearest
 from sightseq.core.naming import ScoreInfo
 
 
@@ -76,3 +77,71 @@ class MeanLoss(Metric):
 
     def compute(self) -> Tensor:
         return self.total / self.count
+
+
+class Scoreboard(nn.Module):
+    """The metrics of a task for each stage, fed with the output of each step.
+
+    Args:
+        scores: of "train", "val" and "test", by name.
+
+    Attributes:
+        infos: of each stage and score that is one number, how to print and rank it.
+    """
+
+    def __init__(self, scores: Mapping[str, Mapping[str, Score]]) -> None:
+        super().__init__()
+        self.reads = {stage: {name: score.reads for name, score in found.items()} for stage, found in scores.items()}
+        self.infos = {
+            stage: {name: score.info for name, score in found.items() if score.title is not None}
+            for stage, found in scores.items()
+        }
+        self.stages = nn.ModuleDict(  # whose keys may not be names of its own attributes, such as "train"
+            {
+                f"{stage}_metrics": MetricCollection({name: score.metric for name, score in found.items()})
+                for stage, found in scores.items()
+            }
+        )
+
+    def metrics(self, stage: str) -> MetricCollection:
+        """The metrics of a stage."""
+        return cast(MetricCollection, self.stages[f"{stage}_metrics"])
+
+    def update(self, stage: str, output: Output) -> None:
+        """Feeds the metrics of a stage with one step."""
+        values = {**output.values, "loss_sum": output.loss_sum.detach(), "count": output.count}
+        for name, metric in self._each(stage):
+            metric.update(*(values[value] for value in self.reads[stage][name]))
+
+    def compute(self, stage: str) -> dict[str, Tensor]:
+        """The scores of a stage that are one number."""
+        metrics = self.metrics(stage)
+        return {name: metrics[name].compute() for name in self.infos[stage]}
+
+    def monitored(self, name: str) -> ScoreInfo:
+        """The score that a callback or schedule monitors, such as "val/loss".
+
+        Raises:
+            ConfigError: no score of training or validation has this name.
+        """
+        known = {f"{stage}/{score}": info for stage in ("val", "train") for score, info in self.infos[stage].items()}
+        if name not in known:
+            raise ConfigError(f"monitor={name}: the task has no such score; {nearest(name, known)}")
+        return known[name]
+
+    def state(self, stage: str) -> dict[str, dict[str, Any]]:
+        """What the metrics of a stage have seen in all processes together, for a checkpoint."""
+        found = {}
+        for name, metric in self._each(stage):
+            with metric.sync_context():
+                found[name] = dict(metric.metric_state)
+        return found
+
+    def restore(self, stage: str, state: Mapping[str, Mapping[str, Any]]) -> None:
+        """The inverse of `state`, for one process."""
+        for name, metric in self._each(stage):
+            for key, value in state.get(name, {}).items():
+                setattr(metric, key, value)
+
+    def _each(self, stage: str) -> Iterable[tuple[str, Any]]:
+        return self.metrics(stage).items(keep_base=True, copy_state=False)

@@ -5,8 +5,9 @@ takes dictionaries, not objects, and reads neither the config as a whole nor the
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, cast
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningModule
@@ -14,16 +15,18 @@ from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torchmetrics import MetricCollection
 
 from sightseq.core.build import build
-from sightseq.core.errors import ConfigError, nearest
-from sightseq.core.naming import ScoreInfo
+from sightseq.core.errors import ConfigError
 from sightseq.core.optimization import make_optimizer, make_schedule, stretch
-from sightseq.core.order import Batch
+from sightseq.core.order import FILLER, Batch
 from sightseq.core.report import Section
-from sightseq.core.scores import MeanLoss, Output, Score
+from sightseq.core.scores import MeanLoss, Output, Score, Scoreboard
 from sightseq.core.spec import Spec, check_kind
+
+if TYPE_CHECKING:
+    from sightseq.core.graph import Graph
+    from sightseq.core.predictor import Predictor
 
 STAGES = ("train", "val", "test")
 
@@ -39,6 +42,10 @@ class Task(LightningModule, ABC):
             `core.optimization.make_schedule` for when it is stepped.
     """
 
+    net_kind: ClassVar[str]
+    """The folder of its networks under conf/model/net/."""
+    net_traits: ClassVar[frozenset[str]] = frozenset()
+    """What is true of its networks: "independent_rows", "ignores_padding", "causal", "stateful"; see `testing`."""
     monitor: ClassVar[str] = "val/loss"
     """The score that chooses the best checkpoint, after its stage."""
     headline: ClassVar[str] = "loss"
@@ -62,21 +69,9 @@ class Task(LightningModule, ABC):
             raise ConfigError(f"model.net: {empty[0]} has no weights, as with a width of 0")
         self.optimizer, self.scheduler = optimizer, scheduler
         self.total_steps: float = 1000  # run.py says the true number before training
-        found = {
-            stage: {"loss": Score(MeanLoss(), "loss", ("loss_sum", "count")), **self.scores(stage)} for stage in STAGES
-        }
-        self.reads = {stage: {name: score.reads for name, score in scores.items()} for stage, scores in found.items()}
-        """Of each stage and score, the names of the values that it is updated with."""
-        self.infos = {
-            stage: {name: score.info for name, score in scores.items() if score.title is not None}
-            for stage, scores in found.items()
-        }
-        """Of each stage and score that is one number, how to print and rank it."""
-        self.metrics = nn.ModuleDict(
-            {
-                f"{stage}_metrics": MetricCollection({name: score.metric for name, score in scores.items()})
-                for stage, scores in found.items()
-            }
+        loss = ("loss_sum", "count")
+        self.scoreboard = Scoreboard(
+            {stage: {"loss": Score(MeanLoss(), "loss", loss), **self.scores(stage)} for stage in STAGES}
         )
 
     # What a task says of itself.
@@ -88,6 +83,32 @@ class Task(LightningModule, ABC):
     def scores(self, stage: str) -> Mapping[str, Score]:
         """The scores of "train", "val" or "test" by name, besides "loss". Those of "train" should be cheap."""
         return {}
+
+    def decode(self, batch: Batch) -> Mapping[str, Tensor]:
+        """What the model writes freely, without looking at the targets; called in validation and test only.
+
+        The values join those of `step`, under names of their own: nothing of them is ever teacher-forced.
+        """
+        return {}
+
+    def size(self, batch: Batch) -> int:
+        """How much a batch holds of what is counted (samples, tokens, boxes), fillers apart."""
+        return int((batch["index"] != FILLER).sum())
+
+    @classmethod
+    @abstractmethod
+    def example(cls) -> tuple[Spec, Batch]:
+        """A made-up spec and a batch of it, of at least four rows: what the tests of every task are run on."""
+
+    @classmethod
+    def predictor(cls) -> "type[Predictor] | None":
+        """How a person uses the model; imported when asked for."""
+        return None
+
+    @classmethod
+    def graph(cls) -> "type[Graph] | None":
+        """The model as a function of plain tensors, for export; imported when asked for."""
+        return None
 
     def augment(self, batch: Batch) -> Batch:
         """The training batch as the network is to see it; draws from torch's default generator."""
@@ -130,7 +151,7 @@ class Task(LightningModule, ABC):
         with torch.autocast(self.device.type, enabled=False):
             batch = self.augment(batch)
         output = self.step(batch, "train")
-        self.update_metrics("train", output)
+        self.scoreboard.update("train", output)
         count = output.count.float()
         if self.trainer.world_size > 1:
             count = self.trainer.strategy.reduce(count.clone(), reduce_op="mean")
@@ -153,53 +174,33 @@ class Task(LightningModule, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Updates the metrics, and outside training shows the samples to `observe`."""
-        output = self.step(batch, "val")
-        self.update_metrics("val", output)
+        output = self._scored(batch, "val")
         if self.trainer.state.fn == TrainerFn.VALIDATING:
             self.observe(batch, output)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Updates the metrics and shows the samples to `observe`."""
-        output = self.step(batch, "test")
-        self.update_metrics("test", output)
+        output = self._scored(batch, "test")
         self.observe(batch, output)
 
-    def update_metrics(self, stage: str, output: Output) -> None:
-        """Feeds the metrics of a stage with one step."""
-        values = {**output.values, "loss_sum": output.loss_sum.detach(), "count": output.count}
-        for name, metric in self._each(stage):
-            metric.update(*(values[value] for value in self.reads[stage][name]))
-
-    def monitored(self, name: str) -> ScoreInfo:
-        """The score that a callback or schedule monitors, such as "val/loss".
-
-        Raises:
-            ConfigError: no score of training or validation has this name.
-        """
-        known = {f"{stage}/{score}": info for stage in ("val", "train") for score, info in self.infos[stage].items()}
-        if name not in known:
-            raise ConfigError(f"monitor={name}: {type(self).__name__} has no such score; {nearest(name, known)}")
-        return known[name]
-
-    def stage_metrics(self, stage: str) -> MetricCollection:
-        """The metrics of "train", "val" or "test"."""
-        return cast(MetricCollection, self.metrics[f"{stage}_metrics"])
-
-    def _each(self, stage: str) -> Iterable[tuple[str, Any]]:
-        return self.stage_metrics(stage).items(keep_base=True, copy_state=False)
+    def _scored(self, batch: Batch, stage: str) -> Output:
+        output = self.step(batch, stage)
+        output = replace(output, values={**output.values, **self.decode(batch)})
+        self.scoreboard.update(stage, output)
+        return output
 
     def _log(self, stage: str) -> None:
-        metrics = self.stage_metrics(stage)
-        self.log_dict({f"{stage}/{name}": metrics[name].compute() for name in self.infos[stage]}, prog_bar=False)
+        scores = self.scoreboard.compute(stage)
+        self.log_dict({f"{stage}/{name}": value for name, value in scores.items()}, prog_bar=False)
 
     def on_train_epoch_end(self) -> None:
         """Logs the epoch's training metrics."""
         self._log("train")
-        self.stage_metrics("train").reset()
+        self.scoreboard.metrics("train").reset()
 
     def on_validation_epoch_start(self) -> None:
         """A sanity check or an interrupted validation leaves nothing behind."""
-        self.stage_metrics("val").reset()
+        self.scoreboard.metrics("val").reset()
         self.forget()
 
     def on_validation_epoch_end(self) -> None:
@@ -208,7 +209,7 @@ class Task(LightningModule, ABC):
 
     def on_test_epoch_start(self) -> None:
         """A second test begins anew."""
-        self.stage_metrics("test").reset()
+        self.scoreboard.metrics("test").reset()
         self.forget()
 
     def on_test_epoch_end(self) -> None:
@@ -217,25 +218,19 @@ class Task(LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what the training metrics have seen of an epoch that is interrupted, in all processes."""
-        states = checkpoint["train_metrics"] = {}
-        for name, metric in self._each("train"):
-            with metric.sync_context():
-                states[name] = dict(metric.metric_state)
+        checkpoint["train_metrics"] = self.scoreboard.state("train")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The inverse of `on_save_checkpoint`: one process takes over what all have seen."""
-        if self._trainer and not self.trainer.is_global_zero:
-            return
-        for name, metric in self._each("train"):
-            for state, value in checkpoint["train_metrics"].get(name, {}).items():
-                setattr(metric, state, value)
+        if not self._trainer or self.trainer.is_global_zero:
+            self.scoreboard.restore("train", checkpoint["train_metrics"])
 
     def configure_optimizers(self) -> Any:
         """The optimizer, without weight decay on biases and normalisation, and the schedule."""
         optimizer = make_optimizer(self.optimizer or {"_target_": "torch.optim.AdamW"}, self.parameter_groups())
         if not self.scheduler:
             return optimizer
-        higher = self.monitored(self.monitor).higher_is_better
+        higher = self.scoreboard.monitored(self.monitor).higher_is_better
         schedule = make_schedule(self.scheduler, optimizer, self.total_steps, self.monitor, higher)
         self._schedule, self._fresh_schedule = schedule["scheduler"], schedule["scheduler"].state_dict()
         return {"optimizer": optimizer, "lr_scheduler": schedule}

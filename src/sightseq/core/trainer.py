@@ -142,7 +142,7 @@ def make_callbacks(config: Config, checkpoints: Path, task: Task) -> list[Callba
         if {"monitor", "mode"} <= parameters(kind).keys():
             brick.setdefault("monitor", task.monitor)
             if brick["monitor"] is not None:
-                extra["mode"] = "max" if task.monitored(brick["monitor"]).higher_is_better else "min"
+                extra["mode"] = "max" if task.scoreboard.monitored(brick["monitor"]).higher_is_better else "min"
         if issubclass(kind, ModelCheckpoint):
             brick["filename"] = distinct(brick.get("filename") or "best", brick.get("save_top_k", 1))
         found.append(build(brick, Callback, key, **extra))

@@ -19,9 +19,9 @@ from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import versions
 from sightseq.core.errors import ConfigError, ExportError
 from sightseq.core.files import output_file
+from sightseq.core.graph import Call, Graph, graph_of
 from sightseq.core.rundir import Config, find_checkpoint
 from sightseq.export.files import About, load_onnx, load_torch, quantize, save_onnx, save_torch
-from sightseq.export.graphs import Call, Graph, graph_of
 from sightseq.text.spec import TextSpec
 from sightseq.vision.spec import ImageSpec
 

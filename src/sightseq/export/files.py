@@ -14,7 +14,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch.onnx import symbolic_helper
 
 from sightseq.core.errors import ExportError
-from sightseq.export.graphs import Arrays, Call, Graph
+from sightseq.core.graph import Arrays, Call, Graph
 
 OPSET = 18
 About = dict[str, str]

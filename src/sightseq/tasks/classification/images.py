@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from matplotlib.figure import Figure
@@ -33,6 +33,8 @@ class ImageClassificationTask(ClassificationTask):
             `in_channels`, `num_classes` and `image_size` (height, width), as far as it names them.
     """
 
+    net_kind: ClassVar[str] = "image"
+    net_traits: ClassVar[frozenset[str]] = frozenset({"independent_rows"})
     spec: ImageSpec
 
     def __init__(
@@ -55,6 +57,14 @@ class ImageClassificationTask(ClassificationTask):
             build(brick, nn.Module, f"model.augment.{name}", **size) for name, brick in (augment or {}).items() if brick
         )
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's overloads
+
+    @classmethod
+    def example(cls) -> tuple[ImageSpec, Batch]:
+        """Six colour images of 32 x 32 random pixels, of three classes."""
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8, generator=generator)
+        spec = ImageSpec(3, 32, 32, ("a", "b", "c"), (0.5,) * 3, (0.25,) * 3, (2, 2, 2))
+        return spec, {"input": images, "target": torch.arange(6) % 3, "index": torch.arange(6)}
 
     def augment(self, batch: Batch) -> Batch:
         """The batch with its images augmented, as floats in 0..1, of the size that the network sees.

@@ -1,20 +1,18 @@
 """What all trained classifiers have in common when they are used."""
 
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, Field, PositiveInt
 from rich.table import Table
 
 from sightseq.console import new_table
-from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
-from sightseq.core.task import Task
+from sightseq.core.predictor import on_device
 from sightseq.tasks.classification.task import ClassificationTask
 
 TOP = 5
 Prediction = dict[str, Any]
-AnyTask = TypeVar("AnyTask", bound=Task)
 
 
 class Common(BaseModel):
@@ -64,21 +62,6 @@ class Model:
             for row in zip(places.tolist(), values.tolist(), strict=True)
         ]
         return [{"label": row[0][0], "probability": row[0][1], "top": [list(pair) for pair in row]} for row in best]
-
-
-def on_device(task: AnyTask, device: str) -> AnyTask:
-    """The task there, ready to predict; "auto" is the fastest device there is.
-
-    Raises:
-        ConfigError: the device is not there.
-    """
-    if device == "auto":
-        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        device = str(accelerator or "cpu")
-    try:
-        return task.to(device).eval()
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device={device}: {str(error).splitlines()[0]}") from error
 
 
 def verdicts(what: str, top: int) -> Table:

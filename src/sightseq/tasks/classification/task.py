@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +29,9 @@ from sightseq.vision.spec import ImageSpec
 
 SHOWN = 25  # samples of each kind in the report
 EXPLAINED = 6  # of these, with heat maps
+
+if TYPE_CHECKING:
+    from sightseq.core.graph import Graph
 
 
 class ClassificationTask(Task):
@@ -66,6 +69,13 @@ class ClassificationTask(Task):
             weights = counts.sum() / (len(counts) * counts)  # the mean over all samples is 1
         self.register_buffer("class_weights", weights, persistent=False)
         self._worst, self._random = Reservoir(SHOWN), Reservoir(SHOWN)
+
+    @classmethod
+    def graph(cls) -> "type[Graph]":
+        """Inputs to probabilities."""
+        from sightseq.tasks.classification.graph import Classifier
+
+        return Classifier
 
     # What each kind of input has of its own.
 
@@ -148,7 +158,7 @@ class ClassificationTask(Task):
 
     def details(self, stage: str) -> dict[str, Any]:
         """The confusion matrix (rows: true class) and precision, recall, F1 and support of each class."""
-        matrix = self.stage_metrics(stage)["confusion"].compute().cpu().float()
+        matrix = self.scoreboard.metrics(stage)["confusion"].compute().cpu().float()
         hits, guessed, true = matrix.diagonal(), matrix.sum(0), matrix.sum(1)
         precision, recall = hits / guessed.clamp(min=1), hits / true.clamp(min=1)
         f1 = 2 * hits / (guessed + true).clamp(min=1)
@@ -163,7 +173,7 @@ class ClassificationTask(Task):
     def sections(self, stage: str) -> list[Section]:
         """Confusion matrix, calibration, sample predictions, the most confident mistakes, and where it looked."""
         names = self.spec.classes
-        metrics = self.stage_metrics(stage)
+        metrics = self.scoreboard.metrics(stage)
         matrix = metrics["confusion"].compute().cpu().numpy()
         calibration: Any = metrics["calibration_error"]
         with calibration.sync_context():  # or the figure would be of one process alone

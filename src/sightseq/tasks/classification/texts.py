@@ -1,7 +1,9 @@
 """One label for each text."""
 
 from functools import cached_property
+from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -10,8 +12,9 @@ from sightseq.core.report import Passage, Section
 from sightseq.core.scores import Output
 from sightseq.tasks.classification.attribution import token_weights
 from sightseq.tasks.classification.task import SHOWN, ClassificationTask, two_logits
+from sightseq.text.batch import pad
 from sightseq.text.spec import TextSpec
-from sightseq.text.tokenizer import Tokenizer
+from sightseq.text.tokenizer import Tokenizer, fit
 
 LONGEST = 120  # tokens of a text in the report
 
@@ -24,7 +27,18 @@ class TextClassificationTask(ClassificationTask):
             given `vocab_size` and `num_classes`.
     """
 
+    net_kind: ClassVar[str] = "text"
+    net_traits: ClassVar[frozenset[str]] = frozenset({"independent_rows", "ignores_padding"})
     spec: TextSpec
+
+    @classmethod
+    def example(cls) -> tuple[TextSpec, Batch]:
+        """Six texts of three to eight words, of two classes."""
+        tokenizer = fit(["a good film the actors are fine", "a bad film the story was dull"] * 2, "words", 100)
+        generator = torch.Generator().manual_seed(0)
+        rows = [torch.randint(2, tokenizer.vocab_size, (count,), generator=generator).tolist() for count in range(3, 9)]
+        spec = TextSpec(tokenizer.json, tokenizer.vocab_size, ("bad", "good"), (3, 3), max_tokens=20)
+        return spec, {**pad(rows, spec.max_tokens), "target": torch.arange(6) % 2, "index": torch.arange(6)}
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from sightseq.console import console, new_table
 from sightseq.core.errors import ConfigError, InputError
+from sightseq.core.predictor import on_device
 from sightseq.decoding.sampling import READ, Sampling, advance
-from sightseq.tasks.classification.predict import on_device
 from sightseq.tasks.language_modeling.task import LanguageModelingTask, State
 from sightseq.text.tokenizer import EOS_NUMBER, UNKNOWN_NUMBER, Speller
 

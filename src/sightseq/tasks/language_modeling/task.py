@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
@@ -22,7 +22,10 @@ from sightseq.decoding.sampling import Sampling, sample
 from sightseq.nets.recurrent import State
 from sightseq.tasks.language_modeling.keystrokes import Keyboard, KeystrokeSavings
 from sightseq.text.spec import LanguageSpec
-from sightseq.text.tokenizer import EOS_NUMBER, UNKNOWN_NUMBER, Speller, Tokenizer
+from sightseq.text.tokenizer import EOS_NUMBER, UNKNOWN_NUMBER, Speller, Tokenizer, fit
+
+if TYPE_CHECKING:
+    from sightseq.core.graph import Graph
 
 __all__ = ["LanguageModelingTask", "State"]
 log = logging.getLogger("sightseq")
@@ -98,6 +101,8 @@ class LanguageModelingTask(Task):
             is given `vocab_size`.
     """
 
+    net_kind: ClassVar[str] = "language"
+    net_traits: ClassVar[frozenset[str]] = frozenset({"independent_rows", "causal", "stateful"})
     headline: ClassVar[str] = "perplexity"
     columns: ClassVar[tuple[str, ...]] = ("perplexity", "bits_per_character", "loss")
     spec: LanguageSpec
@@ -105,6 +110,26 @@ class LanguageModelingTask(Task):
     def __init__(self, **task: Any) -> None:
         super().__init__(**task)
         self._states: dict[str, State] = {}
+
+    @classmethod
+    def example(cls) -> tuple[LanguageSpec, Batch]:
+        """A window of eight words of four streams that begin anew."""
+        tokenizer = fit(["the king loves the queen and the queen fears the king"] * 2, "words", 100)
+        tokens = torch.randint(0, tokenizer.vocab_size, (4, 9), generator=torch.Generator().manual_seed(0))
+        batch = {"input": tokens[:, :-1], "target": tokens[:, 1:]}
+        batch |= {"fresh": torch.ones(4, dtype=torch.bool), "index": torch.arange(4) * 8}
+        return LanguageSpec(tokenizer.json, tokenizer.vocab_size), batch
+
+    @classmethod
+    def graph(cls) -> "type[Graph]":
+        """One token and a state to the probabilities of the next token and the next state."""
+        from sightseq.tasks.language_modeling.graph import LanguageStep
+
+        return LanguageStep
+
+    def size(self, batch: Batch) -> int:
+        """Tokens."""
+        return int((batch["target"] != FILLER).sum())
 
     def scores(self, stage: str) -> Mapping[str, Score]:
         """In validation and test how often the next token is the most probable one, or among three; in the test, of

@@ -1,0 +1,47 @@
+"""A classifier as a function of plain tensors."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sightseq.core.graph import Arrays, Call, Graph
+from sightseq.core.order import FILLER, Batch
+from sightseq.tasks.classification.task import ClassificationTask
+from sightseq.text.spec import TextSpec
+
+
+class Classifier(Graph):
+    """`input` (images as bytes [B, C, H, W], or tokens [B, T] and their `length` [B]) to `probabilities`
+    [B, num_classes]: normalised, and averaged over views, as in the test.
+    """
+
+    def __init__(self, task: ClassificationTask) -> None:
+        super().__init__(task)
+        self.task, self.spec, self.labels = task, task.spec, list(task.spec.classes)
+        self.info = task.scoreboard.infos["val"][task.headline]
+        self.inputs = {"input": {0: "batch"}}
+        if isinstance(task.spec, TextSpec):
+            self.inputs = {"input": {0: "batch", 1: "tokens"}, "length": {0: "batch"}}
+        self.outputs = {"probabilities": {0: "batch"}}
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The inputs in order to the probabilities."""
+        return self.task.predict_step(dict(zip(self.inputs, inputs, strict=True)))
+
+    def example(self, batch: Batch, rows: int) -> Arrays:
+        """See `Graph`."""
+        return [np.resize(batch[name].numpy(), (rows, *batch[name].shape[1:])) for name in self.inputs]
+
+    def read(self, call: Call, batches: Iterable[Batch]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """[B, num_classes] and [B]."""
+        for batch in batches:
+            real = (batch["index"] != FILLER).numpy()
+            (probabilities,) = call([batch[name].numpy() for name in self.inputs])
+            yield probabilities[real], batch["target"].numpy()[real]
+
+    def score(self, call: Call, batches: Iterable[Batch]) -> float:
+        """The accuracy."""
+        hits = [probabilities.argmax(-1) == target for probabilities, target in self.read(call, batches)]
+        return float(np.concatenate(hits).mean())
