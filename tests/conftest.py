@@ -7,6 +7,7 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+collect_ignore = ["extension"]  # a package of its own, with tests of its own: see smoke/test_fresh_environment.py
 
 
 @pytest.fixture(autouse=True)

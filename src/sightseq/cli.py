@@ -26,6 +26,7 @@ COMMANDS = {
     "compare": "says what runs differ in, and whether by more than their seeds do",
     "list": "lists the experiments, whether their data is here, and their recorded results",
     "show": "draws a training batch as the network sees it, and counts the data",
+    "new": "writes the skeleton of a package that brings a learning problem of its own",
     "explain": "says which class, shape and parameters are at every step, from raw input to loss",
 }
 HELP = {"--help", "-h"}
@@ -49,6 +50,10 @@ def main() -> None:
             from sightseq.catalogue import print_catalogue
 
             print_catalogue(arguments)
+        elif command == "new":
+            from sightseq.new import new
+
+            new(arguments)
         elif command == "compare":
             from sightseq.compare import print_comparison
 

@@ -11,27 +11,58 @@ import pytest
 from uv import find_uv_bin
 
 REPOSITORY = Path(__file__).parents[2]
-EXTENSION = REPOSITORY / "tests" / "extension"
-CHECKS = """
-import importlib.metadata, pathlib, torch, sightseq
-from sightseq.composition import compose
-from sightseq.core.build import build
+PACKAGE = "my_counting"
+# One process for all that is typed after the training: an import of Lightning takes ten seconds.
+TYPED = """
+import contextlib, importlib.metadata, io, os, pathlib, sys
+import numpy as np
+import sightseq
+from PIL import Image
+from sightseq import cli, run
 from sightseq.core.places import conf_folder
-from sightseq.core.task import Task
-from sightseq.testing import check_datamodule, check_network, check_task
-from sightseq_rings.data import Rings
-from sightseq_rings.nets import RingNet
 
 package = pathlib.Path(sightseq.__file__).parent
 assert "site-packages" in package.parts and conf_folder() == package / "conf", (package, conf_folder())
 assert any(file.name == "LICENSE" for file in importlib.metadata.files("sightseq"))
-check_network(RingNet(1, 3), torch.randn(4, 1, 16, 16))
-make = lambda **changes: Rings(name="rings", cache="cache", synthetic=True, **changes)
-check_datamodule(make)
-data = make()
-data.prepare_data()
-task = build(compose("experiment=rings")["model"], Task, "model", spec=data.spec.to_dict())
-check_task(task, next(iter(data.train_dataloader())))
+
+def replaced(_, argv):
+    sys.argv = ["run", *argv[3:]]
+    run.main()
+
+def typed(line):
+    sys.argv, out = ["sightseq", *line.split()], io.StringIO()
+    with contextlib.redirect_stdout(out):
+        try:
+            cli.main()
+        except SystemExit as error:
+            assert not error.code, (line, out.getvalue())
+    print(">>>", line, out.getvalue(), sep="\\n")
+    return out.getvalue()
+
+os.execv = replaced
+(first,) = pathlib.Path("runs/dots").glob("*")
+typed(f"train resume={first} trainer.max_epochs=4")
+assert "mean absolute error" in (first / "report.html").read_text()
+assert "Largest errors" in (first / "report.html").read_text()
+assert "mean absolute error" in typed("test ckpt=runs/dots")
+for name, count in (("a.png", 0), ("b.png", 3)):
+    image = np.zeros((24, 24), np.uint8)
+    for place in range(count):
+        image[4 * place + 1 : 4 * place + 3, 5:7] = 200
+    Image.fromarray(image).save(name)
+found = typed("predict ckpt=runs/dots a.png b.png")
+assert "a.png" in found and "b.png" in found
+assert "digits=" in typed("predict ckpt=runs/dots --help") or "digits" in typed("predict ckpt=runs/dots --help")
+typed("export ckpt=runs/dots")
+assert (first / "model.onnx").exists()
+assert "sightseq" in typed("bench experiment=dots debug=synthetic repeats=2 measured=0.05")
+assert "batch" in typed("show experiment=dots debug=synthetic")
+assert "CountingTask" in typed("explain experiment=dots debug=synthetic")
+assert "Dots, counted" in typed("list")
+sys.path.insert(0, "my_counting/tests")
+import test_my_counting
+test_my_counting.test_data(pathlib.Path("checked"))
+test_my_counting.test_task()
 print("checked")
 """
 
@@ -43,11 +74,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     newest = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["uv"]["exclude-newer"]
     dated = ["--exclude-newer", newest, "-q"]
     wheels = folder / "wheels"
-    for source in (REPOSITORY, EXTENSION):
-        subprocess.run([uv, "build", "--wheel", "--out-dir", wheels, *dated, source], check=True, cwd=folder)
     subprocess.run([uv, "venv", "-q", "--python", sys.executable, folder / "env"], check=True)
-    python = folder / "env" / "bin" / "python"
-    subprocess.run([uv, "pip", "install", "--python", python, *dated, *wheels.glob("*.whl")], check=True, cwd=folder)
+    install = [uv, "pip", "install", "--python", folder / "env" / "bin" / "python", *dated]
+    subprocess.run([uv, "build", "--wheel", "--out-dir", wheels, *dated, REPOSITORY], check=True, cwd=folder)
+    subprocess.run([*install, *wheels.glob("*.whl")], check=True, cwd=folder)
+    command(folder, "sightseq", "new", PACKAGE)
+    subprocess.run([*install, "--no-deps", folder / PACKAGE], check=True, cwd=folder)
     return folder
 
 
@@ -74,9 +106,10 @@ def test_the_wheel_trains_digits(environment: Path) -> None:
     assert results(environment, "digits")["data"]["train"] == 808
 
 
-def test_the_extension_is_listed_trained_and_checked(environment: Path) -> None:
-    assert "Rings" in command(environment, "sightseq", "list")
-    assert "rings" in command(environment, "sightseq", "train", "experiment=rings", "--help")
-    command(environment, "sightseq", "train", "experiment=rings", "debug=synthetic", "trainer.max_epochs=3")
-    assert results(environment, "rings")["network"] == "RingNet"
-    assert command(environment, "python", "-c", CHECKS).strip() == "checked"
+def test_a_learning_problem_from_outside_goes_the_whole_way(environment: Path) -> None:
+    command(environment, "sightseq", "train", "experiment=dots", "debug=synthetic", "trainer.max_epochs=3")
+    found = results(environment, "dots")
+    assert found["network"] == "DotNet"
+    assert found["metrics"]["mae"] == {"title": "mean absolute error", "higher_is_better": False, "percent": False}
+    assert set(found["baselines"]["brightness"]["test"]) == {"mae"}
+    assert command(environment, "python", "-c", TYPED).strip().endswith("checked")

@@ -15,6 +15,12 @@ def conf_folder() -> Path:
     return package if package.is_dir() else Path(__file__).parents[3] / "conf"
 
 
+def template_folder() -> Path:
+    """The package that `sightseq new` copies: the wheel's copy, or in a checkout the tests' extension."""
+    package = Path(__file__).parents[1] / "template"
+    return package if package.is_dir() else Path(__file__).parents[3] / "tests" / "extension"
+
+
 def extension_folders() -> list[Path]:
     """The config folders that installed packages name as entry points, found without importing them.
 

@@ -1,0 +1,130 @@
+"""The learning problem: loss, scores, report."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from matplotlib.figure import Figure
+from sightseq.core.blocks import Block, FigureBlock
+from sightseq_dots.spec import CountingSpec
+from torch import Tensor
+from torchmetrics import Metric
+
+from sightseq.core.graph import Graph
+from sightseq.core.order import FILLER, Batch
+from sightseq.core.predictor import Predictor
+from sightseq.core.reservoir import Reservoir
+from sightseq.core.scores import Output, Score
+from sightseq.core.task import Task
+from sightseq.vision.figures import batch_figure
+
+SHOWN = 25  # images in the report
+
+
+class AbsoluteError(Metric):
+    """The mean absolute error of counts. Reads `prediction`, `target` and `index` [B]; fillers do not count."""
+
+    full_state_update = False
+    higher_is_better = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, prediction: Tensor, target: Tensor, index: Tensor) -> None:
+        real = index != FILLER
+        self.total += (prediction - target)[real].abs().sum()
+        self.count += real.sum()
+
+    def compute(self) -> Tensor:
+        return self.total / self.count
+
+
+class CountingTask(Task):
+    """Counts the things in an image, by the squared error of the standardised count.
+
+    Args:
+        task: see `Task`. The network maps images [B, 1, H, W] in 0..1 to [B, 1].
+    """
+
+    net_kind: ClassVar[str] = "counting"
+    net_traits: ClassVar[frozenset[str]] = frozenset({"independent_rows"})
+    monitor: ClassVar[str] = "val/mae"
+    headline: ClassVar[str] = "mae"
+    columns: ClassVar[tuple[str, ...]] = ("mae", "loss")
+    spec: CountingSpec
+
+    def __init__(self, **task: Any) -> None:
+        super().__init__(**task)
+        self._worst = Reservoir(SHOWN)
+
+    @classmethod
+    def example(cls) -> tuple[CountingSpec, Batch]:
+        """Six random images, which hold one to six things."""
+        images = torch.randint(0, 256, (6, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        batch = {"input": images, "target": torch.arange(1, 7).float(), "index": torch.arange(6)}
+        return CountingSpec(16, 16, 3.5, 1.7), batch
+
+    @classmethod
+    def predictor(cls) -> type[Predictor]:
+        """Image files to counts."""
+        from sightseq_dots.predict import CountingPredictor
+
+        return CountingPredictor
+
+    @classmethod
+    def graph(cls) -> type[Graph]:
+        """Images to counts."""
+        from sightseq_dots.graph import CountingGraph
+
+        return CountingGraph
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, 1, H, W] bytes to counts [B]."""
+        standardised = self.net(images.float() / 255)[:, 0].float()
+        return self.spec.mean + self.spec.std * standardised
+
+    def predict_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
+        """Counts [B]."""
+        counts: Tensor = self(batch["input"])
+        return counts
+
+    def step(self, batch: Batch, stage: str) -> Output:
+        """The squared error, summed over the images."""
+        real, target = batch["index"] != FILLER, batch["target"]
+        prediction = self(batch["input"])
+        losses = ((prediction - target) / self.spec.std) ** 2
+        values = {"prediction": prediction.detach(), "target": target, "index": batch["index"]}
+        return Output((losses * real).sum(), real.sum(), values)
+
+    def scores(self, stage: str) -> Mapping[str, Score]:
+        """The mean absolute error."""
+        return {"mae": Score(AbsoluteError(), "mean absolute error", ("prediction", "target", "index"))}
+
+    def picture(self, batch: Batch) -> Figure:
+        """The images with their counts."""
+        images = batch["input"][:SHOWN, 0].cpu().numpy()
+        return batch_figure(list(images), [f"{count:.0f}" for count in batch["target"][:SHOWN].tolist()])
+
+    def collect_examples(self, batch: Batch, output: Output) -> None:
+        """Keeps the images with the largest errors."""
+        error = (output.values["prediction"] - output.values["target"]).abs()
+        rows = {"input": batch["input"], **output.values}
+        self._worst.add(torch.where(batch["index"] != FILLER, error, -1.0), rows)
+
+    def reset_examples(self) -> None:
+        """Empties what `collect_examples` kept."""
+        self._worst.clear()
+
+    def blocks(self, stage: str) -> list[Block]:
+        """The largest errors."""
+        rows = self._worst.rows()
+        if not rows:
+            return []
+        pairs = zip(rows["prediction"].tolist(), rows["target"].tolist(), strict=True)
+        labels = [f"{guess:.1f}, truth {truth:.0f}" for guess, truth in pairs]
+        figure = batch_figure(list(rows["input"][:, 0].numpy()), labels)
+        return [FigureBlock("Largest errors", "The counts that are furthest from the truth.", figure)]

@@ -1,1 +1,0 @@
-"""A network, a dataset and an experiment added to sightseq from outside."""

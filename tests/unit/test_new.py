@@ -1,0 +1,49 @@
+"""`sightseq new`: the template under another name."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sightseq.core.errors import ConfigError
+from sightseq.new import HELP, TEMPLATE, new
+
+
+def test_the_template_is_written_under_its_new_name(capsys: pytest.CaptureFixture[str]) -> None:
+    new(["deep/my_counting"])
+    folder = Path("deep/my_counting")
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["name"] == "my-counting"
+    assert project["entry-points"]["sightseq.conf"] == {"my_counting": "my_counting.conf"}
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert {"task.py", "spec.py", "predict.py", "dots.yaml", "test_my_counting.py"} <= {file.name for file in files}
+    for file in files:
+        text = file.read_text()
+        assert TEMPLATE not in text
+        assert TEMPLATE not in str(file)
+        if file.suffix == ".py":
+            ast.parse(text)
+    assert "pip install -e deep/my_counting" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "one name"),
+        (["a", "b"], "one name"),
+        (["my-counting"], "letters, digits and underscores"),
+        (["class"], "cannot be the name"),
+        (["sightseq"], "cannot be the name"),
+        (["there"], "there is there already"),
+    ],
+)
+def test_names_that_no_package_can_have(arguments: list[str], words: str) -> None:
+    Path("there").mkdir()
+    with pytest.raises(ConfigError, match=words):
+        new(arguments)
+
+
+def test_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    new(["--help"])
+    assert capsys.readouterr().out.strip() == HELP
