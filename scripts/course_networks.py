@@ -23,24 +23,24 @@ def task(name: str, optimizer: dict[str, Any]) -> Task:
     """The task of a course network, with random weights."""
     if name == "cats and dogs":
         spec: Spec = ImageSpec(3, 150, 150, ("cat", "dog"), (0.5,) * 3, (0.3,) * 3)
-        return ImageClassificationTask(spec=spec.to_dict(), net=net("image/convnet_cats_dogs"), optimizer=optimizer)
+        return ImageClassificationTask(spec=spec.to_dict(), net=net("cats_dogs_course"), optimizer=optimizer)
     if name == "faces":
         spec = ImageSpec(1, 48, 48, tuple("abcdefg"), (0.5,), (0.3,))
-        return ImageClassificationTask(spec=spec.to_dict(), net=net("image/convnet_faces"), optimizer=optimizer)
+        return ImageClassificationTask(spec=spec.to_dict(), net=net("fer2013_course"), optimizer=optimizer)
     if name == "sentiment":
         spec = TextSpec("", 10_000, ("bad", "good"))
-        return TextClassificationTask(spec=spec.to_dict(), net=net("text/lstm_course"), optimizer=optimizer)
+        return TextClassificationTask(spec=spec.to_dict(), net=net("imdb_course"), optimizer=optimizer)
     if name == "text generation":
         spec = LanguageSpec("", 10_000)
-        return LanguageModelingTask(spec=spec.to_dict(), net=net("language/lstm_course"), optimizer=optimizer)
+        return LanguageModelingTask(spec=spec.to_dict(), net=net("python_docs_course"), optimizer=optimizer)
     trust(["course_networks"])
     of = {"denoising": "Denoiser", "forecasting": "Forecaster", "translation": "Translator", "music": "Musician"}
     return Plain(spec=NoSpec().to_dict(), net={"_target_": f"course_networks.{of[name]}"}, optimizer=optimizer)
 
 
-def net(option: str) -> dict[str, Any]:
-    """The config of a preset."""
-    found: dict[str, Any] = compose(f"model/net={option}")["model"]["net"]
+def net(experiment: str) -> dict[str, Any]:
+    """The config of an experiment's network."""
+    found: dict[str, Any] = compose(f"experiment={experiment}")["model"]["net"]
     return found
 
 

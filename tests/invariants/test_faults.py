@@ -21,7 +21,7 @@ from sightseq.core.errors import SightseqError
 from . import victims
 from .conftest import SERVER, only_run, same, start, weights
 
-SHORT = ("callbacks=ema", "data.batch_size=64", "model.net.channels=[8,8]")
+SHORT = ("callbacks=[default,ema]", "data.batch_size=64", "model.net.channels=[8,8]")
 IN_PROCESS = (*SHORT, "baseline=none", "trust=[tests]")  # which `start` adds
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import only_run, same, start, weights
 
-COMMON = ("callbacks=ema", "callbacks.last.steps=4", "trainer.max_epochs=3", "logger=wandb")
+COMMON = ("callbacks=[default,ema]", "callbacks.last.steps=4", "trainer.max_epochs=3", "logger=wandb")
 EXPERIMENTS = {
     # Fine-tuning whose head learns alone in epoch 0, dropout, mixed images, EMA and worker processes, all at once.
     # 808 images make 13 batches an epoch.

@@ -21,7 +21,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def test_the_numbers_of_an_experiment_leave_in_the_jobs_that_exchange_their_brick(sightseq, jobs) -> None:
-    status, _, errors = sightseq("train", "-m", "experiment=tiny_shakespeare", "optimizer=adamw_language,sgd")
+    status, _, errors = sightseq("train", "-m", "experiment=tiny_shakespeare", "optimizer=adamw,sgd")
     assert status == 0, errors
     assert [job["model"]["optimizer"]["lr"] for job in jobs] == [0.004, 0.05]
 

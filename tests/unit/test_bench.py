@@ -81,7 +81,7 @@ def test_medians_and_quartiles() -> None:
 
 
 def test_what_is_measured_keeps_the_recipe_but_no_checkpoints() -> None:
-    config = compose("callbacks=ema", "logger=tensorboard", "trainer.accumulate_grad_batches=4")
+    config = compose("callbacks=[default,ema]", "logger=tensorboard", "trainer.accumulate_grad_batches=4")
     alone = training_alone(config)
     assert set(config["callbacks"]) == {"best", "last", "progress", "ema"}
     assert set(alone["callbacks"]) == {"progress", "ema"}

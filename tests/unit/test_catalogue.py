@@ -35,7 +35,7 @@ def test_a_row_for_each_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(row["network"] in group_options("model/net") for row in found.values())
     assert found["digits"]["downloads"] is False
     heir = found["fer2013_long"]  # inherits from fer2013
-    assert (heir["data"], heir["network"]) == ("fer2013", "image/vgg_faces_wide")
+    assert (heir["data"], heir["network"]) == ("fer2013", "image/vgg_small")
 
 
 def test_table_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> None:

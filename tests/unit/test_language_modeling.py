@@ -202,7 +202,13 @@ def test_samples_of_an_epoch_are_written_by_the_weights_that_were_validated(monk
 
     monkeypatch.setattr(LanguageModelingTask, "_samples", noted_samples)
     monkeypatch.setattr(LanguageModelingTask, "step", noted_step)
-    bricks = ("experiment=python_docs", "data.synthetic=true", "callbacks=ema", "baseline=none", "trainer.max_epochs=1")
+    bricks = (
+        "experiment=python_docs",
+        "data.synthetic=true",
+        "callbacks=[default,ema]",
+        "baseline=none",
+        "trainer.max_epochs=1",
+    )
     sightseq.train(compose(*bricks, "model.net.embedding=4", "model.net.hidden=[4,4]") | {"run_test": False})
     assert {kind for kind, _ in seen} == {"sample", "val"}
     assert len({weight for _, weight in seen}) == 1
