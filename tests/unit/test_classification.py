@@ -15,12 +15,14 @@ from sklearn import metrics as sk
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchmetrics.classification import MulticlassCalibrationError
 from torchvision.transforms.v2.functional import resize
 
 from sightseq.core.blocks import FigureBlock, TableBlock
 from sightseq.core.errors import ConfigError
-from sightseq.core.order import Batch
+from sightseq.core.order import FILLER, Batch
 from sightseq.core.scores import Output
+from sightseq.tasks.classification.calibration import BINS, CalibrationError
 from sightseq.tasks.classification.images import ImageClassificationTask
 from sightseq.tasks.classification.saliency import heat_maps
 from sightseq.tasks.classification.task import SHOWN
@@ -181,6 +183,35 @@ def test_probabilities_never_exceed_one(views: dict[str, Any], surest: float) ->
     assert task.predict_step(batch).max() <= 1
     wrong = (batch["target"] != 0).float().mean().item()
     assert scores(task, batch)["calibration_error"] == pytest.approx(wrong, abs=1e-3)  # or a softmax was applied twice
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 5.0, 40.0])
+def test_calibration_error_and_its_bins(sharpness: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = CalibrationError(), MulticlassCalibrationError(4, n_bins=15, ignore_index=FILLER)
+    kept = []
+    for _ in range(3):
+        prediction = (sharpness * torch.randn(100, 4, generator=generator)).softmax(1)
+        target = torch.randint(FILLER, 4, (100,), generator=generator)
+        ours.update(prediction, target)
+        theirs.update(prediction, target)
+        kept.append(prediction[target != FILLER].max(1).values)
+    assert (torch.cat(kept) == 1).any() == (sharpness == 40)  # these have a bin of their own
+    assert ours.compute().item() == pytest.approx(theirs.compute().item(), rel=1e-5)
+    count, confidence, hits = ours.bins()
+    assert len(count) == len(confidence) == len(hits) == BINS
+    expected = torch.histc(torch.cat(kept), BINS, 0, 1)
+    assert torch.equal(count, expected)
+    assert confidence.sum().item() == pytest.approx(torch.cat(kept).sum().item(), rel=1e-5)
+    assert 0 < hits.sum() < count.sum()
+    assert (hits <= count).all()
+
+
+def test_no_metric_keeps_its_samples() -> None:
+    task = make()
+    for stage in ("train", "val", "test"):
+        for metric in task.scoreboard.metrics(stage).values(copy_state=False):
+            assert all(isinstance(default, Tensor) for default in metric._defaults.values()), metric
 
 
 def test_training_has_cheap_metrics_alone() -> None:

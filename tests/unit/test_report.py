@@ -350,14 +350,18 @@ def test_confusion_matrix_without_samples_or_mistakes(size: int) -> None:
 
 
 def test_reliability_bins() -> None:
-    confidence = torch.tensor([0.95, 0.97, 1.0, 1.0, 0.52])
-    figure = figures.reliability_figure(confidence, torch.tensor([True, False, True, True, True]))
+    count, confidence, hits = torch.zeros(3, 15)
+    count[7], confidence[7], hits[7] = 1, 0.52, 1
+    count[14], confidence[14], hits[14] = 4, 3.92, 3
+    figure = figures.reliability_figure(count, confidence, hits)
     line = figure.axes[0].lines[1]
     assert np.asarray(line.get_xdata()).tolist() == pytest.approx([0.52, 0.98])
     assert np.asarray(line.get_ydata()).tolist() == pytest.approx([1.0, 0.75])
+    assert [bar.get_height() for bar in figure.axes[1].patches] == count.tolist()
+    assert figure.axes[1].patches[14].get_x() == pytest.approx(14 / 15)
     render(figure)
-    render(figures.reliability_figure(torch.zeros(0), torch.zeros(0)))
-    render(figures.reliability_figure(torch.rand(500), torch.ones(500)))
+    render(figures.reliability_figure(*torch.zeros(3, 15)))
+    render(figures.reliability_figure(*torch.full((3, 15), 40.0)))
 
 
 def test_examples_mark_mistakes_by_sign_and_truth() -> None:

@@ -2,20 +2,18 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.classification import (
     MulticlassAccuracy,
-    MulticlassCalibrationError,
     MulticlassConfusionMatrix,
     MulticlassF1Score,
     MulticlassPrecision,
     MulticlassRecall,
 )
-from torchmetrics.utilities import dim_zero_cat
 
 from sightseq.core.blocks import Block, FigureBlock, TableBlock
 from sightseq.core.errors import ConfigError
@@ -23,6 +21,7 @@ from sightseq.core.order import FILLER, Batch
 from sightseq.core.reservoir import Reservoir
 from sightseq.core.scores import Output, Score
 from sightseq.core.task import Task
+from sightseq.tasks.classification.calibration import CalibrationError
 from sightseq.tasks.classification.figures import confusion_matrix_figure, reliability_figure
 from sightseq.text.spec import TextSpec
 from sightseq.vision.spec import ImageSpec
@@ -109,12 +108,11 @@ class ClassificationTask(Task):
             if classes > top:
                 metric = MulticlassAccuracy(average="micro", top_k=top, **common)
                 scores[f"top{top}"] = Score(metric, f"top-{top} accuracy", percent=True)
-        calibration = MulticlassCalibrationError(n_bins=15, **common)
         return scores | {
             "precision": Score(MulticlassPrecision(average="macro", **common), "precision", percent=True),
             "recall": Score(MulticlassRecall(average="macro", **common), "recall", percent=True),
             "f1": Score(MulticlassF1Score(average="macro", **common), "F1", percent=True),
-            "calibration_error": Score(calibration, "calibration error", percent=True),
+            "calibration_error": Score(CalibrationError(), "calibration error", percent=True),
             "confusion": Score(MulticlassConfusionMatrix(**common), None),
         }
 
@@ -175,10 +173,7 @@ class ClassificationTask(Task):
         names = self.spec.classes
         metrics = self.scoreboard.metrics(stage)
         matrix = metrics["confusion"].compute().cpu().numpy()
-        calibration: Any = metrics["calibration_error"]
-        with calibration.sync_context():  # or the figure would be of one process alone
-            confidences, hits = (dim_zero_cat(getattr(calibration, name)) for name in ("confidences", "accuracies"))
-            reliability = reliability_figure(confidences.cpu(), hits.cpu())
+        calibration = cast(CalibrationError, metrics["calibration_error"])
         per_class = self.details(stage)["per_class"]
         scores = ("precision", "recall", "f1", "support")
         blocks: list[Block] = [
@@ -195,7 +190,7 @@ class ClassificationTask(Task):
             ),
             FigureBlock(
                 "Calibration",
-                reliability,
+                reliability_figure(*calibration.bins()),
                 caption="How often the model is right at each confidence it claims; the diagonal is honest.",
             ),
         ]
