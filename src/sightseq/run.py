@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
     from sightseq.core.baseline import Baseline
+    from sightseq.core.blocks import Block
     from sightseq.core.datamodule import DataModule
-    from sightseq.core.report import Section
     from sightseq.core.task import Task
 
 log = logging.getLogger("sightseq")
@@ -70,20 +70,20 @@ def execute(config: Config, folder: Path) -> dict[str, Any]:
 
     began = time.monotonic()
     try:
-        results, sections, trainer = test(config, folder) if "ckpt" in config else train(config, folder)
+        results, blocks, trainer = test(config, folder) if "ckpt" in config else train(config, folder)
     except SystemExit as error:  # Lightning's answer to Ctrl-C and SIGTERM
         raise KeyboardInterrupt from error
     if not trainer.is_global_zero:
         return results
     results["seconds"] = {**results.get("seconds", {}), "total": round(time.monotonic() - began, 1)}
-    report = write_report(folder, config, results, sections)
-    results["trackers"] = log_results(trainer, results, sections)
+    report = write_report(folder, config, results, blocks)
+    results["trackers"] = log_results(trainer, results, blocks)
     write_results(folder, results)
     console.ending(results, folder, report)
     return results
 
 
-Outcome = tuple[dict[str, Any], "list[Section]", "Trainer"]
+Outcome = tuple[dict[str, Any], "list[Block]", "Trainer"]
 
 
 def train(config: Config, folder: Path) -> Outcome:
@@ -147,7 +147,7 @@ def train(config: Config, folder: Path) -> Outcome:
     fit_seconds = fit(trainer, task, data, last if resumed else None)
     chosen = load_best(trainer, task, folder)
     run_test = bool(config["run_test"])
-    results, sections = evaluate(make_evaluator(config), task, data, run_test)
+    results, blocks = evaluate(make_evaluator(config), task, data, run_test)
     if trainer.is_global_zero:
         history = read_history(folder / "metrics.csv")
         results |= about(config, task, data, folder) | {
@@ -159,7 +159,7 @@ def train(config: Config, folder: Path) -> Outcome:
             "seconds": {"fit": round(max([fit_seconds, *(row["seconds"] for row in history[-1:])]), 1)},
             "baselines": score_baselines(baselines, data, run_test),
         }
-    return results, sections, trainer
+    return results, blocks, trainer
 
 
 def fit(trainer: "Trainer", task: "Task", data: "DataModule", resume: Path | None) -> float:
@@ -224,15 +224,13 @@ def test(config: Config, folder: Path) -> Outcome:
     data.prepare_data()
     console.say("data", console.describe(data))
     trainer = make_evaluator(config)
-    results, sections = evaluate(trainer, task, data, test=True)
+    results, blocks = evaluate(trainer, task, data, test=True)
     results |= about(config, task, data, folder)
     results |= {"checkpoint": config["ckpt"], "baselines": score_baselines(baselines, data, test=True)}
-    return results, sections, trainer
+    return results, blocks, trainer
 
 
-def evaluate(
-    trainer: "Trainer", task: "Task", data: "DataModule", test: bool
-) -> "tuple[dict[str, Any], list[Section]]":
+def evaluate(trainer: "Trainer", task: "Task", data: "DataModule", test: bool) -> "tuple[dict[str, Any], list[Block]]":
     """Validation and, if asked for, test scores, with what the report shows of the last of them."""
     results: dict[str, Any] = {"test": None}
     stages = {"val": trainer.validate} | ({"test": trainer.test} if test else {})
@@ -240,7 +238,7 @@ def evaluate(
         found = score(task, datamodule=data, verbose=False)[0]
         results[stage] = {name.partition("/")[2]: value for name, value in found.items()}
         results["details"] = task.details(stage)
-    return results, task.sections("test" if test else "val")
+    return results, task.blocks("test" if test else "val")
 
 
 def make_baselines(config: Config) -> "dict[str, Baseline]":

@@ -87,7 +87,7 @@ def test_what_two_processes_have_seen_is_seen_together(tmp_path: Path) -> None:
     for stage in ("train", "val"):
         output = task.step(batch, stage)
         task.scoreboard.update(stage, output)
-    task.observe(batch, output)
+    task.collect_examples(batch, output)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     assert first["in the figure"] == second["in the figure"] == 300
     assert first["shown"] == second["shown"] == task._random.rows()["index"].tolist()

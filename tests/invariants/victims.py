@@ -159,13 +159,13 @@ def score_half(folder: Path, rank: int) -> None:
     for stage in ("train", "val"):
         output = task.step(batch, stage)
         task.scoreboard.update(stage, output)
-    task.observe(batch, output)
+    task.collect_examples(batch, output)
     checkpoint: dict[str, Any] = {}
     task.on_save_checkpoint(checkpoint)
     resumed = make()
     resumed._trainer = SimpleNamespace(is_global_zero=rank == 0)  # type: ignore[assignment]  # Lightning's, in part
     resumed.on_load_checkpoint(checkpoint)
-    (figure,) = (section.figure for section in task.sections("val") if section.title == "Calibration")
+    (figure,) = (block.figure for block in task.blocks("val") if block.title == "Calibration")
     found = {
         "count": resumed.scoreboard.metrics("train")["loss"].count.item(),
         "accuracy": resumed.scoreboard.metrics("train")["accuracy"].compute().item(),

@@ -1,5 +1,6 @@
 """What the experiment trackers hold, read back from their files."""
 
+import json
 import re
 import shlex
 import struct
@@ -11,15 +12,20 @@ from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import wandb
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb.proto import wandb_internal_pb2
 
+from sightseq.core.blocks import FigureBlock, Passage, PassagesBlock, TableBlock, TextBlock
 from sightseq.core.errors import ConfigError
-from sightseq.core.tracking import Wandb, log_text, reachable, why_offline
+from sightseq.core.media import AudioBlock, ImageBlock
+from sightseq.core.tracking import Wandb, log_results, log_text, reachable, why_offline
 
+TABLE = "Each class, on the test data"
 NOWHERE = "http://127.0.0.1:1"  # where no server answers
 
 
@@ -155,24 +161,93 @@ def test_wandb_and_tensorboard(sightseq, tmp_path: Path, account: Path) -> None:
         if record.HasField("history")
     ]
     names = {name.partition("/_type")[0] for row in rows for name in row}
-    assert {"train/loss", "val/accuracy", "best/test/accuracy", "Confusion matrix"} <= names, names
+    assert {"train/loss", "val/accuracy", "best/test/accuracy", "data", "Confusion matrix", TABLE} <= names, names
     assert sum("val/accuracy" in row for row in rows) == 2
     assert [float(row["epoch"]) for row in rows if "val/accuracy" in row] == [1, 2]
     assert len(list(run.glob("wandb/offline-run-*/files/media/images/*.png"))) >= 4
+    (file,) = run.glob("wandb/offline-run-*/files/media/table/Each class*.json")
+    table = json.loads(file.read_text())
+    assert table["columns"] == ["class", "precision", "recall", "F1", "support"]
+    assert [row[0] for row in table["data"]] == [str(digit) for digit in range(10)]
+    assert all(isinstance(value, int | float) for row in table["data"] for value in row[1:])
 
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
     assert {"train/loss", "val/accuracy", "best/test/accuracy"} <= set(events.Tags()["scalars"])
     assert len(events.Scalars("val/accuracy")) == 2
     assert [event.value for event in events.Scalars("epoch")] == [1, 1, 2, 2]  # of validation and of training
-    assert "data/text_summary" in events.Tags()["tensors"]  # that it is generated
+    assert {"data/text_summary", f"{TABLE}/text_summary"} <= set(events.Tags()["tensors"])  # `data`: it is generated
     assert "Confusion matrix" in events.Tags()["images"]
+
+
+BLOCKS = [
+    FigureBlock("A figure", Figure()),
+    TextBlock("A text", "the king\nthe queen"),
+    PassagesBlock("Passages", [Passage("right", [("a ", 1.0), ("b", 0.0)])]),
+    TableBlock("A table", ["name", "share", "both"], [["a|b", 0.5, 1.0], ["c", None, "two"]], percent=("share",)),
+    ImageBlock("Images", [np.full((4, 6), 255, np.uint8), np.zeros((4, 6, 3), np.uint8)], ["white", "black"]),
+    AudioBlock("A sound", np.sin(np.arange(8000)), 8000, caption="loud"),
+]
+
+
+def test_every_block_goes_to_wandb(account: Path, tmp_path: Path) -> None:
+    logger = Wandb(save_dir=str(tmp_path), offline=True)
+    for block in BLOCKS:
+        block.log(logger, 3)
+    logger.experiment.finish()
+    wandb.teardown()  # waits until the file is written
+    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    items = [item for record in records(file) for item in record.history.item]
+    kinds = {item.nested_key[0]: item.value_json for item in items if item.nested_key[1:] == ["_type"]}
+    assert kinds == {
+        **dict.fromkeys(["A figure", "Images"], '"images/separated"'),
+        **dict.fromkeys(["A text", "Passages", "A table"], '"table-file"'),
+        "A sound": '"audio-file"',
+    }
+    media = file.parent / "files" / "media"
+    tables = {path.name.partition("_")[0]: json.loads(path.read_text())["data"] for path in media.glob("table/*.json")}
+    assert tables == {
+        "A text": [["the king\nthe queen"]],
+        "Passages": [["right", "a b"]],
+        "A table": [["a|b", 0.5, "1.0"], ["c", None, "two"]],
+    }
+    (sound,) = media.glob("audio/*.wav")
+    assert sound.read_bytes() == cast(AudioBlock, BLOCKS[-1]).wav()
+
+
+def test_every_block_goes_to_tensorboard(tmp_path: Path) -> None:
+    board = TensorBoardLogger(tmp_path)
+    for block in BLOCKS:
+        block.log(board, 3)
+        block.log(CSVLogger(tmp_path), 3)  # a tracker that takes numbers alone gets nothing
+    board.finalize("success")
+    events = EventAccumulator(board.log_dir)
+    events.Reload()
+    tags = events.Tags()
+    assert set(tags["images"]) == {"A figure", "Images/1", "Images/2"}
+    assert tags["audio"] == ["A sound"]
+    texts = {tag: events.Tensors(tag)[0].tensor_proto.string_val[0].decode() for tag in tags["tensors"]}
+    assert texts == {
+        "A text/text_summary": "the king  \nthe queen",
+        "Passages/text_summary": "**right**  \na b",
+        "A table/text_summary": "| name | share | both |\n| --- | --- | --- |\n| a\\|b | 50.00% | 1.000 |\n"
+        "| c | \N{EN DASH} | two |",
+    }
+
+
+def test_a_block_that_fails_keeps_no_other_from_the_trackers(caplog: pytest.LogCaptureFixture) -> None:
+    logger, stereo = Mock(spec=WandbLogger), AudioBlock("Stereo", np.zeros((2, 9)), 8000)
+    trainer = cast(Any, SimpleNamespace(loggers=[logger], global_step=3))
+    log_results(trainer, {"val": None, "test": None, "data": {"synthetic": False}}, [stereo, BLOCKS[1]])
+    assert "the block Stereo did not reach" in caplog.text
+    logger.log_text.assert_called_once()
+    logger.experiment.finish.assert_called_once()
 
 
 def test_texts_go_to_the_trackers(tmp_path: Path) -> None:
     board, wandb = TensorBoardLogger(tmp_path), Mock(spec=WandbLogger)
     log_text(cast(Any, SimpleNamespace(loggers=[board, wandb], global_step=3)), "sample", "the king")
-    wandb.log_text.assert_called_once_with("sample", columns=["text"], data=[["the king"]])
+    wandb.log_text.assert_called_once_with("sample", columns=["text"], data=[["the king"]], step=3)
     board.finalize("success")
     events = EventAccumulator(board.log_dir)
     events.Reload()

@@ -15,11 +15,14 @@ from sklearn import metrics as sk
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchmetrics.classification import MulticlassCalibrationError
 from torchvision.transforms.v2.functional import resize
 
+from sightseq.core.blocks import FigureBlock, TableBlock
 from sightseq.core.errors import ConfigError
-from sightseq.core.order import Batch
+from sightseq.core.order import FILLER, Batch
 from sightseq.core.scores import Output
+from sightseq.tasks.classification.calibration import BINS, CalibrationError
 from sightseq.tasks.classification.images import ImageClassificationTask
 from sightseq.tasks.classification.saliency import heat_maps
 from sightseq.tasks.classification.task import SHOWN
@@ -182,6 +185,35 @@ def test_probabilities_never_exceed_one(views: dict[str, Any], surest: float) ->
     assert scores(task, batch)["calibration_error"] == pytest.approx(wrong, abs=1e-3)  # or a softmax was applied twice
 
 
+@pytest.mark.parametrize("sharpness", [1.0, 5.0, 40.0])
+def test_calibration_error_and_its_bins(sharpness: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = CalibrationError(), MulticlassCalibrationError(4, n_bins=15, ignore_index=FILLER)
+    kept = []
+    for _ in range(3):
+        prediction = (sharpness * torch.randn(100, 4, generator=generator)).softmax(1)
+        target = torch.randint(FILLER, 4, (100,), generator=generator)
+        ours.update(prediction, target)
+        theirs.update(prediction, target)
+        kept.append(prediction[target != FILLER].max(1).values)
+    assert (torch.cat(kept) == 1).any() == (sharpness == 40)  # these have a bin of their own
+    assert ours.compute().item() == pytest.approx(theirs.compute().item(), rel=1e-5)
+    count, confidence, hits = ours.bins()
+    assert len(count) == len(confidence) == len(hits) == BINS
+    expected = torch.histc(torch.cat(kept), BINS, 0, 1)
+    assert torch.equal(count, expected)
+    assert confidence.sum().item() == pytest.approx(torch.cat(kept).sum().item(), rel=1e-5)
+    assert 0 < hits.sum() < count.sum()
+    assert (hits <= count).all()
+
+
+def test_no_metric_keeps_its_samples() -> None:
+    task = make()
+    for stage in ("train", "val", "test"):
+        for metric in task.scoreboard.metrics(stage).values(copy_state=False):
+            assert all(isinstance(default, Tensor) for default in metric._defaults.values()), metric
+
+
 def test_training_has_cheap_metrics_alone() -> None:
     assert set(scores(make(), random_batch(), stage="train")) == {"loss", "accuracy"}
 
@@ -193,6 +225,9 @@ def test_details_against_scikit_learn() -> None:
     true, guess = batch["target"].numpy(), batch["input"].flatten(1).argmax(1).numpy()
     assert details["confusion"] == sk.confusion_matrix(true, guess).tolist()
     columns = sk.precision_recall_fscore_support(true, guess)
+    table = next(block for block in task.blocks("test") if isinstance(block, TableBlock))
+    assert table.title == "Each class, on the test data"
+    assert [row[1:] for row in table.rows] == [pytest.approx(row, rel=1e-5) for row in zip(*columns, strict=True)]
     for n, (name, row) in enumerate(details["per_class"].items()):
         assert name == f"class {n}"
         expected = dict(zip(("precision", "recall", "f1", "support"), (column[n] for column in columns), strict=True))
@@ -204,6 +239,26 @@ def test_details_of_classes_that_are_missing_are_zeros() -> None:
     task = make(2)
     task.scoreboard.update("val", task.step(batch, "val"))
     assert task.details("val")["per_class"]["class 1"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, []),
+        ({"label_smoothing": 0.2}, ["label smoothing of 0.2 (in the loss)"]),
+        ({"net": {"_target_": "torch.nn.Dropout", "p": 0.1}}, ["dropout"]),
+        (
+            {
+                "augment": {"crop": None, "flip": {"_target_": "sightseq.vision.augment.Flip"}},
+                "net": {"_target_": "torch.nn.Dropout", "p": 0.1},
+            },
+            ["augmentation", "dropout"],
+        ),
+        ({"net": {"_target_": "torch.nn.Dropout", "p": 0.0}}, []),
+    ],
+)
+def test_what_makes_training_look_worse(arguments: dict[str, Any], words: list[str]) -> None:
+    assert make(**arguments).training_differs() == words
 
 
 # The network's output
@@ -286,7 +341,7 @@ def test_the_most_confident_mistakes_are_observed() -> None:
     task, batch = make(3), random_batch(200, 3)
     for part in (slice(0, 120), slice(120, 200)):
         rows = with_filler({name: tensor[part] for name, tensor in batch.items()})
-        task.observe(rows, task.step(rows, "test"))
+        task.collect_examples(rows, task.step(rows, "test"))
     confidence, guess = batch["input"].flatten(1).softmax(1).max(1)
     wrong = (guess != batch["target"]).nonzero().flatten()
     expected = wrong[confidence[wrong].argsort(descending=True)][:SHOWN]
@@ -296,8 +351,8 @@ def test_the_most_confident_mistakes_are_observed() -> None:
     assert chosen.min() >= 0
     assert chosen.float().std() > 20  # from everywhere
     assert scores(task, batch)["accuracy"] > 0
-    assert len(task.sections("val")) == 4
-    task.forget()
+    assert len(task.blocks("val")) == 5
+    task.reset_examples()
     assert task._worst.rows() == task._random.rows() == {}
 
 
@@ -378,35 +433,35 @@ def seen(mistakes: int, samples: int = 40, margin: int = 6) -> ImageClassificati
         batch["target"] = (task.predict_step(batch).argmax(1) + (batch["index"] < mistakes)) % 2
         output = task.step(batch, "val")
         task.scoreboard.update("val", output)
-        task.observe(batch, output)
+        task.collect_examples(batch, output)
     return task
 
 
 @pytest.mark.parametrize(("mistakes", "shown"), [(0, 6), (4, 10), (20, 12)])
-def test_section_shows_where_the_network_looked(mistakes: int, shown: int) -> None:
+def test_a_block_shows_where_the_network_looked(mistakes: int, shown: int) -> None:
     task = seen(mistakes)
-    section = task.sections("val")[-1]
-    assert section.title == "Where it looked"
-    assert "Grad-CAM" in section.caption
-    assert section.figure is not None
-    assert len(section.figure.axes) == shown
-    shapes = {layer.get_array().shape[:2] for axes in section.figure.axes for layer in axes.images}
+    block = task.blocks("val")[-1]
+    assert block.title == "Where it looked"
+    assert "Grad-CAM" in block.caption
+    assert isinstance(block, FigureBlock)
+    assert len(block.figure.axes) == shown
+    shapes = {layer.get_array().shape[:2] for axes in block.figure.axes for layer in axes.images}
     assert shapes == {(32, 40)}  # what the network sees: without the margin
-    marks = "".join(axes.get_title("left")[0] for axes in section.figure.axes)
+    marks = "".join(axes.get_title("left")[0] for axes in block.figure.axes)
     assert marks[6:] == "✗" * (shown - 6)
-    pictures = {np.asarray(axes.images[0].get_array()).tobytes() for axes in section.figure.axes}
+    pictures = {np.asarray(axes.images[0].get_array()).tobytes() for axes in block.figure.axes}
     assert len(pictures) == shown  # none twice
-    glowing = [np.asarray(axes.images[2].get_array())[..., 3].max() for axes in section.figure.axes]
+    glowing = [np.asarray(axes.images[2].get_array())[..., 3].max() for axes in block.figure.axes]
     assert max(glowing) == pytest.approx(0.75)
     assert task.training
 
 
-def test_section_is_of_the_prediction_and_not_of_the_truth() -> None:
+def test_the_heat_is_of_the_prediction_and_not_of_the_truth() -> None:
     task = seen(40)
     rows = task._worst.rows()
-    section = task.sections("val")[-1]
-    assert section.figure is not None
-    glow = np.asarray(section.figure.axes[6].images[2].get_array())[..., 3]
+    block = task.blocks("val")[-1]
+    assert isinstance(block, FigureBlock)
+    glow = np.asarray(block.figure.axes[6].images[2].get_array())[..., 3]
     image = rows["input"][:1, :, 3:35, 3:43]
     for label, same in ((rows["probabilities"][:1].argmax(1), True), (rows["target"][:1], False)):
         heat = heat_maps(task, image, label)
@@ -414,15 +469,15 @@ def test_section_is_of_the_prediction_and_not_of_the_truth() -> None:
         assert np.allclose(glow, 0.75 * heat[0].numpy(), atol=1e-4) == same
 
 
-def test_no_section_of_what_was_not_seen_or_is_too_small() -> None:
+def test_no_block_of_what_was_not_seen_or_is_too_small() -> None:
     task = seen(3)
-    task.forget()
-    assert [section.title for section in task.sections("val")] == ["Confusion matrix", "Calibration"]
+    task.reset_examples()
+    assert [block.title for block in task.blocks("val")][::2] == ["Confusion matrix", "Calibration"]
     small, batch = make(3), random_batch(20, 3)
     output = small.step(batch, "val")
     small.scoreboard.update("val", output)
-    small.observe(batch, output)
-    assert small.sections("val")[-1].title == "Most confident mistakes"
+    small.collect_examples(batch, output)
+    assert small.blocks("val")[-1].title == "Most confident mistakes"
 
 
 # Mixed images, class weights, and photographs with a margin

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 import sightseq
 from sightseq import predict as module
 from sightseq.composition import compose
+from sightseq.core.blocks import TextBlock
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
 from sightseq.decoding.sampling import Sampling
@@ -370,11 +371,19 @@ def test_several_prompts_are_continued_each_by_itself(monkeypatch: pytest.Monkey
     assert {ORDERED[4], ORDERED[6]} <= set(words)
 
 
+@pytest.mark.parametrize("kind", ["token", "output", "weight"])
+def test_dropout_is_found_in_the_network(kind: str) -> None:
+    assert make().training_differs() == []
+    assert make(**{f"{kind}_dropout": 0.5}).training_differs() == ["dropout"]
+
+
 def test_the_report_shows_samples(tmp_path: Path) -> None:
     task = make()
-    (section,) = task.sections("test")
-    assert section.title == "Samples"
-    texts = [text.split() for text in section.caption.partition("\n\n")[2].split("\n\n* * *\n\n")]
+    (block,) = task.blocks("test")
+    assert isinstance(block, TextBlock)
+    assert block.title == "Samples"
+    assert "100 tokens each" in block.caption
+    texts = [text.split() for text in block.text.split("\n\n* * *\n\n")]
     assert len(texts) == 3
     for words in texts:
         assert 50 < len(words) <= 100  # so many tokens, of which some are ends

@@ -6,6 +6,7 @@ import io
 import math
 import re
 import warnings
+import wave
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,17 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sightseq.core import plots, plots_images
+from sightseq.core import plots
+from sightseq.core.blocks import Block, FigureBlock, Page, Passage, PassagesBlock, TableBlock, TextBlock
+from sightseq.core.media import LARGEST_WAV, AudioBlock, ImageBlock
 from sightseq.core.naming import ScoreInfo
-from sightseq.core.report import SYNTHETIC, Passage, Section, read_history, write_report
+from sightseq.core.report import SYNTHETIC, read_history, write_report
+from sightseq.tasks.classification import figures
+from sightseq.vision import figures as images
 
 LOSS, SHARE = ScoreInfo("loss", higher_is_better=False), ScoreInfo("accuracy", higher_is_better=True, percent=True)
 EVIL = "<script>alert('$')</script>"
@@ -52,7 +58,7 @@ RESULTS: dict[str, Any] = {
         "majority": {"val": {"accuracy": 0.1}, "test": {"accuracy": 0.101}, "seconds": 0.1},
         "nearest_neighbours": {"val": {"accuracy": 0.99}, "test": {"accuracy": 0.9633}, "seconds": 1.3},
     },
-    "details": {"per_class": {EVIL: {"precision": 0.5, "support": 1000}, "b": {"precision": 1.0, "support": 899}}},
+    "training_differs": ["label smoothing of 0.2 (in the loss)", "augmentation"],
 }
 
 
@@ -81,7 +87,7 @@ def test_report_says_what_the_results_say(tmp_path: Path) -> None:
     page = write_report(tmp_path, {"seed": 7}, RESULTS, []).read_text("utf-8")
     for text in (
         *("97.41%", "test accuracy", "96.33%", "best baseline: nearest neighbours", "0.087", "2.00%"),
-        *("epoch 28 of 30", "Test, 1,899 samples", "Validation, 90 samples", "Each class, on the test data", "1,000"),
+        *("epoch 28 of 30", "Test, 1,899 samples", "Validation, 90 samples"),
         *("21 November 2026, 12:01 UTC", "20 s of training, 2 min 15 s in all", "123,456", "24 GiB of memory"),
         *("808 training, 90 validation, 1,899 test samples, 2 classes", "CC BY 4.0", "torch 2.13.0", "seed: 7"),
         *("Learning curves", "Both ran in bf16-mixed; the table was scored anew, in 32 bits.", "not recorded"),
@@ -89,21 +95,11 @@ def test_report_says_what_the_results_say(tmp_path: Path) -> None:
         assert text in page, text
 
 
-@pytest.mark.parametrize(
-    ("model", "words"),
-    [
-        ({"label_smoothing": 0.0, "augment": {"flip": None}, "net": {"dropout": 0.0}}, None),
-        (
-            {"label_smoothing": 0.2, "augment": {"flip": {}, "affine": {"degrees": 9}}},
-            "of 0.2 (in the loss) and augmentation",
-        ),
-        ({"net": {"token_dropout": 0.3}}, "with dropout, validation without: so"),
-    ],
-)
-def test_curves_say_what_makes_training_look_worse(tmp_path: Path, model: dict[str, Any], words: str | None) -> None:
+def test_curves_say_what_makes_training_look_worse(tmp_path: Path) -> None:
     write_metrics(tmp_path, [{"epoch": 1, "train/loss": 2, "val/loss": 1.5}])
-    page = write_report(tmp_path, {"model": model}, RESULTS, []).read_text("utf-8")
-    assert words in page if words else "Training is measured with" not in page
+    page = write_report(tmp_path, {}, RESULTS, []).read_text("utf-8")
+    assert "measured with label smoothing of 0.2 (in the loss) and augmentation, validation without: so" in page
+    assert "measured with" not in write_report(tmp_path, {}, RESULTS | {"training_differs": []}, []).read_text("utf-8")
 
 
 def test_best_of_each_column_is_marked(tmp_path: Path) -> None:
@@ -139,38 +135,125 @@ def test_lower_is_better_for_errors(tmp_path: Path) -> None:
 
 
 def test_everything_is_escaped(tmp_path: Path) -> None:
-    passages = [Passage(EVIL, 0.5, EVIL, [(EVIL, 1.0)])]
-    section = Section(EVIL, plots_images.batch_figure([np.zeros((8, 8), np.uint8)], [EVIL]), EVIL, passages)
-    page = write_report(tmp_path, {"note": f"</pre>{EVIL}"}, RESULTS, [section]).read_text("utf-8")
+    pixels = np.zeros((8, 8), np.uint8)
+    blocks = [
+        FigureBlock(EVIL, images.batch_figure([pixels], [EVIL]), caption=EVIL),
+        TextBlock(EVIL, EVIL),
+        PassagesBlock(EVIL, [Passage(EVIL, [(EVIL, 1.0), (EVIL, 0.0)])]),
+        TableBlock(EVIL, [EVIL, EVIL], [[EVIL, EVIL]]),
+        ImageBlock(EVIL, [pixels], [EVIL]),
+        AudioBlock(EVIL, np.zeros(8), 8000, caption=EVIL),
+    ]
+    page = write_report(tmp_path, {"note": f"</pre>{EVIL}"}, RESULTS, blocks).read_text("utf-8")
     assert "<script" not in page
     assert "data.name=<b>" not in page
     assert page.count("</pre>") == 2
-    assert "&lt;script&gt;" in page
+    assert page.count("&lt;script&gt;") > 12
 
 
 def test_passages_are_marked_by_their_weights(tmp_path: Path) -> None:
     words = [("good ", 1.0), ("bad ", -0.5), ("film", 0.01)]
-    section = Section("Words", None, "Some.", [Passage("a", 0.9, "b", words), Passage("a", 0.51, "a", [("fine", 0.0)])])
-    page = write_report(tmp_path, {}, RESULTS, [section]).read_text("utf-8")
-    assert '<p class="passage wrong"><strong>✗ a (90%), truth: b</strong>' in page
-    assert '<p class="passage"><strong>✓ a (51%)</strong>' in page
+    page = PassagesBlock("Words", [Passage("✗ a", words, wrong=True), Passage("✓ a", [("fine", 0.0)])]).html(
+        Page(tmp_path)
+    )
+    assert '<p class="passage wrong"><strong>✗ a</strong>' in page
+    assert '<p class="passage"><strong>✓ a</strong>' in page
     blue, red = "rgb(0 114 178 / 0.60)", "rgb(213 94 0 / 0.30)"
-    marked = f'<span style="background: {blue}">good </span><span style="background: {red}">bad </span>film'
-    assert marked in page
+    assert f'<span style="background: {blue}">good </span><span style="background: {red}">bad </span>film' in page
+
+
+def test_a_table_shows_texts_to_the_left_and_numbers_as_they_are_read(tmp_path: Path) -> None:
+    rows: list[list[str | float | None]] = [["cat", 0.5, 1000, "a | b"], ["dog", None, 12.34, "c"]]
+    table = TableBlock("Classes", ["class", "recall", "support", "note"], rows, percent=("recall",))
+    page = table.html(Page(tmp_path))
+    assert '<th scope="row">cat</th><td>50.00%</td><td>1,000</td><td class="text">a | b</td>' in page
+    assert "<td>\N{EN DASH}</td><td>12.3</td>" in page
+    assert "<details" not in page
+    assert "<summary" in TableBlock("Many", ["n"], [[n] for n in range(31)]).html(Page(tmp_path))
+
+
+def test_pictures_of_any_kind_and_size_are_shown_and_saved(tmp_path: Path) -> None:
+    Image.new("L", (300, 200)).save(file := tmp_path / "photo.jpg")
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 2000, 3), dtype=np.uint8)
+    block = ImageBlock("Before and after", [noise[:8, :8, 0], file, noise], ["small", "file", "large"])
+    page = block.html(Page(tmp_path / "figures"))
+    shown = [Image.open(io.BytesIO(base64.b64decode(source))) for source in re.findall('base64,(.*?)"', page)]
+    assert [image.size for image in shown] == [(8, 8), (300, 200), (1600, 800)]  # the large one smaller, and as WebP
+    assert [image.format for image in shown] == ["PNG", "PNG", "WEBP"]
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "figures" / "before-and-after-3.png")), noise)
+    assert page.count('class="pixels" width="32"') == 1
+    with pytest.raises(ValueError, match="argument"):
+        ImageBlock("One caption too few", [noise, noise], ["one"]).html(Page(tmp_path))
+
+
+def test_a_sound_is_played_and_a_long_one_in_part(tmp_path: Path) -> None:
+    def sound(source: bytes | Path) -> tuple[int, Any]:
+        with wave.open(io.BytesIO(source) if isinstance(source, bytes) else str(source), "rb") as file:
+            assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
+            return file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32767
+
+    tone = np.sin(2 * np.pi * 440 * np.arange(8000) / 16000)
+    page = AudioBlock("Tone", tone, 16000, spectrogram=True).html(Page(tmp_path))
+    source, picture = re.findall('src="(data:.*?)"', page)
+    rate, heard = sound(base64.b64decode(source.removeprefix("data:audio/wav;base64,")))
+    assert rate == 16000
+    assert heard == pytest.approx(tone, abs=1e-4)
+    assert picture.startswith("data:image/png")
+    assert np.array_equal(sound(tmp_path / "tone.wav")[1], heard)
+
+    loud = np.full(LARGEST_WAV, 3.0)
+    page = AudioBlock("Long", loud, 10_000).html(Page(tmp_path))
+    assert "The first 50 s of 100 s; all of it: figures/long.wav" in page
+    assert len(page) < 1.5 * LARGEST_WAV
+    assert np.array_equal(sound(tmp_path / "long.wav")[1], np.ones(LARGEST_WAV))
+    with pytest.raises(ValueError, match="one dimension"):
+        AudioBlock("Stereo", np.zeros((2, 9)), 8000).html(Page(tmp_path))
+
+
+def test_a_spectrogram_shows_the_pitch() -> None:
+    tone = np.sin(2 * np.pi * 2000 * np.arange(16000) / 16000)
+    (axes,) = plots.spectrogram_figure(tone, 16000).axes
+    (picture,) = axes.images
+    assert tuple(picture.get_extent()) == (0, 1, 0, 8)  # seconds, kHz
+    loudest = np.asarray(picture.get_array()).argmax(axis=0)
+    assert set(loudest) == {64}  # of 257 frequencies up to 8 kHz
+    render(plots.spectrogram_figure(np.zeros(10), 8000))
+
+
+class Circle(Block):
+    """A block of a stranger's own."""
+
+    def __init__(self, radius: int) -> None:
+        super().__init__("A circle")
+        self.radius = radius
+
+    def html(self, page: Page) -> Markup:
+        svg = Markup('<svg><circle r="{}"/></svg>').format(self.radius)
+        page.path(self.title, ".svg").write_text(svg)
+        if self.radius < 0:
+            raise ValueError(f"<{self.radius}>")
+        return svg
+
+
+def test_a_block_of_ones_own_needs_no_registration(tmp_path: Path) -> None:
+    page = write_report(tmp_path, {}, RESULTS, [Circle(3), Circle(-1), TextBlock("After", "the end")]).read_text(
+        "utf-8"
+    )
+    assert '<h2>A circle</h2>\n<svg><circle r="3"/></svg>' in page
+    assert {file.name for file in (tmp_path / "figures").iterdir()} == {"a-circle.svg", "a-circle-2.svg"}
+    assert "failed: ValueError: &lt;-1&gt;" in page  # and the page is written all the same
+    assert "the end" in page
 
 
 def test_page_is_self_contained_and_figures_are_saved(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (24, 96, 96, 3), dtype=np.uint8)
-    sections = [
-        Section("Sample predictions", plots_images.batch_figure(list(noise), ["x"] * 24), "Large: WebP in the page."),
-        Section(
-            "Sample predictions",
-            plots_images.batch_figure(list(noise[:1] // 255), ["x"]),
-            "Small, and of the same name.",
-        ),
-        Section("A text", None, "Once upon a time\nthere was a net."),
+    large, small = images.batch_figure(list(noise), ["x"] * 24), images.batch_figure(list(noise[:1] // 255), ["x"])
+    blocks = [
+        FigureBlock("Sample predictions", large, caption="Large: WebP in the page."),
+        FigureBlock("Sample predictions", small, caption="Small, and of the same name."),
+        TextBlock("A text", "Once upon a time\nthere was a net."),
     ]
-    path = write_report(tmp_path, {}, RESULTS, sections)
+    path = write_report(tmp_path, {}, RESULTS, blocks)
     page = path.read_text("utf-8")
     assert {file.name for file in (tmp_path / "figures").iterdir()} == {
         "sample-predictions.png",
@@ -207,7 +290,6 @@ def test_without_a_test_split_the_page_says_so(tmp_path: Path) -> None:
     assert "validation accuracy" in page
     assert "98.89%" in page
     assert "test data was not read" in page
-    assert "Each class, on the validation data" in page
 
 
 def test_history_reads_empty_cells_as_nan(tmp_path: Path) -> None:
@@ -245,16 +327,16 @@ def test_the_best_value_follows_the_direction() -> None:
 @pytest.mark.parametrize("size", [1, 2, 20, 21, 47, 100])
 def test_confusion_matrix_of_any_size(size: int) -> None:
     matrix = np.random.default_rng(size).integers(0, 3, (size, size)) + 500 * np.eye(size, dtype=np.int64)
-    figure = plots.confusion_matrix_figure(matrix, [f"a rather long name of ${i}$ <b>" for i in range(size)])
+    figure = figures.confusion_matrix_figure(matrix, [f"a rather long name of ${i}$ <b>" for i in range(size)])
     image = render(figure)
     assert image.width <= 8 * 50
-    assert ("most frequent mistakes" in words(figure)) == (size > plots.COUNTED)
-    assert (str(matrix[0, 0]) in words(figure).split("\n")) == (size <= plots.COUNTED)
+    assert ("most frequent mistakes" in words(figure)) == (size > figures.COUNTED)
+    assert (str(matrix[0, 0]) in words(figure).split("\n")) == (size <= figures.COUNTED)
 
 
 def test_confusion_matrix_shows_one_mistake_among_thousands() -> None:
     image = np.asarray(
-        render(plots.confusion_matrix_figure(np.array([[5000, 1], [0, 5000]]), ["a", "b"])).convert("RGB")
+        render(figures.confusion_matrix_figure(np.array([[5000, 1], [0, 5000]]), ["a", "b"])).convert("RGB")
     )
     red, _, blue = (image[..., channel].astype(int) for channel in range(3))
     assert (red - blue > 5).sum() > 500  # pixels: the cell is tinted, all of it
@@ -263,25 +345,29 @@ def test_confusion_matrix_shows_one_mistake_among_thousands() -> None:
 @pytest.mark.parametrize("size", [3, 30])
 def test_confusion_matrix_without_samples_or_mistakes(size: int) -> None:
     names = [str(i) for i in range(size)]
-    render(plots.confusion_matrix_figure(np.zeros((size, size), np.int64), names))
-    render(plots.confusion_matrix_figure(np.eye(size, dtype=np.int64), names))
+    render(figures.confusion_matrix_figure(np.zeros((size, size), np.int64), names))
+    render(figures.confusion_matrix_figure(np.eye(size, dtype=np.int64), names))
 
 
 def test_reliability_bins() -> None:
-    confidence = torch.tensor([0.95, 0.97, 1.0, 1.0, 0.52])
-    figure = plots.reliability_figure(confidence, torch.tensor([True, False, True, True, True]))
+    count, confidence, hits = torch.zeros(3, 15)
+    count[7], confidence[7], hits[7] = 1, 0.52, 1
+    count[14], confidence[14], hits[14] = 4, 3.92, 3
+    figure = figures.reliability_figure(count, confidence, hits)
     line = figure.axes[0].lines[1]
     assert np.asarray(line.get_xdata()).tolist() == pytest.approx([0.52, 0.98])
     assert np.asarray(line.get_ydata()).tolist() == pytest.approx([1.0, 0.75])
+    assert [bar.get_height() for bar in figure.axes[1].patches] == count.tolist()
+    assert figure.axes[1].patches[14].get_x() == pytest.approx(14 / 15)
     render(figure)
-    render(plots.reliability_figure(torch.zeros(0), torch.zeros(0)))
-    render(plots.reliability_figure(torch.rand(500), torch.ones(500)))
+    render(figures.reliability_figure(*torch.zeros(3, 15)))
+    render(figures.reliability_figure(*torch.full((3, 15), 40.0)))
 
 
 def test_examples_mark_mistakes_by_sign_and_truth() -> None:
-    images = [np.zeros((8, 8), np.uint8), np.zeros((28, 20, 3), np.uint8), np.zeros((300, 200), np.uint8)]
+    inputs = [np.zeros((8, 8), np.uint8), np.zeros((28, 20, 3), np.uint8), np.zeros((300, 200), np.uint8)]
     labels = [("cat", 0.987, "cat"), ("$dog", 0.5, "a very long\nname of a class"), ("x", 1.0, "x")]
-    figure = plots_images.examples_figure(images, labels)
+    figure = images.examples_figure(inputs, labels)
     titles = [axes.get_title("left") for axes in figure.axes]
     assert titles == ["✓ cat (99%)", "✗ $dog (50%)\ntruth: a very long n…", "✓ x (100%)"]
     assert [axes.images[0].get_interpolation() for axes in figure.axes] == ["nearest", "nearest", "auto"]
@@ -293,7 +379,7 @@ def test_heat_glows_on_a_grey_copy_beside_the_image() -> None:
     heat = np.zeros((40, 20), np.float32)
     heat[:, 10:] = np.linspace(0.5, 1, 40, dtype=np.float32)[:, None]
     labels = [("cat", 0.987, "cat"), ("dog", 0.5, "cat")]
-    figure = plots_images.saliency_figure([image, image[..., 0]], [heat, heat], labels)
+    figure = images.saliency_figure([image, image[..., 0]], [heat, heat], labels)
     assert [axes.get_title("left") for axes in figure.axes] == ["✓ cat (99%)", "✗ dog (50%)\ntruth: cat"]
     for axes, unlike in zip(figure.axes, (image, image[..., 0]), strict=True):
         plain, grey, glow = (np.asarray(layer.get_array()) for layer in axes.images)
@@ -315,7 +401,7 @@ def test_heat_glows_on_a_grey_copy_beside_the_image() -> None:
 def test_heat_of_any_number_and_shape(count: int) -> None:
     for shape in ((48, 48), (40, 200), (200, 40, 3)):
         heats = [np.ones(shape[:2], np.float32)] * count
-        figure = plots_images.saliency_figure([np.zeros(shape, np.uint8)] * count, heats, [("a", 1.0, "b")] * count)
+        figure = images.saliency_figure([np.zeros(shape, np.uint8)] * count, heats, [("a", 1.0, "b")] * count)
         assert len(figure.axes) == count
         assert render(figure).width <= 8 * 50
 
@@ -323,7 +409,7 @@ def test_heat_of_any_number_and_shape(count: int) -> None:
 @pytest.mark.parametrize("count", [0, 1, 5, 24])
 def test_batch_of_any_size(count: int) -> None:
     for shape in ((8, 8), (40, 200), (200, 40, 3)):
-        figure = plots_images.batch_figure([np.zeros(shape, np.uint8)] * count, ["label"] * count)
+        figure = images.batch_figure([np.zeros(shape, np.uint8)] * count, ["label"] * count)
         assert len(figure.axes) == count
         assert render(figure).width <= 8 * 50
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sightseq.core.blocks import PassagesBlock
 from sightseq.tasks.classification.attribution import token_weights
 from sightseq.tasks.classification.texts import LONGEST, TextClassificationTask
 from sightseq.text.batch import pad
@@ -87,24 +88,26 @@ def observed() -> TextClassificationTask:
         rows["index"] += first
         output = task.step(rows, "test")
         task.scoreboard.update("test", output)
-        task.observe(rows, output)
+        task.collect_examples(rows, output)
     return task
 
 
 def test_the_report_shows_the_texts() -> None:
-    sections = {section.title: section for section in observed().sections("test")}
-    assert {"Confusion matrix", "Calibration", "Sample predictions"} <= set(sections)
-    worst = sections["Most confident mistakes"].passages
+    blocks = {block.title: block for block in observed().blocks("test")}
+    assert {"Confusion matrix", "Calibration", "Sample predictions"} <= set(blocks)
+    mistakes, mattering = blocks["Most confident mistakes"], blocks["The words that mattered"]
+    assert isinstance(mistakes, PassagesBlock)
+    worst = mistakes.passages
     assert [passage.verdict for passage in worst] == [
         "✗ negative (100%), truth: positive",
         "✗ positive (73%), truth: negative",
     ]
-    text = "".join(word for word, _ in worst[0].words)
+    text = worst[0].text
     assert text.count("bad") == LONGEST
     assert "[...]" in text
-    assert "".join(word for word, _ in worst[1].words) == "good film <unk> <unk> <unk> "
-    mattered = sections["The words that mattered"].passages
-    right = next(passage for passage in mattered if passage.truth == passage.guess)
+    assert worst[1].text == "good film <unk> <unk> <unk> "
+    assert isinstance(mattering, PassagesBlock)
+    right = next(passage for passage in mattering.passages if not passage.wrong)
     assert [(word, round(weight, 3)) for word, weight in right.words] == [("good ", 1.0)]
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -92,3 +93,14 @@ def stretch(scheduler: LRScheduler, fresh: Mapping[str, Any]) -> None:
     steps = {key: restored[key] - 1 for key in ("last_epoch", "_step_count")}
     scheduler.load_state_dict({**fresh, "_last_lr": restored["_last_lr"], **steps})
     scheduler.step()
+
+
+def has_dropout(net: nn.Module) -> bool:
+    """Whether a part of the network drops values in training: by its probability `p`, or what it calls dropout."""
+    for module in net.modules():
+        for name, value in vars(module).items():
+            if name == "p" or "dropout" in name:
+                rates = value if isinstance(value, list | tuple) else [value]
+                if any(isinstance(rate, float) and 0 < rate <= 1 for rate in rates):
+                    return True
+    return False

@@ -120,6 +120,28 @@ def _scale(axes: Axes, info: ScoreInfo, values: NDArray[np.float64]) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
 
 
+@styled
+def spectrogram_figure(waveform: NDArray[np.floating[Any]], sample_rate: int) -> Figure:
+    """Which frequencies sound when, in decibels below the loudest.
+
+    Args:
+        waveform: [samples].
+        sample_rate: in Hz.
+    """
+    frame = 512  # samples
+    padded = np.pad(waveform, (0, max(0, frame - len(waveform))))
+    hop = max(frame // 4, len(padded) // 800)  # the figure is 800 pixels wide
+    frames = np.lib.stride_tricks.sliding_window_view(padded, frame)[::hop] * np.hanning(frame)
+    power = np.abs(np.fft.rfft(frames)).T  # [frequencies, frames]
+    decibels = 20 * np.log10(np.maximum(power / max(power.max(), 1e-9), 1e-4))
+    figure = Figure(figsize=(8, 2.2))
+    axes = figure.add_subplot()
+    extent = (0, len(padded) / sample_rate, 0, sample_rate / 2000)
+    axes.imshow(decibels, cmap="magma", origin="lower", aspect="auto", extent=extent)
+    axes.set(xlabel="seconds", ylabel="kHz")
+    return figure
+
+
 def short(name: str, most: int) -> str:
     """The name on one line, cut to so many characters at most."""
     name = " ".join(name.split())

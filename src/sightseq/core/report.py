@@ -1,127 +1,67 @@
 """The page that a run leaves: report.html, which needs nothing but itself, and its figures as files.
 
-It knows no project: metrics are read by their names, and whatever a task has to show comes as sections.
+It knows no problem: scores are read by their names, and whatever a task has to show comes as blocks.
 """
 
-import base64
 import csv
-import io
+import logging
 import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jinja2 import Environment, StrictUndefined
-from matplotlib.figure import Figure
-from PIL import Image
+from markupsafe import Markup
 
+from sightseq.core.blocks import Block, FigureBlock, Page
 from sightseq.core.facts import facts
 from sightseq.core.naming import ScoreInfo, score_infos
-from sightseq.core.plots import curves_figure, style
+from sightseq.core.plots import curves_figure
 
 SYNTHETIC = "Generated data: these numbers say nothing of the real task."
 SPLITS = {"test": "Test", "val": "Validation"}
 STAGES = {"train": "training", "val": "validation"}
-DPI = 200  # of the figures on disk: two pixels of the file for each that the page shows
-LARGEST_PNG = 250_000  # bytes; a larger figure stands in the page as WebP, so that the page stays below 2 MB
+
+log = logging.getLogger("sightseq")
 
 
-@dataclass(frozen=True)
-class Passage:
-    """A text with what a model says of it.
-
-    Attributes:
-        guess: the prediction.
-        probability: that the model gives it, in 0..1.
-        truth: what it should have been.
-        words: the text in pieces, spaces included, each with its weight in -1..1: how much it spoke for the
-            prediction, or, below 0, against it.
-    """
-
-    guess: str
-    probability: float
-    truth: str
-    words: Sequence[tuple[str, float]]
-
-    @property
-    def verdict(self) -> str:
-        """The prediction, and where it is wrong the truth."""
-        right = self.guess == self.truth
-        text = f"{'✓' if right else '✗'} {self.guess} ({self.probability:.0%})"
-        return text if right else f"{text}, truth: {self.truth}"
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the report.
-
-    Attributes:
-        title: its heading; the figure's file is named after it.
-        figure: at most 8 inches wide, or None.
-        caption: what the reader sees, in a sentence or two. Line breaks are kept.
-        passages: texts, below the caption.
-    """
-
-    title: str
-    figure: Figure | None
-    caption: str = ""
-    passages: Sequence[Passage] = ()
-
-
-def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any], sections: list[Section]) -> Path:
+def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any], blocks: Sequence[Block]) -> Path:
     """Writes report.html and figures/ into a run directory.
 
     Args:
         run_dir: its metrics.csv, if there is one, becomes the curves.
         config: the resolved config, as plain values.
         results: what results.json holds; any key may be missing, and is then not spoken of.
-        sections: shown in this order, after the curves.
+        blocks: shown in this order, after the curves.
 
     Returns:
         The path of the page.
     """
     splits: dict[str, Any] = {split: results[split] for split in SPLITS if results.get(split)}
-    main = next(iter(splits), "")
     infos = score_infos(results)
     headline = str(results.get("headline") or next(iter(infos), "loss"))
     history = read_history(run_dir / "metrics.csv")
     if curves := _curves(history, headline, infos):
         caption = "Training is measured while the model learns, validation after each epoch. The ring marks the best."
-        if harder := _harder(config.get("model") or {}):
-            caption += (
-                f" Training is measured with {' and '.join(harder)}, validation without: so validation may look better."
-            )
+        if differs := results.get("training_differs"):
+            differing = " and ".join(differs)
+            caption += f" Training is measured with {differing}, validation without: so validation may look better."
         if not str(results.get("precision") or "32").startswith("32"):
             caption += f" Both ran in {results['precision']}; the table was scored anew, in 32 bits."
-        sections = [Section("Learning curves", curves_figure(history, curves), caption), *sections]
+        blocks = [FigureBlock("Learning curves", curves_figure(history, curves), caption=caption), *blocks]
 
-    (run_dir / "figures").mkdir(parents=True, exist_ok=True)
-    names: list[str] = []
-    shown = []
-    for section in sections:
-        picture = None
-        if section.figure:
-            slug = re.sub(r"\W+", "-", section.title.lower()).strip("-") or "figure"
-            names.append(slug)
-            number = f"-{names.count(slug)}" if names.count(slug) > 1 else ""
-            picture = _picture(section.figure, run_dir / "figures" / f"{slug}{number}.png")
-        shown.append(vars(section) | {"picture": picture, "passages": [_passage(p) for p in section.passages]})
-
-    per_class = (results.get("details") or {}).get("per_class")
-    page = {
+    page = Page(run_dir / "figures")
+    shown = [{"title": block.title, "caption": block.caption, "content": _content(block, page)} for block in blocks]
+    content = {
         "title": results.get("title") or results.get("experiment") or "A run",
         "name": results.get("name") or run_dir.name,
         "warning": SYNTHETIC if (results.get("data") or {}).get("synthetic") else None,
         "headlines": _headlines(results, splits, headline, infos),
         "summary": _summary(results, splits, infos),
         "table": _table(results, splits, headline, infos) if splits else None,
-        "sections": shown,
-        "per_class": _per_class(per_class, infos) if per_class else None,
-        "split": SPLITS.get(main, "").lower(),
+        "blocks": shown,
         "command": results.get("command"),
         "facts": facts(results, _baselines(results)),
         "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
@@ -130,8 +70,18 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((files("sightseq.core") / "report.html.j2").read_text("utf-8"))
     path = run_dir / "report.html"
-    path.write_text(template.render(page), "utf-8")
+    path.write_text(template.render(content), "utf-8")
     return path
+
+
+def _content(block: Block, page: Page) -> Markup:
+    """What a block writes; of one that fails its error, with the traceback in the log: no training is lost over it."""
+    try:
+        return block.html(page)
+    except Exception as error:  # of a stranger's block, at the end of a long run
+        log.exception("the block %s of the report failed", block.title)
+        what = " ".join(str(error).split())[:200]
+        return Markup('<p class="soft">failed: {}: {}</p>').format(type(error).__name__, what)
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
@@ -150,39 +100,6 @@ def _curves(
     both = [name for name in sorted(infos) if {f"train/{name}", f"val/{name}"} <= columns]
     wanted = [name for name in dict.fromkeys(["loss", headline, *both]) if {f"train/{name}", f"val/{name}"} & columns]
     return {name: infos[name] for name in wanted[:4] if name in infos}
-
-
-def _harder(model: Mapping[str, Any]) -> list[str]:
-    """What makes the numbers of training worse than those of validation."""
-    smoothing, net = model.get("label_smoothing"), model.get("net") or {}
-    found = {
-        f"label smoothing of {smoothing} (in the loss)": smoothing,
-        "augmentation": any((model.get("augment") or {}).values()),
-        "dropout": any(value for name, value in net.items() if name.endswith("dropout")),
-    }
-    return [words for words, used in found.items() if used]
-
-
-def _passage(passage: Passage) -> dict[str, Any]:
-    """What the page shows of it: blue behind what spoke for the prediction, red behind what spoke against it."""
-    words = []
-    for word, weight in passage.words:
-        colour = "0 114 178" if weight > 0 else "213 94 0"  # as in the figures
-        words.append((word, f"rgb({colour} / {0.6 * abs(weight):.2f})" if abs(weight) > 0.05 else ""))
-    return {"verdict": passage.verdict, "wrong": passage.guess != passage.truth, "words": words}
-
-
-def _picture(figure: Figure, path: Path) -> dict[str, Any]:
-    """Saves a figure; its source for the page and its width there in pixels."""
-    with style():
-        figure.savefig(path, dpi=DPI)
-    data, kind = path.read_bytes(), "png"
-    if len(data) > LARGEST_PNG:
-        smaller = io.BytesIO()
-        Image.open(path).convert("RGB").save(smaller, "webp", quality=80)
-        data, kind = smaller.getvalue(), "webp"
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return {"source": source, "width": round(figure.get_figwidth() * 100)}
 
 
 def _headlines(
@@ -230,14 +147,6 @@ def _column(info: ScoreInfo, values: Mapping[str, float | None]) -> dict[str, tu
     texts = {name: info.text(value) for name, value in values.items()}
     best = info.best(values) if sum(value is not None for value in values.values()) > 1 else None
     return {name: (text, best is not None and text == texts[best]) for name, text in texts.items()}
-
-
-def _per_class(per_class: Mapping[str, Mapping[str, float]], infos: Mapping[str, ScoreInfo]) -> dict[str, Any]:
-    names = dict.fromkeys(name for values in per_class.values() for name in values)
-    # Among the scores of each class are counts, such as the support.
-    shown = {name: infos.get(name, ScoreInfo(name.replace("_", " "), higher_is_better=True)) for name in names}
-    rows = [(name, [info.text(values.get(key)) for key, info in shown.items()]) for name, values in per_class.items()]
-    return {"metrics": [info.title for info in shown.values()], "rows": rows}
 
 
 def _summary(results: dict[str, Any], splits: Mapping[str, Any], infos: Mapping[str, ScoreInfo]) -> str:

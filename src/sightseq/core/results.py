@@ -41,6 +41,7 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
         "task": type(task).__name__,
         "network": network_name(task.net),
         "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
+        "training_differs": task.training_differs(),
         "headline": task.headline,
         "columns": [name for name in task.columns if name in infos],
         "metrics": {

@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from sightseq.core.blocks import Block
 from sightseq.core.build import build
 from sightseq.core.errors import ConfigError
-from sightseq.core.optimization import make_optimizer, make_schedule, stretch
+from sightseq.core.optimization import has_dropout, make_optimizer, make_schedule, stretch
 from sightseq.core.order import FILLER, Batch
-from sightseq.core.report import Section
 from sightseq.core.scores import MeanLoss, Output, Score, Scoreboard
 from sightseq.core.spec import Spec, check_kind
 
@@ -122,15 +122,19 @@ class Task(LightningModule, ABC):
     def picture(self, batch: Batch) -> Figure | list[str]:
         """A batch as `augment` gives it, with its targets, for people: a figure, or lines of text."""
 
-    def observe(self, batch: Batch, output: Output) -> None:
+    def collect_examples(self, batch: Batch, output: Output) -> None:
         """Called with every batch that is scored after training: keeps the few samples that the report shows."""
 
-    def forget(self) -> None:
-        """Called before such a scoring: empties what `observe` has kept."""
+    def reset_examples(self) -> None:
+        """Called before such a scoring: empties what `collect_examples` has kept."""
 
-    def sections(self, stage: str) -> list[Section]:
+    def blocks(self, stage: str) -> list[Block]:
         """What the report says about the stage that has just ended, besides the numbers."""
         return []
+
+    def training_differs(self) -> list[str]:
+        """What makes the scores of training worse than those of validation, for the report."""
+        return ["dropout"] if has_dropout(self.net) else []
 
     def details(self, stage: str) -> dict[str, Any]:
         """Results of that stage that are more than one number each, as plain values."""
@@ -173,15 +177,14 @@ class Task(LightningModule, ABC):
                     parameter.grad.mul_(scale)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Updates the metrics, and outside training shows the samples to `observe`."""
+        """Updates the metrics, and outside training shows the samples to `collect_examples`."""
         output = self._scored(batch, "val")
         if self.trainer.state.fn == TrainerFn.VALIDATING:
-            self.observe(batch, output)
+            self.collect_examples(batch, output)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Updates the metrics and shows the samples to `observe`."""
-        output = self._scored(batch, "test")
-        self.observe(batch, output)
+        """Updates the metrics and shows the samples to `collect_examples`."""
+        self.collect_examples(batch, self._scored(batch, "test"))
 
     def _scored(self, batch: Batch, stage: str) -> Output:
         output = self.step(batch, stage)
@@ -201,7 +204,7 @@ class Task(LightningModule, ABC):
     def on_validation_epoch_start(self) -> None:
         """A sanity check or an interrupted validation leaves nothing behind."""
         self.scoreboard.metrics("val").reset()
-        self.forget()
+        self.reset_examples()
 
     def on_validation_epoch_end(self) -> None:
         """Logs the validation metrics; their states stay until the next validation."""
@@ -210,7 +213,7 @@ class Task(LightningModule, ABC):
     def on_test_epoch_start(self) -> None:
         """A second test begins anew."""
         self.scoreboard.metrics("test").reset()
-        self.forget()
+        self.reset_examples()
 
     def on_test_epoch_end(self) -> None:
         """Logs the test metrics; their states stay for the report."""

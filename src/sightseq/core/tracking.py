@@ -13,11 +13,12 @@ from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 
+from sightseq.core.blocks import Block, TextBlock
 from sightseq.core.build import build, find_class
 from sightseq.core.errors import ConfigError
-from sightseq.core.report import SYNTHETIC, Section
+from sightseq.core.report import SYNTHETIC
 from sightseq.core.rundir import Config
 
 log = logging.getLogger("sightseq")
@@ -143,30 +144,25 @@ def _count_from_one(send: Callable[..., None], metrics: Mapping[str, float], ste
 def log_text(trainer: Trainer, title: str, text: str) -> None:
     """Sends a text to every tracker that takes any."""
     for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.log_text(title, columns=["text"], data=[[text]])
-        elif isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_text(title, text, trainer.global_step)
+        TextBlock(title, text).log(logger, trainer.global_step)
 
 
-def log_results(trainer: Trainer, results: Mapping[str, Any], sections: Iterable[Section]) -> dict[str, dict[str, Any]]:
-    """Sends the final numbers and the figures of the report to every tracker, and closes it.
+def log_results(trainer: Trainer, results: Mapping[str, Any], blocks: Iterable[Block]) -> dict[str, dict[str, Any]]:
+    """Sends the final numbers and the blocks of the report to every tracker, and closes it.
 
     Returns:
         Where to find the run, by tracker: see `Wandb.address`.
     """
     scores = {f"best/{stage}/{n}": v for stage in ("val", "test") for n, v in (results[stage] or {}).items()}
-    figures = {section.title: section.figure for section in sections if section.figure is not None}
-    if results["data"]["synthetic"]:
-        log_text(trainer, "data", SYNTHETIC)
+    blocks = [*([TextBlock("data", SYNTHETIC)] if results["data"]["synthetic"] else []), *blocks]
     addresses: dict[str, dict[str, Any]] = {}
     for logger in trainer.loggers:
         logger.log_metrics(scores, trainer.global_step)
-        for title, figure in figures.items():
-            if isinstance(logger, WandbLogger):
-                logger.log_image(title, [figure])
-            elif isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_figure(title, figure, trainer.global_step)
+        for block in blocks:
+            try:
+                block.log(logger, trainer.global_step)
+            except Exception:  # whatever a tracker or a stranger's block raises: no training is lost over it
+                log.exception("the block %s did not reach %s", block.title, type(logger).__name__)
         logger.finalize("success")
         if isinstance(logger, Wandb):
             addresses["wandb"] = logger.address()

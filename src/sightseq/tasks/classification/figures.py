@@ -15,7 +15,6 @@ from sightseq.core.plots import BLUE, GREY, PALE, VERMILION, short, styled
 
 COUNTED = 20  # the most classes whose confusion matrix has room for numbers
 NAMED = 50  # the most classes that can all be named along an axis
-BINS = 15  # of confidence, as in Guo et al., 2017 (arXiv 1706.04599)
 
 
 @styled
@@ -87,24 +86,24 @@ def _list_mistakes(
 
 
 @styled
-def reliability_figure(confidence: Tensor, right: Tensor) -> Figure:
+def reliability_figure(count: Tensor, confidence: Tensor, hits: Tensor) -> Figure:
     """How often the model is right at each confidence, and how often it has that confidence.
 
     Args:
-        confidence: of the prediction, in 0..1; [N].
-        right: whether it was right, 0 or 1; [N].
+        count: samples in each of K bins of confidence, which share the range 0..1 evenly; [K].
+        confidence: the sum of their confidences; [K].
+        hits: how many of them are right; [K].
     """
-    sure, hit = (values.detach().cpu().double().numpy() for values in (confidence, right))
-    edges = np.linspace(0, 1, BINS + 1)
-    place = np.clip(np.digitize(sure, edges[1:-1]), 0, BINS - 1)
-    count = np.bincount(place, minlength=BINS)
-    n = np.maximum(count, 1)
-    claimed, share = (np.bincount(place, values, BINS) / n for values in (sure, hit))
+    seen, sure, right = (values.double().numpy() for values in (count, confidence, hits))
+    bins = len(seen)
+    edges = np.arange(bins) / bins
+    n = np.maximum(seen, 1)
+    claimed, share = sure / n, right / n
     # Wilson's interval at 95 %: a bin of three samples proves little, and is seen to.
     z = 1.96
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    filled = count > 0
+    filled = seen > 0
 
     figure = Figure(figsize=(6, 5.6))
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -116,10 +115,10 @@ def reliability_figure(confidence: Tensor, right: Tensor) -> Figure:
     top.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     top.grid()
     top.legend()
-    below.bar(edges[:-1], count, width=1 / BINS, align="edge", color=BLUE, edgecolor="white")
-    below.set(xlabel="confidence of the prediction", ylabel="samples", ylim=(0, max(1, 1.1 * count.max())))
+    below.bar(edges, seen, width=1 / bins, align="edge", color=BLUE, edgecolor="white")
+    below.set(xlabel="confidence of the prediction", ylabel="samples", ylim=(0, max(1, 1.1 * seen.max())))
     below.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    if count.max(initial=0) > 10:
+    if seen.max(initial=0) > 10:
         below.set_yscale("log", nonpositive="clip")  # most samples lie in the last bin
         below.set(ylabel="samples (log scale)", ylim=(0.7, None))
         below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sightseq.core.blocks import Block, FigureBlock
 from sightseq.core.build import build
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
-from sightseq.core.report import Section
 from sightseq.nets.pixels import Pixels, centre, to_unit
 from sightseq.tasks.classification.saliency import heat_maps
 from sightseq.tasks.classification.task import SHOWN, ClassificationTask, two_logits
@@ -82,6 +82,10 @@ class ImageClassificationTask(ClassificationTask):
             mixed["shares"] = torch.lerp(shares[partner], shares, share[:, None])
         return {**batch, **mixed, "input": centre(images, self.spec.height, self.spec.width)}
 
+    def training_differs(self) -> list[str]:
+        """Augmentation besides."""
+        return [*(["augmentation"] if self.augmentations else []), *super().training_differs()]
+
     def forward(self, images: Tensor) -> Tensor:
         """[B, C, H, W] bytes, or floats in 0..1, of which the centre is seen, to logits [B, num_classes]."""
         return two_logits(self.net(self.pixels(centre(images, self.spec.height, self.spec.width))))
@@ -113,12 +117,12 @@ class ImageClassificationTask(ClassificationTask):
             names[place] = " + ".join(parts)
         return batch_figure([self.spec.to_example(image) for image in images], names)
 
-    def examples(self, title: str, rows: Batch, caption: str) -> Section:
+    def examples(self, title: str, rows: Batch, caption: str) -> Block:
         """The images with their margins."""
         inputs = [self.spec.to_example(image) for image in rows["input"].numpy()]
-        return Section(title, examples_figure(inputs, self.labels(rows)), caption)
+        return FigureBlock(title, examples_figure(inputs, self.labels(rows)), caption=caption)
 
-    def explanation(self, rows: Batch) -> Section | None:
+    def explanation(self, rows: Batch) -> Block | None:
         """Heat maps; nothing where maps would say nothing."""
         images = centre(rows["input"], self.spec.height, self.spec.width)
         heat = heat_maps(self, images, rows["probabilities"].argmax(dim=1))
@@ -129,4 +133,5 @@ class ImageClassificationTask(ClassificationTask):
             "Bright: the regions that spoke most for the prediction (Grad-CAM, Selvaraju et al., 2017). "
             "Samples chosen at random, then the most confident mistakes."
         )
-        return Section("Where it looked", saliency_figure(inputs, list(heat.numpy()), self.labels(rows)), caption)
+        figure = saliency_figure(inputs, list(heat.numpy()), self.labels(rows))
+        return FigureBlock("Where it looked", figure, caption=caption)

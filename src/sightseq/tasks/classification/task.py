@@ -2,27 +2,26 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.classification import (
     MulticlassAccuracy,
-    MulticlassCalibrationError,
     MulticlassConfusionMatrix,
     MulticlassF1Score,
     MulticlassPrecision,
     MulticlassRecall,
 )
-from torchmetrics.utilities import dim_zero_cat
 
+from sightseq.core.blocks import Block, FigureBlock, TableBlock
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import FILLER, Batch
-from sightseq.core.report import Section
 from sightseq.core.reservoir import Reservoir
 from sightseq.core.scores import Output, Score
 from sightseq.core.task import Task
+from sightseq.tasks.classification.calibration import CalibrationError
 from sightseq.tasks.classification.figures import confusion_matrix_figure, reliability_figure
 from sightseq.text.spec import TextSpec
 from sightseq.vision.spec import ImageSpec
@@ -88,11 +87,11 @@ class ClassificationTask(Task):
         return self.logits(batch).log_softmax(dim=1)
 
     @abstractmethod
-    def examples(self, title: str, rows: Batch, caption: str) -> Section:
+    def examples(self, title: str, rows: Batch, caption: str) -> Block:
         """Samples that were observed, with what the model says of them: see `labels`."""
 
     @abstractmethod
-    def explanation(self, rows: Batch) -> Section | None:
+    def explanation(self, rows: Batch) -> Block | None:
         """What in these samples spoke for the predictions."""
 
     # What they have in common.
@@ -109,12 +108,11 @@ class ClassificationTask(Task):
             if classes > top:
                 metric = MulticlassAccuracy(average="micro", top_k=top, **common)
                 scores[f"top{top}"] = Score(metric, f"top-{top} accuracy", percent=True)
-        calibration = MulticlassCalibrationError(n_bins=15, **common)
         return scores | {
             "precision": Score(MulticlassPrecision(average="macro", **common), "precision", percent=True),
             "recall": Score(MulticlassRecall(average="macro", **common), "recall", percent=True),
             "f1": Score(MulticlassF1Score(average="macro", **common), "F1", percent=True),
-            "calibration_error": Score(calibration, "calibration error", percent=True),
+            "calibration_error": Score(CalibrationError(), "calibration error", percent=True),
             "confusion": Score(MulticlassConfusionMatrix(**common), None),
         }
 
@@ -140,7 +138,7 @@ class ClassificationTask(Task):
             (losses * real).sum(), count, {"prediction": predictions, "target": torch.where(real, target, FILLER)}
         )
 
-    def observe(self, batch: Batch, output: Output) -> None:
+    def collect_examples(self, batch: Batch, output: Output) -> None:
         """Keeps the most confident mistakes and some random samples."""
         probabilities, target = output.values["prediction"], output.values["target"]
         rows = {**batch, "target": target, "probabilities": probabilities}
@@ -151,8 +149,8 @@ class ClassificationTask(Task):
         key = (batch["index"] * 2654435761 % 2**32).float()
         self._random.add(torch.where(target != FILLER, key, -1.0), rows)
 
-    def forget(self) -> None:
-        """Empties what `observe` has kept."""
+    def reset_examples(self) -> None:
+        """Empties what `collect_examples` has kept."""
         self._worst.clear()
         self._random.clear()
 
@@ -170,23 +168,30 @@ class ClassificationTask(Task):
         }
         return {"per_class": per_class, "confusion": matrix.long().tolist()}
 
-    def sections(self, stage: str) -> list[Section]:
-        """Confusion matrix, calibration, sample predictions, the most confident mistakes, and where it looked."""
+    def blocks(self, stage: str) -> list[Block]:
+        """Confusion matrix, each class, calibration, samples, mistakes, and what spoke for the predictions."""
         names = self.spec.classes
         metrics = self.scoreboard.metrics(stage)
         matrix = metrics["confusion"].compute().cpu().numpy()
-        calibration: Any = metrics["calibration_error"]
-        with calibration.sync_context():  # or the figure would be of one process alone
-            confidences, hits = (dim_zero_cat(getattr(calibration, name)) for name in ("confidences", "accuracies"))
-            reliability = reliability_figure(confidences.cpu(), hits.cpu())
-        sections = [
-            Section(
-                "Confusion matrix", confusion_matrix_figure(matrix, names), "Rows: true class; columns: prediction."
+        calibration = cast(CalibrationError, metrics["calibration_error"])
+        per_class = self.details(stage)["per_class"]
+        scores = ("precision", "recall", "f1", "support")
+        blocks: list[Block] = [
+            FigureBlock(
+                "Confusion matrix",
+                confusion_matrix_figure(matrix, names),
+                caption="Rows: true class; columns: prediction.",
             ),
-            Section(
+            TableBlock(
+                f"Each class, on the {'test' if stage == 'test' else 'validation'} data",
+                ["class", "precision", "recall", "F1", "support"],
+                [[name, *(row[score] for score in scores)] for name, row in per_class.items()],
+                percent=("precision", "recall", "F1"),
+            ),
+            FigureBlock(
                 "Calibration",
-                reliability,
-                "How often the model is right at each confidence it claims; the diagonal is honest.",
+                reliability_figure(*calibration.bins()),
+                caption="How often the model is right at each confidence it claims; the diagonal is honest.",
             ),
         ]
         for title, reservoir, caption in (
@@ -194,10 +199,15 @@ class ClassificationTask(Task):
             ("Most confident mistakes", self._worst, "Where the model was surest and wrong."),
         ):
             if rows := reservoir.rows():
-                sections.append(self.examples(title, rows, caption))
-        if (rows := self._some_of_each()) and (section := self.explanation(rows)):
-            sections.append(section)
-        return sections
+                blocks.append(self.examples(title, rows, caption))
+        if (rows := self._some_of_each()) and (block := self.explanation(rows)):
+            blocks.append(block)
+        return blocks
+
+    def training_differs(self) -> list[str]:
+        """Label smoothing besides."""
+        smoothing = [f"label smoothing of {self.label_smoothing} (in the loss)"] if self.label_smoothing else []
+        return [*smoothing, *super().training_differs()]
 
     def labels(self, rows: Batch) -> list[tuple[str, float, str]]:
         """Of each sample the prediction, its probability and the truth."""

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sightseq.core.blocks import Block, Passage, PassagesBlock
 from sightseq.core.order import Batch
-from sightseq.core.report import Passage, Section
 from sightseq.core.scores import Output
 from sightseq.tasks.classification.attribution import token_weights
 from sightseq.tasks.classification.task import SHOWN, ClassificationTask, two_logits
@@ -60,35 +60,43 @@ class TextClassificationTask(ClassificationTask):
         truths = [self.spec.classes[label] for label in rows["target"].tolist()]
         return [f"{truth}: {''.join(words)}" for truth, words in zip(truths, self._pieces(rows), strict=True)]
 
-    def observe(self, batch: Batch, output: Output) -> None:
+    def collect_examples(self, batch: Batch, output: Output) -> None:
         """As for all classifiers; the texts of all batches are filled up to one length."""
         room = self.spec.max_tokens - batch["input"].shape[1]
-        super().observe({**batch, "input": F.pad(batch["input"], (0, room))}, output)
+        super().collect_examples({**batch, "input": F.pad(batch["input"], (0, room))}, output)
 
-    def examples(self, title: str, rows: Batch, caption: str) -> Section:
+    def examples(self, title: str, rows: Batch, caption: str) -> Block:
         """The texts as the network sees them; long ones without their middle."""
         passages = []
         for label, words in zip(self.labels(rows), self._pieces(rows), strict=True):
             shown = words if len(words) <= LONGEST else [*words[: LONGEST // 2], "[...] ", *words[-LONGEST // 2 :]]
-            passages.append(Passage(*label, [(word, 0.0) for word in shown]))
-        return Section(title, None, caption, passages)
+            passages.append(_passage(label, [(word, 0.0) for word in shown]))
+        return PassagesBlock(title, passages, caption=caption)
 
-    def explanation(self, rows: Batch) -> Section | None:
+    def explanation(self, rows: Batch) -> Block | None:
         """The words that mattered; nothing where the network has no embedding."""
         tokens = rows["input"][:, : int(rows["length"].max())]
         weights = token_weights(self, tokens, rows["length"], rows["probabilities"].argmax(dim=1))
         if weights is None:
             return None
         passages = [
-            Passage(*label, list(zip(words, row, strict=False)))  # a row goes on after the text
+            _passage(label, list(zip(words, row, strict=False)))  # a row goes on after the text
             for label, words, row in zip(self.labels(rows), self._pieces(rows), weights.tolist(), strict=True)
         ]
         caption = (
             "Blue: what spoke for the prediction; red: what spoke against it (integrated gradients, Sundararajan et "
             "al., 2017). Samples chosen at random, then the most confident mistakes."
         )
-        return Section("The words that mattered", None, caption, passages)
+        return PassagesBlock("The words that mattered", passages, caption=caption)
 
     def _pieces(self, rows: Batch) -> list[list[str]]:
         found = zip(rows["input"].tolist(), rows["length"].tolist(), strict=True)
         return [self.tokenizer.pieces(numbers[:length]) for numbers, length in found]
+
+
+def _passage(label: tuple[str, float, str], words: list[tuple[str, float]]) -> Passage:
+    """A text with its prediction, and where that is wrong the truth."""
+    guess, probability, truth = label
+    wrong = guess != truth
+    verdict = f"{'✗' if wrong else '✓'} {guess} ({probability:.0%})"
+    return Passage(f"{verdict}, truth: {truth}" if wrong else verdict, words, wrong)

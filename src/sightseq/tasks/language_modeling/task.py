@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric
 
+from sightseq.core.blocks import Block, TextBlock
 from sightseq.core.order import FILLER, Batch
-from sightseq.core.report import Section
 from sightseq.core.scores import MeanLoss, Output, Score
 from sightseq.core.task import Task
 from sightseq.core.tracking import log_text
@@ -234,10 +234,11 @@ class LanguageModelingTask(Task):
         """What the streams read."""
         return [self.tokenizer.decode(row) for row in batch["input"][:SHOWN].tolist()]
 
-    def sections(self, stage: str) -> list[Section]:
+    def blocks(self, stage: str) -> list[Block]:
         """What the model writes."""
+        text = "\n\n* * *\n\n".join(self._samples(SAMPLES))
         caption = f"Written from nothing, {LENGTH} tokens each, at a temperature of {TEMPERATURE}."
-        return [Section("Samples", None, f"{caption}\n\n" + "\n\n* * *\n\n".join(self._samples(SAMPLES)))]
+        return [TextBlock("Samples", text, caption=caption)]
 
     def _samples(self, count: int) -> list[str]:
         spellers = [Speller(self.tokenizer) for _ in range(count)]
