@@ -87,7 +87,9 @@ def print_predictions(predictor: Predictor, inputs: Sequence[str], format: str, 
         warnings.simplefilter("always", InputWarning)
         if format == "jsonl":
             for _, row in predictor.rows(inputs, options, bad):
-                print(json.dumps(row, ensure_ascii=False), flush=True)
+                line = json.dumps(row, ensure_ascii=False)
+                # A file name that is no UTF-8 has lone surrogates, which only an escape can write.
+                print(line.encode("utf-8", "backslashreplace").decode(), flush=True)
         elif (pieces := predictor.live(inputs, options, bad)) is not None:
             for piece in pieces:
                 print(printable(piece), end="", flush=True)

@@ -1,6 +1,8 @@
 """A problem that sightseq does not know gets predict, its options, its help and the list of bad inputs by the base."""
 
+import io
 import json
+import sys
 import threading
 import warnings
 from collections.abc import Iterable, Sequence
@@ -171,6 +173,33 @@ def test_unknown_options_are_refused(lines: None) -> None:
         run("digit=2")
     with pytest.raises(ConfigError, match=r"^digits=many: "):
         run("digits=many")
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_rows_go_to_a_file_while_the_bar_is_on_the_terminal(lines: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, terminal = io.StringIO(), Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    assert run("format=jsonl", "batch_size=1") == 2
+    assert [json.loads(line)["F"] for line in out.getvalue().splitlines()] == [32.0, 212.0, -508.0, 98.6]
+    assert "predict" in terminal.getvalue()
+
+
+def test_places_that_are_no_unicode_are_escaped(lines: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("\udcff.txt").write_text("37")
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "utf-8"))
+    assert run("format=jsonl", inputs=["\udcff.txt"]) == run("format=table", inputs=["\udcff.txt"]) == 0
+    row, *table = written.getvalue().decode().splitlines()
+    assert json.loads(row) == {"input": "\udcff.txt:1", "F": 98.6}
+    assert len(table) == 2
 
 
 def test_only_one_batch_is_read_at_a_time(trusted: None) -> None:
