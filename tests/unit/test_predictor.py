@@ -94,7 +94,7 @@ class Thermometer(Predictor):
         return ((f"{given}:{n}", line.strip()) for n, line in enumerate(Path(given).open(), 1))
 
     def read(self, raw: str) -> float:
-        assert threading.current_thread() is not threading.main_thread() or isinstance(raw, float)
+        assert threading.current_thread() is not threading.main_thread() or not isinstance(raw, str)
         try:
             value = float(raw)
         except ValueError:
@@ -220,6 +220,30 @@ def test_only_one_batch_is_read_at_a_time(trusted: None) -> None:
     assert len(read) == 9
     rows.close()
     assert watched.most == 3
+
+
+class Sorted(Thermometer):
+    """Batches by how cold it is, as texts by their length."""
+
+    def expand(self, given: str, options: Any) -> Iterable[tuple[str, str]]:
+        return ((str(n), str(n)) for n in (9, 1, 8, 2, 7, 3, 6, 4))
+
+    def length(self, item: float) -> int:
+        return int(item)
+
+    def predict_items(self, items: Sequence[float], options: Any) -> list[Row]:
+        return [{"mates": list(items)} for _ in items]
+
+
+def test_items_of_similar_length_share_a_batch_and_rows_keep_their_order(trusted: None) -> None:
+    predictor = Sorted(sightseq.load(save(), "cpu").task, "cpu")
+    expected = [[8, 9], [1, 2], [8, 9], [1, 2], [6, 7], [3, 4], [6, 7], [3, 4]]
+    options = predictor.options({"batch_size": 2})
+    assert [row["mates"] for _, row in predictor.rows(["file"], options, [])] == expected
+    assert [row["mates"] for row in predictor.predict([9.0, 1, 8, 2, 7, 3, 6, 4], batch_size=2)] == expected
+    # Nobody waits for more of standard input than a batch.
+    first = next(predictor.items(["-"], options, []))
+    assert first == [("9", 9.0), ("1", 1.0)]
 
 
 def test_from_python(trusted: None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import BaseModel, Field, PositiveInt
@@ -19,7 +19,7 @@ from sightseq.core.task import Task
 
 Row = dict[str, Any]
 """A prediction: plain values by name, in human units, as JSON holds them."""
-AnyTask = TypeVar("AnyTask", bound=Task)
+AHEAD = 8  # batches that are read at once and sorted by length
 
 
 class Settings(BaseModel):
@@ -47,7 +47,13 @@ class Predictor(ABC):
     `batch_size` among them, items are predicted one at a time."""
 
     def __init__(self, task: Task, device: str = "auto") -> None:
-        self.task = on_device(task, device)
+        if device == "auto":
+            accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+            device = str(accelerator or "cpu")
+        try:
+            self.task = task.to(device).eval()
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(f"device={device}: {str(error).splitlines()[0]}") from error
 
     # What each kind of model defines.
 
@@ -93,6 +99,10 @@ class Predictor(ABC):
         """One line of the printed table: column titles and cells, the same columns for each row."""
         return {name: str(value) for name, value in row.items()}
 
+    def length(self, item: Any) -> int:
+        """The length to which an item pads its batch. Where it is defined, items of similar length share a batch."""
+        return 0
+
     def check(self, inputs: Sequence[Any], options: Any) -> None:  # noqa: B027 (optional)
         """Refuses options that have no effect on these inputs.
 
@@ -125,9 +135,9 @@ class Predictor(ABC):
         """
         settings = self.options(options)
         self.check(inputs, settings)
-        size = _batch_size(settings)
-        batches = (inputs[start : start + size] for start in range(0, len(inputs), size))
-        return [row for batch in batches for rows in self._predicted(map(self.read, batch), settings) for row in rows]
+        size = _batch_size(settings) * self._ahead()
+        chunks = (inputs[start : start + size] for start in range(0, len(inputs), size))
+        return [row for chunk in chunks for rows in self._predicted(map(self.read, chunk), settings) for row in rows]
 
     def options(self, given: Mapping[str, Any], common: Collection[str] = ()) -> Any:
         """The `Settings` with these values.
@@ -159,23 +169,24 @@ class Predictor(ABC):
         Yields:
             The place of an item, and a row of it, which begins with `origin`.
         """
-        for batch in self.batches(inputs, options, bad):
-            found = self._predicted((item for _, item in batch), options)
-            for (place, item), rows in zip(batch, found, strict=True):
+        for chunk in self.items(inputs, options, bad):
+            found = self._predicted((item for _, item in chunk), options)
+            for (place, item), rows in zip(chunk, found, strict=True):
                 yield from ((place, {**self.origin(place, item), **row}) for row in rows)
 
-    def batches(
+    def items(
         self, inputs: Sequence[str], options: Any, bad: list[InputError], bar: bool = True
     ) -> Iterator[list[tuple[str, Any]]]:
-        """The items that can be read, each with its place. Only one batch is in memory at a time.
+        """The items that can be read, each with its place: a batch at a time, or `AHEAD` batches where `length` is
+        defined and no input is "-", standard input, which may be slow. No more are in memory at a time.
 
         Args:
             inputs: see `rows`.
             options: see `rows`.
             bad: see `rows`.
-            bar: show progress on a terminal, from the second batch on.
+            bar: show progress on a terminal, from the second time on.
         """
-        size = _batch_size(options)
+        size = _batch_size(options) * (1 if "-" in inputs else self._ahead())
         total, raws = self._expanded(inputs, options, bad)
 
         def read(raw: Any) -> Any:
@@ -196,14 +207,14 @@ class Predictor(ABC):
             while chunk := list(islice(raws, size)):
                 if number == 1 and bar and sys.stderr.isatty():
                     stack.enter_context(progress)
-                batch = []
+                good = []
                 for (place, _), item in zip(chunk, pool.map(read, [raw for _, raw in chunk]), strict=True):
                     if isinstance(item, InputError):
                         bad.append(_located(place, item))
                     else:
-                        batch.append((place, item))
-                if batch:
-                    yield batch
+                        good.append((place, item))
+                if good:
+                    yield good
                 progress.advance(job, len(chunk))
                 number += 1
 
@@ -228,9 +239,20 @@ class Predictor(ABC):
 
         return sum(lengths) if len(lengths) == len(sources) else None, items()
 
+    def _ahead(self) -> int:
+        return 1 if type(self).length is Predictor.length else AHEAD
+
     @torch.inference_mode()
     def _predicted(self, items: Iterable[Any], options: Any) -> list[list[Row]]:
-        return [rows if isinstance(rows, list) else [rows] for rows in self.predict_items(list(items), options)]
+        """The rows of each item, in order; the batches go by length."""
+        found: dict[int, list[Row]] = {}
+        ordered = sorted(enumerate(items), key=lambda pair: self.length(pair[1]))
+        size = _batch_size(options)
+        for start in range(0, len(ordered), size):
+            places, batch = zip(*ordered[start : start + size], strict=True)
+            for place, rows in zip(places, self.predict_items(batch, options), strict=True):
+                found[place] = rows if isinstance(rows, list) else [rows]
+        return [found[place] for place in range(len(found))]
 
 
 def _batch_size(options: Any) -> int:
@@ -240,18 +262,3 @@ def _batch_size(options: Any) -> int:
 def _located(place: str, error: InputError) -> InputError:
     """The error with the place of the item, unless its message begins with it."""
     return error if str(error).startswith(place) else InputError(f"{place}: {error}")
-
-
-def on_device(task: AnyTask, device: str) -> AnyTask:
-    """The task there, ready to predict; "auto" is the fastest device available.
-
-    Raises:
-        ConfigError: the device is not available.
-    """
-    if device == "auto":
-        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        device = str(accelerator or "cpu")
-    try:
-        return task.to(device).eval()
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device={device}: {str(error).splitlines()[0]}") from error

@@ -85,6 +85,10 @@ class TextPredictor(ClassPredictor):
         """See `ClassPredictor`."""
         return self.predict_batch(pad([item.tokens for item in items], self.task.spec.max_tokens), options.top)
 
+    def length(self, item: Text) -> int:
+        """Tokens."""
+        return len(item.tokens)
+
     def origin(self, place: str, item: Text) -> Row:
         """The text."""
         return {"text": item.text}

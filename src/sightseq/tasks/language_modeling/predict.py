@@ -92,8 +92,8 @@ class LanguagePredictor(Predictor):
     def live(self, inputs: Sequence[str], options: LanguageSettings, bad: list[InputError]) -> Iterator[str]:
         """The texts, the first of each prompt token by token; or a table of words for each prompt."""
         several = len(inputs) > 1
-        for batch in self.batches(inputs, options, bad, bar=False):
-            for _, prompt in batch:
+        for prompts in self.items(inputs, options, bad, bar=False):
+            for _, prompt in prompts:
                 if options.mode == "next_word":
                     yield from self._words(prompt, options, named=several)
                 else:
