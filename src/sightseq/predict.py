@@ -123,10 +123,10 @@ def options_help(config: Config) -> str:
     lines = (conf_folder() / "predict.yaml").read_text().splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("ckpt:"))
     common = lines[first : lines.index("", first)]
-    own = [
-        f"{f'{name}: {_default(field)}':<22} # {field.description}"
-        for name, field in predictor.Settings.model_fields.items()
-    ]
+    fields = predictor.Settings.model_fields
+    options = {f"{name}: {_default(field)}": field.description for name, field in fields.items()}
+    width = max([22, *map(len, options)])
+    own = [f"{option:<{width}} # {description}" for option, description in options.items()]
     head = f"sightseq predict ckpt={config['ckpt']} input=...: the options of this {type(predictor).__name__}"
     return "\n".join([head, "", *common, "", *own])
 
