@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightseq.predict import ImageModel, LanguageModel, TextModel
+    from sightseq.core.predictor import Predictor
 
 __all__ = ["compose", "load", "train"]
 
@@ -44,8 +44,8 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
         return {**execute(config, folder), "folder": str(folder)}
 
 
-def load(path: str | Path, device: str = "auto", trust: Iterable[str] = ()) -> "ImageModel | TextModel | LanguageModel":
-    """The model in a checkpoint, ready to `predict`.
+def load(path: str | Path, device: str = "auto", trust: Iterable[str] = ()) -> "Predictor":
+    """The model in a checkpoint, ready to `predict`: the predictor of its task.
 
     Args:
         path: a checkpoint, a run directory, or an experiment's folder: the newest finished run in it.

@@ -19,7 +19,7 @@ from sightseq.sweep import Job, check, run_command, run_job, run_process, summar
 COMMANDS = {
     "train": "trains an experiment, or goes on with one",
     "test": "scores a checkpoint on its test data",
-    "predict": "says what a trained model makes of your files or texts",
+    "predict": "prints the predictions of a trained model for your files or texts",
     "export": "writes a trained model as a file that runs without this framework",
     "bench": "measures how fast an experiment trains and answers, beside a bare loop of PyTorch",
     "data": "downloads and verifies the data of an experiment",

@@ -1,103 +1,137 @@
-"""Using a trained model."""
+"""Using a trained model. How inputs are read and predicted is the predictor's, which the task names."""
 
-from collections.abc import Iterable
+import json
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
+from sightseq.console import console, new_table
 from sightseq.core.build import trust as trust_packages
 from sightseq.core.build import validated
 from sightseq.core.checkpoint import load_task
-from sightseq.core.errors import CheckpointError, ConfigError, nearest
+from sightseq.core.errors import CheckpointError, InputError, InputWarning
 from sightseq.core.places import conf_folder
+from sightseq.core.predictor import Predictor
 from sightseq.core.rundir import Config
-from sightseq.tasks.classification.images import ImageClassificationTask
-from sightseq.tasks.classification.predict import Common
-from sightseq.tasks.classification.predict_images import ImageModel, predict_files
-from sightseq.tasks.classification.predict_texts import TextModel, predict_texts
-from sightseq.tasks.classification.texts import TextClassificationTask
-from sightseq.tasks.language_modeling.predict import LanguageModel, predict_language
-from sightseq.tasks.language_modeling.task import LanguageModelingTask
-
-__all__ = ["ImageModel", "LanguageModel", "TextModel", "load", "options_help", "predict"]
-
-Options = TypeVar("Options", bound=BaseModel)
-COMMON = {"ckpt", "input", "paths", *Common.model_fields}
 
 
-def load(path: str | Path, device: str = "auto", trust: Iterable[str] = ()) -> ImageModel | TextModel | LanguageModel:
+class Common(BaseModel):
+    """The options of all models, besides the checkpoint and the inputs."""
+
+    format: Literal["table", "jsonl"]
+    device: str
+    trust: list[str]
+
+
+COMMON = {"ckpt", "input", *Common.model_fields}
+
+
+def load(path: str | Path, device: str = "auto", trust: Iterable[str] = ()) -> Predictor:
     """The model in a checkpoint, ready to predict.
 
     Args:
         path: of the file, or of what stands for it: see `core.rundir.find_checkpoint`.
-        device: see `Model`.
+        device: see `Predictor`.
         trust: further packages whose classes the checkpoint may name.
 
     Raises:
-        CheckpointError: the file is no checkpoint of sightseq, or of a task that predict does not know.
-        ConfigError: the device is not there.
+        CheckpointError: the file is no checkpoint of sightseq, or its task has no predictor.
+        ConfigError: the device is not available.
     """
     trust_packages(trust)
     task = load_task(Path(path))
-    if isinstance(task, ImageClassificationTask):
-        return ImageModel(task, device)
-    if isinstance(task, TextClassificationTask):
-        return TextModel(task, device)
-    if isinstance(task, LanguageModelingTask):
-        return LanguageModel(task, device)
-    raise CheckpointError(f"{path}: holds a {type(task).__name__}, which predict does not know")
+    kind = task.predictor()
+    if kind is None:
+        name = type(task).__name__
+        raise CheckpointError(f"{path}: {name} has no predictor; return one from {name}.predictor()")
+    return kind(task, device)
 
 
 def predict(config: Config) -> int:
-    """`sightseq predict`: prints what the model says of the inputs; the exit status is 2 if any cannot be read.
+    """`sightseq predict`: prints the predictions for the inputs; the exit status is 2 if any cannot be read.
 
     Raises:
         ConfigError: the model has no such option, or a value does not fit.
     """
     common = validated(config, Common)
     trust_packages(common.trust)
-    model = load(config["ckpt"], common.device)
-    typed = {name: value for name, value in config.items() if name not in COMMON}
-    given = config["input"]
-    inputs = [given] if isinstance(given, str) else list(map(str, given))
-    if isinstance(model, LanguageModel):
-        return predict_language(model, inputs, common.format, options(typed, model.Settings))
-    if isinstance(model, TextModel):
-        return predict_texts(model, inputs, common.format, options(typed, model.Settings))
-    return predict_files(model, inputs, common.format, options(typed, model.Settings))
+    predictor = load(config["ckpt"], common.device)
+    given = {name: value for name, value in config.items() if name not in {*COMMON, "paths"}}
+    inputs = [config["input"]] if isinstance(config["input"], str) else list(map(str, config["input"]))
+    return print_predictions(predictor, inputs, common.format, predictor.options(given, COMMON))
 
 
-def options(typed: dict[str, Any], kind: type[Options]) -> Options:
-    """A model's own options.
+def print_predictions(predictor: Predictor, inputs: Sequence[str], format: str, options: Any) -> int:
+    """Prints predictions, then what was warned of, then the inputs that cannot be read.
+
+    Args:
+        predictor: of the model.
+        inputs: as typed.
+        format: "table", or "jsonl": an object a line, as soon as its batch is predicted.
+        options: an instance of the predictor's `Settings`.
+
+    Returns:
+        The exit status: 2 if any input cannot be read, else 0.
 
     Raises:
-        ConfigError: it has no such option, or a value does not fit.
+        ConfigError: an option has no effect on these inputs.
     """
-    own = kind.model_fields
-    for name, value in typed.items():
-        if name not in own:
-            hint = nearest(name, COMMON - {"paths"} | set(own))
-            if "did you mean" not in hint:
-                hint = f"its own are {', '.join(own)}"
-            raise ConfigError(f"{name}={value}: this model has no option {name!r}; {hint}")
-    return validated(typed, kind)
+    predictor.check(inputs, options)
+    bad: list[InputError] = []
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", InputWarning)
+        if format == "jsonl":
+            for _, row in predictor.rows(inputs, options, bad):
+                line = json.dumps(row, ensure_ascii=False)
+                # A file name that is no UTF-8 has lone surrogates, which only an escape can write.
+                print(line.encode("utf-8", "backslashreplace").decode(), flush=True)
+        elif (pieces := predictor.live(inputs, options, bad)) is not None:
+            for piece in pieces:
+                print(printable(piece), end="", flush=True)
+        else:
+            _print_table(predictor, inputs, options, bad)
+    for text in sorted({str(warning.message) for warning in warned}):  # threads warn in no order
+        print(f"Warning: {printable(text)}", file=sys.stderr)
+    for error in bad:
+        print(f"InputError: {printable(str(error))}", file=sys.stderr)
+    return 2 if bad else 0
+
+
+def _print_table(predictor: Predictor, inputs: Sequence[str], options: Any, bad: list[InputError]) -> None:
+    table = None
+    for _, row in predictor.rows(inputs, options, bad):
+        cells = predictor.cells(row)
+        table = table or new_table(*cells)
+        table.add_row(*map(printable, cells.values()))
+    if table:
+        console().print(table)
+
+
+def printable(text: str) -> str:
+    """The text without characters that would control the terminal; line breaks stay."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
 
 def options_help(config: Config) -> str:
-    """What `sightseq predict ckpt=PATH --help` prints: the options that all models have, and this one's own."""
-    model = load(config["ckpt"], "cpu", config["trust"])
+    """What `sightseq predict ckpt=PATH --help` prints: the options common to all models, and those of this one."""
+    predictor = load(config["ckpt"], "cpu", config["trust"])
     lines = (conf_folder() / "predict.yaml").read_text().splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("ckpt:"))
     common = lines[first : lines.index("", first)]
-    own = [
-        f"{f'{name}: {_typed(field.default)}':<22} # {field.description}"
-        for name, field in model.Settings.model_fields.items()
-    ]
-    head = f"sightseq predict ckpt={config['ckpt']} input=...: the options of this {type(model).__name__}"
+    fields = predictor.Settings.model_fields
+    options = {f"{name}: {_default(field)}": field.description for name, field in fields.items()}
+    width = max([22, *map(len, options)])
+    own = [f"{option:<{width}} # {description}" for option, description in options.items()]
+    head = f"sightseq predict ckpt={config['ckpt']} input=...: the options of this {type(predictor).__name__}"
     return "\n".join([head, "", *common, "", *own])
 
 
-def _typed(value: Any) -> str:
-    """A default as one types it."""
+def _default(field: FieldInfo) -> str:
+    """The default of an option, as one types it; "???" where a value must be given."""
+    value = "???" if field.is_required() else field.get_default(call_default_factory=True)
     return "null" if value is None else str(value)

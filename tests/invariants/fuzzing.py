@@ -23,12 +23,12 @@ from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import SightseqError
 from sightseq.core.places import group_options
-from sightseq.predict import predict_files, predict_language, predict_texts
+from sightseq.predict import print_predictions
 from sightseq.tasks.classification.images import ImageClassificationTask
-from sightseq.tasks.classification.predict_images import ImageModel
-from sightseq.tasks.classification.predict_texts import TextModel
+from sightseq.tasks.classification.predict_images import ImagePredictor
+from sightseq.tasks.classification.predict_texts import TextPredictor
 from sightseq.tasks.classification.texts import TextClassificationTask
-from sightseq.tasks.language_modeling.predict import LanguageModel
+from sightseq.tasks.language_modeling.predict import LanguagePredictor
 from sightseq.tasks.language_modeling.task import LanguageModelingTask
 from sightseq.text.spec import LanguageSpec, TextSpec
 from sightseq.text.tokenizer import fit
@@ -132,7 +132,7 @@ def images(folder: Path) -> Case:
     """Damaged pictures, given to predict."""
     spec = ImageSpec(3, 32, 32, ("a", "b"), (0.5,) * 3, (0.25,) * 3)
     net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4], "hidden": []}
-    model = ImageModel(ImageClassificationTask(spec=spec.to_dict(), net=net), "cpu")
+    model = ImagePredictor(ImageClassificationTask(spec=spec.to_dict(), net=net), "cpu")
     good: list[tuple[str, bytes]] = []
     for name, modes in FORMATS.items():
         for mode in modes:
@@ -146,7 +146,7 @@ def images(folder: Path) -> Case:
         name, content = random.choice(good)
         path = folder / f"picture.{random.choice([name, 'png', 'jpg'])}"
         path.write_bytes(damaged(content, random))
-        status = predict_files(model, [str(path)], random.choice(["table", "jsonl"]), model.Settings(batch_size=2))
+        status = print_predictions(model, [str(path)], random.choice(["table", "jsonl"]), model.Settings(batch_size=2))
         assert status in (0, 2)
 
     return case
@@ -157,11 +157,11 @@ def texts(folder: Path) -> Case:
     tokenizer = fit(["a film that is good", "a film that is bad"], "words", 20)
     spec = TextSpec(tokenizer.json, tokenizer.vocab_size, ("bad", "good"))
     net = {"_target_": "sightseq.nets.text.RecurrentClassifier", "embedding": 4, "hidden": [4]}
-    classifier = TextModel(TextClassificationTask(spec=spec.to_dict(), net=net), "cpu")
+    classifier = TextPredictor(TextClassificationTask(spec=spec.to_dict(), net=net), "cpu")
     subwords = fit(["a film that is good", "a film that is bad"], "subwords", 300)
     language = LanguageSpec(subwords.json, subwords.vocab_size)
     net = {"_target_": "sightseq.nets.language.RecurrentLanguageModel", "embedding": 4, "hidden": [4]}
-    writer = LanguageModel(LanguageModelingTask(spec=language.to_dict(), net=net), "cpu")
+    writer = LanguagePredictor(LanguageModelingTask(spec=language.to_dict(), net=net), "cpu")
 
     def case(random: Random) -> None:
         given, format = strange(random), random.choice(["table", "jsonl"])
@@ -171,9 +171,9 @@ def texts(folder: Path) -> Case:
             path.write_bytes(damaged(given.encode("utf-8", "surrogatepass"), random))
             given = str(path)
         if random.random() < 0.7:
-            status = predict_texts(classifier, [given], format, classifier.Settings(batch_size=2))
+            status = print_predictions(classifier, [given], format, classifier.Settings(batch_size=2))
         else:
-            status = predict_language(writer, [given], format, writer.Settings(tokens=3))
+            status = print_predictions(writer, [given], format, writer.Settings(tokens=3))
         assert status in (0, 2)
 
     return case

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sightseq.decoding.sampling import Sampling, sample
-from sightseq.tasks.language_modeling.predict import LanguageModel
+from sightseq.tasks.language_modeling.predict import LanguagePredictor
 from sightseq.tasks.language_modeling.task import LanguageModelingTask
 from sightseq.text.spec import LanguageSpec
 from sightseq.text.tokenizer import fit
@@ -22,14 +22,14 @@ NET = {"_target_": "sightseq.nets.language.RecurrentLanguageModel", "embedding":
 
 
 @pytest.fixture(scope="module", params=[(400, 400), (1150, 1150, 400)], ids=["ptb", "ptb_long"])
-def model(request: pytest.FixtureRequest) -> LanguageModel:
+def model(request: pytest.FixtureRequest) -> LanguagePredictor:
     """Of 10,000 words: what trains on the Penn Treebank in an hour, and AWD-LSTM, with four times as many weights."""
     tokenizer = fit(list(WORDS[:10_000]), "words", 10_000, lowercase=False)
     spec = LanguageSpec(tokenizer.json, tokenizer.vocab_size)
-    return LanguageModel(LanguageModelingTask(spec=spec.to_dict(), net={**NET, "hidden": request.param}), "cpu")
+    return LanguagePredictor(LanguageModelingTask(spec=spec.to_dict(), net={**NET, "hidden": request.param}), "cpu")
 
 
-def test_a_token_costs_the_same_at_any_length(model: LanguageModel) -> None:
+def test_a_token_costs_the_same_at_any_length(model: LanguagePredictor) -> None:
     times = []
     begun = time.perf_counter()
     for _ in sample(model.task, torch.zeros(1, 1, dtype=torch.long), 1000, Sampling()):
@@ -40,12 +40,12 @@ def test_a_token_costs_the_same_at_any_length(model: LanguageModel) -> None:
     assert last < 1.25 * first
 
 
-def test_a_key_press_is_answered_in_20_ms(model: LanguageModel) -> None:
-    _, state = model.read(" ".join(WORDS[:500]))
+def test_a_key_press_is_answered_in_20_ms(model: LanguagePredictor) -> None:
+    _, state = model.probabilities(" ".join(WORDS[:500]))
     times = []
     for word in WORDS[500:700]:
         begun = time.perf_counter()
-        probabilities, state = model.read(word, state)
+        probabilities, state = model.probabilities(word, state)
         model.best(probabilities, top=3, prefix="w09999")  # which one word in 10,000 begins with
         times.append(time.perf_counter() - begun)
     print(f"\na key press: {1e3 * median(times):.1f} ms, 95 of 100 at most {1e3 * quantiles(times, n=20)[-1]:.1f} ms")

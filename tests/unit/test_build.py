@@ -155,7 +155,7 @@ def test_attributes_of_re_exported_modules_cannot_be_reached(target: str) -> Non
 @pytest.mark.parametrize(
     ("target", "origin"),
     [
-        ("sightseq.tasks.classification.predict_images.ThreadPoolExecutor", "concurrent.futures.thread"),
+        ("sightseq.core.predictor.ThreadPoolExecutor", "concurrent.futures.thread"),
         ("sightseq.core.rundir.Path", "pathlib"),
         ("torch.utils.data.dataset.Fraction", None),
         ("torchvision.datasets.folder.Image", None),  # a module, not a class

@@ -19,7 +19,7 @@ from sightseq.core.order import Batch
 from sightseq.decoding.sampling import Sampling
 from sightseq.nets.language import RecurrentLanguageModel
 from sightseq.tasks.language_modeling.keystrokes import Keyboard, KeystrokeSavings
-from sightseq.tasks.language_modeling.predict import LanguageModel, cut
+from sightseq.tasks.language_modeling.predict import LanguagePredictor, cut
 from sightseq.tasks.language_modeling.task import LanguageModelingTask
 from sightseq.text.spec import LanguageSpec
 from sightseq.text.tokenizer import Speller, Tokenizer, fit
@@ -229,10 +229,10 @@ class Successor(nn.Module):
         return 50 * F.one_hot((tokens + 1) % self.size, self.size).float(), [(tokens[None, :, -1:].float(),)]
 
 
-def successor(tokenizer: Tokenizer = WORDS) -> LanguageModel:
+def successor(tokenizer: Tokenizer = WORDS) -> LanguagePredictor:
     task = make(tokenizer)
     task.net = Successor(tokenizer.vocab_size)
-    return LanguageModel(task, "cpu")
+    return LanguagePredictor(task, "cpu")
 
 
 ORDERED = [WORDS.decode([n]) for n in range(WORDS.vocab_size)]  # <eos> <unk> and the words
@@ -292,10 +292,10 @@ def test_next_words_are_the_most_probable_ones() -> None:
 
 
 def test_a_key_press_goes_on_from_the_state() -> None:
-    model = LanguageModel(make(), "cpu")
-    whole, _ = model.read("the king loves")
-    _, state = model.read("the king")
-    torch.testing.assert_close(model.read("loves", state)[0], whole)
+    model = LanguagePredictor(make(), "cpu")
+    whole, _ = model.probabilities("the king loves")
+    _, state = model.probabilities("the king")
+    torch.testing.assert_close(model.probabilities("loves", state)[0], whole)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *changes: str) -> int:

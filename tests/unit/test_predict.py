@@ -14,10 +14,10 @@ from rich.console import Console
 from sightseq import predict as module
 from sightseq.composition import compose
 from sightseq.core.errors import ConfigError, InputError
-from sightseq.tasks.classification import predict_images as images
 from sightseq.tasks.classification.images import ImageClassificationTask
-from sightseq.tasks.classification.predict_images import ImageModel, batch, find_files
+from sightseq.tasks.classification.predict_images import ImagePredictor, stack
 from sightseq.vision.faces import crop_face
+from sightseq.vision.files import find_files
 from sightseq.vision.image import FaceWarning
 from sightseq.vision.spec import ImageSpec
 
@@ -27,13 +27,13 @@ PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 def make(
     channels: int = 1, classes: int = 3, size: int = 6, subject: Literal["centre", "face"] = "centre"
-) -> ImageModel:
+) -> ImagePredictor:
     """A small network with random weights, on images of 6x6 pixels."""
     names = tuple(f"c{n}" for n in range(classes))
     spec = ImageSpec(channels, size, size, names, (0.5,) * channels, (0.25,) * channels, subject=subject)
     net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4], "hidden": []}
     torch.manual_seed(0)
-    return ImageModel(ImageClassificationTask(spec=spec.to_dict(), net=net), "cpu")
+    return ImagePredictor(ImageClassificationTask(spec=spec.to_dict(), net=net), "cpu")
 
 
 def picture(channels: int = 1, size: tuple[int, int] = (6, 6), seed: int = 0) -> np.ndarray:
@@ -107,7 +107,7 @@ def test_folder_without_images() -> None:
         find_files("empty")
 
 
-# ImageModel
+# ImagePredictor
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -147,8 +147,8 @@ def test_batch_size_changes_nothing() -> None:
 
 
 def test_grey_and_colour_are_converted() -> None:
-    assert make(1).pixels(picture(3)).shape == (1, 6, 6)
-    assert make(3).pixels(picture(1)).shape == (3, 6, 6)
+    assert make(1).read(picture(3)).shape == (1, 6, 6)
+    assert make(3).read(picture(1)).shape == (3, 6, 6)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "I;16", "rotated"])
@@ -163,7 +163,7 @@ def test_pictures_of_any_mode_agree_with_their_files(mode: str) -> None:
         image = Image.fromarray(picture(3)).convert(mode)
         image.putalpha(100)
     image.save("image.png", exif=exif)
-    assert np.array_equal(model.pixels(Image.open("image.png")), model.pixels("image.png"))
+    assert np.array_equal(model.read(Image.open("image.png")), model.read("image.png"))
 
 
 NO_PICTURES = [np.zeros((6, 6)), np.zeros((3, 6, 6), np.uint8), np.zeros(6, np.uint8), np.zeros((0, 6), np.uint8)]
@@ -193,12 +193,12 @@ def test_picture_that_cannot_be_read_is_refused() -> None:
 
 def test_faces_in_files_pictures_and_arrays_agree() -> None:
     model, image = make(size=48, subject="face"), Image.open(PORTRAIT)
-    expected = make(size=48).pixels(crop_face(image)[0].resize((48, 48), BICUBIC))
+    expected = make(size=48).read(crop_face(image)[0].resize((48, 48), BICUBIC))
     for one in (PORTRAIT, str(PORTRAIT), image, np.asarray(image)):
-        assert np.array_equal(model.pixels(one), expected)
-    assert not np.array_equal(make(size=48).pixels(PORTRAIT), expected)
+        assert np.array_equal(model.read(one), expected)
+    assert not np.array_equal(make(size=48).read(PORTRAIT), expected)
     (found,) = model.predict([PORTRAIT])
-    assert found == model.judge(batch([expected]))[0]
+    assert found == model.predict_batch(stack([expected]))[0]
 
 
 @pytest.mark.filterwarnings("error")
@@ -221,7 +221,7 @@ def test_missing_face_is_a_warning() -> None:
 # The command
 
 
-def run(monkeypatch: pytest.MonkeyPatch, model: ImageModel | None = None, **changes: Any) -> int:
+def run(monkeypatch: pytest.MonkeyPatch, model: ImagePredictor | None = None, **changes: Any) -> int:
     monkeypatch.setattr(module, "load", lambda path, device: model or make())
     config = compose("ckpt=x", "input=in", "format=jsonl", "batch_size=2", "device=cpu", command="predict")
     return module.predict(config | changes)
@@ -270,7 +270,7 @@ def test_nothing_of_a_table_is_cut(monkeypatch: pytest.MonkeyPatch, capfd: Any) 
     name = "in a folder/IMG_20240712_183045_HDR_portrait_of_the_whole_family_by_the_sea.png"
     Path(name).parent.mkdir()
     Image.fromarray(picture()).save(name)
-    monkeypatch.setattr(images, "console", lambda: Console(width=80, soft_wrap=True))
+    monkeypatch.setattr(module, "console", lambda: Console(width=80, soft_wrap=True))
     assert run(monkeypatch, format="table", input=name) == 0
     out = capfd.readouterr().out
     assert "\u2026" not in out
@@ -321,7 +321,7 @@ def test_several_inputs_in_their_order(files: list[str], monkeypatch: pytest.Mon
 
 def test_devices_that_are_not_there_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"^device=nowhere: .*nowhere") as caught:
-        ImageModel(make().task, "nowhere")
+        ImagePredictor(make().task, "nowhere")
     assert "\n" not in str(caught.value)
 
 

@@ -13,19 +13,20 @@ import torch
 from sightseq import predict as module
 from sightseq.composition import compose
 from sightseq.core.errors import ConfigError, DataError, InputError
-from sightseq.tasks.classification.predict_texts import TextModel, TextWarning, read_texts, short
+from sightseq.tasks.classification.predict_texts import TextPredictor, TextWarning
 from sightseq.tasks.classification.texts import TextClassificationTask
+from sightseq.text.files import read_texts, short
 from sightseq.text.spec import TextSpec
 from sightseq.text.tokenizer import fit
 
 TOKENIZER = fit(["a good bad film, the actors are fine"], "words", 100)
 
 
-def make(max_tokens: int = 20) -> TextModel:
+def make(max_tokens: int = 20) -> TextPredictor:
     spec = TextSpec(TOKENIZER.json, TOKENIZER.vocab_size, ("negative", "positive"), max_tokens=max_tokens)
     net = {"_target_": "sightseq.nets.text.RecurrentClassifier", "embedding": 4, "hidden": [4]}
     torch.manual_seed(0)
-    return TextModel(TextClassificationTask(spec=spec.to_dict(), net=net), "cpu")
+    return TextPredictor(TextClassificationTask(spec=spec.to_dict(), net=net), "cpu")
 
 
 def run(monkeypatch: pytest.MonkeyPatch, given: str | list[str], **changes: Any) -> int:
@@ -38,7 +39,7 @@ def rows(capfd: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
 
 
-def test_a_text_is_judged(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_a_text_is_classified(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     assert run(monkeypatch, "a good film") == 0
     (row,) = rows(capfd)
     assert row == {"text": "a good film", **make().predict(["a good film"])[0]}
@@ -46,7 +47,7 @@ def test_a_text_is_judged(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     assert sum(p for _, p in row["top"]) == pytest.approx(1, abs=1e-5)
 
 
-def test_lines_of_a_file_are_judged_each(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_lines_of_a_file_are_classified_each(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     Path("lines.txt").write_text("a good film\r\na bad film\nfine")
     assert run(monkeypatch, "lines.txt") == 0
     found = rows(capfd)
@@ -63,7 +64,9 @@ def test_lines_of_a_file_are_judged_each(monkeypatch: pytest.MonkeyPatch, capfd:
         ("a.jsonl", '{"review": "a good film,\\nfine"}\n{"review": "bad"}\n'),
     ],
 )
-def test_a_column_of_a_table_is_judged(name: str, content: str, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_a_column_of_a_table_is_classified(
+    name: str, content: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
     Path(name).write_text(content)
     assert run(monkeypatch, name, column="review") == 0
     assert [row["text"] for row in rows(capfd)] == ["a good film,\nfine", "bad"]
@@ -87,7 +90,7 @@ def test_a_row_without_text_is_listed(monkeypatch: pytest.MonkeyPatch, capfd: An
     out, err = capfd.readouterr()
     assert [json.loads(line)["text"] for line in out.splitlines()] == ["fine"]
     assert err.splitlines() == [
-        "InputError: a.jsonl, row 1: a text is empty; there is nothing to judge",
+        "InputError: a.jsonl, row 1: a text is empty; there is nothing to classify",
         "InputError: a.jsonl, row 3: is not UTF-8",
     ]
 
@@ -98,15 +101,15 @@ def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> 
     assert [row["text"] for row in rows(capfd)] == ["fine", "a film"]
 
 
-def test_bad_lines_are_listed_and_the_others_judged(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_bad_lines_are_listed_and_the_others_classified(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     Path("lines.txt").write_bytes(b"a film\n\nfine\n\xff\xfe\nbad\n \t\n")
     assert run(monkeypatch, "lines.txt") == 2
     out, err = capfd.readouterr()
     assert [json.loads(line)["text"] for line in out.splitlines()] == ["a film", "fine", "bad"]
     assert err.splitlines() == [
-        "InputError: lines.txt, line 2: a text is empty; there is nothing to judge",
+        "InputError: lines.txt, line 2: a text is empty; there is nothing to classify",
         "InputError: lines.txt, line 4: is not UTF-8",
-        "InputError: lines.txt, line 6: a text is empty; there is nothing to judge",
+        "InputError: lines.txt, line 6: a text is empty; there is nothing to classify",
     ]
 
 
@@ -129,7 +132,7 @@ def test_what_is_no_text_is_refused(given: str, complaint: str, monkeypatch: pyt
         ("\x00 fine \x1b[31m", ""),
     ],
 )
-def test_odd_texts_are_judged(text: str, warning: str, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_odd_texts_are_classified(text: str, warning: str, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     assert run(monkeypatch, text, format="table") == 0
     out, err = capfd.readouterr()
     assert out.splitlines()[1].count("%") == 1
@@ -138,7 +141,7 @@ def test_odd_texts_are_judged(text: str, warning: str, monkeypatch: pytest.Monke
     assert err.count("Warning") == bool(warning)
 
 
-def test_a_long_text_is_judged_by_its_ends() -> None:
+def test_a_long_text_is_classified_by_its_ends() -> None:
     model = make(max_tokens=6)
     with pytest.warns(TextWarning):
         (found,) = model.predict(["a good film " + "bad " * 1000 + "actors are fine"])
@@ -185,8 +188,8 @@ def test_what_was_meant_as_a_file_is_no_text(monkeypatch: pytest.MonkeyPatch, ca
 
 
 def test_a_text_that_is_no_file_name_is_a_text() -> None:
-    assert list(read_texts("a" * 5000)) == [("input", b"a" * 5000)]
-    assert list(read_texts("a\0b")) == [("input", b"a\0b")]
+    assert list(read_texts("a" * 5000)) == [("", b"a" * 5000)]
+    assert list(read_texts("a\0b")) == [("", b"a\0b")]
 
 
 def test_short_texts_stay_as_they_are() -> None:
@@ -201,8 +204,8 @@ def test_several_inputs_are_texts_and_files_in_their_order(monkeypatch: pytest.M
     assert [json.loads(line)["text"] for line in out.splitlines()] == ["a good film", "bad", "fine", "the actors"]
     assert err.splitlines() == [
         "InputError: missing.txt: there is no such file",
-        "InputError: lines.txt, line 2: a text is empty; there is nothing to judge",
-        "InputError: input 4: a text is empty; there is nothing to judge",
+        "InputError: lines.txt, line 2: a text is empty; there is nothing to classify",
+        "InputError: input 4: a text is empty; there is nothing to classify",
     ]
 
 

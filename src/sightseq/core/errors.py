@@ -20,6 +20,10 @@ class InputError(SightseqError):
     """A file or text given to `predict` that cannot be read."""
 
 
+class InputWarning(UserWarning):
+    """An input of `predict` that was read only in part, or not as the model expects it."""
+
+
 class CheckpointError(SightseqError):
     """A file that is no checkpoint of ours, or one that asks for what is not trusted."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from sightseq.core.errors import InputError
+from sightseq.core.errors import InputError, InputWarning
 from sightseq.vision.faces import crop_face
 from sightseq.vision.spec import ImageSpec
 
@@ -44,7 +44,7 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(file for file in found if not any(part[0] == "." for part in file.relative_to(folder).parts))
 
 
-class FaceWarning(UserWarning):
+class FaceWarning(InputWarning):
     """No face was found in a picture that a model of faces is given."""
 
 

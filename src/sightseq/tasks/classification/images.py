@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from matplotlib.figure import Figure
@@ -18,6 +18,9 @@ from sightseq.tasks.classification.saliency import heat_maps
 from sightseq.tasks.classification.task import SHOWN, ClassificationTask, two_logits
 from sightseq.vision.figures import batch_figure, examples_figure, saliency_figure
 from sightseq.vision.spec import ImageSpec
+
+if TYPE_CHECKING:
+    from sightseq.core.predictor import Predictor
 
 
 class ImageClassificationTask(ClassificationTask):
@@ -65,6 +68,13 @@ class ImageClassificationTask(ClassificationTask):
         images = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8, generator=generator)
         spec = ImageSpec(3, 32, 32, ("a", "b", "c"), (0.5,) * 3, (0.25,) * 3, (2, 2, 2))
         return spec, {"input": images, "target": torch.arange(6) % 3, "index": torch.arange(6)}
+
+    @classmethod
+    def predictor(cls) -> "type[Predictor]":
+        """Files, pictures or arrays to labels."""
+        from sightseq.tasks.classification.predict_images import ImagePredictor
+
+        return ImagePredictor
 
     def augment(self, batch: Batch) -> Batch:
         """The batch with its images augmented, as floats in 0..1, of the size that the network sees.

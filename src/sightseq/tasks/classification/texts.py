@@ -1,7 +1,7 @@
 """One label for each text."""
 
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from sightseq.tasks.classification.task import SHOWN, ClassificationTask, two_lo
 from sightseq.text.batch import pad
 from sightseq.text.spec import TextSpec
 from sightseq.text.tokenizer import Tokenizer, fit
+
+if TYPE_CHECKING:
+    from sightseq.core.predictor import Predictor
 
 LONGEST = 120  # tokens of a text in the report
 
@@ -39,6 +42,13 @@ class TextClassificationTask(ClassificationTask):
         rows = [torch.randint(2, tokenizer.vocab_size, (count,), generator=generator).tolist() for count in range(3, 9)]
         spec = TextSpec(tokenizer.json, tokenizer.vocab_size, ("bad", "good"), (3, 3), max_tokens=20)
         return spec, {**pad(rows, spec.max_tokens), "target": torch.arange(6) % 2, "index": torch.arange(6)}
+
+    @classmethod
+    def predictor(cls) -> "type[Predictor]":
+        """Texts, files of lines or tables to labels."""
+        from sightseq.tasks.classification.predict_texts import TextPredictor
+
+        return TextPredictor
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

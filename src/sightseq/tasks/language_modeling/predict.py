@@ -1,7 +1,6 @@
-"""Using a trained language model: it goes on with a text, or says which words may come next."""
+"""Using a trained language model: continuing a text, or listing the most probable next words."""
 
-import json
-import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
@@ -9,9 +8,8 @@ import torch
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from sightseq.console import console, new_table
-from sightseq.core.errors import ConfigError, InputError
-from sightseq.core.predictor import on_device
+from sightseq.core.errors import ConfigError, InputError, InputWarning
+from sightseq.core.predictor import Predictor, Row
 from sightseq.decoding.sampling import READ, Sampling, advance
 from sightseq.tasks.language_modeling.task import LanguageModelingTask, State
 from sightseq.text.tokenizer import EOS_NUMBER, UNKNOWN_NUMBER, Speller
@@ -37,26 +35,95 @@ class LanguageSettings(BaseModel):
     seed: int = Field(1, description="of the random numbers")
     top: PositiveInt = Field(3, description="of mode=next_word: how many words")
 
-    def check(self) -> None:
-        """Refuses an option that does nothing in this mode.
-
-        Raises:
-            ConfigError: one was given.
-        """
-        used = {"mode", "top"} if self.mode == "next_word" else set(type(self).model_fields) - {"top"}
-        for name in sorted(self.model_fields_set - used):
-            other = "generate" if self.mode == "next_word" else "next_word"
-            raise ConfigError(f"{name}={getattr(self, name)}: does nothing in mode={self.mode}, but in mode={other}")
+    @property
+    def sampling(self) -> Sampling:
+        """How each token is chosen."""
+        return Sampling(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
 
 
-class LanguageModel:
-    """A trained language model. Arguments and errors: see `Model`."""
+class LanguagePredictor(Predictor):
+    """A trained language model. Arguments and errors: see `Predictor`.
+
+    The rows of a prompt are `prompt` and `text`, what is added to it, for each sample; or, with mode=next_word, one row
+    of `text`, the prompt, and `next`, the most probable words with their probabilities.
+    """
 
     Settings: ClassVar[type[LanguageSettings]] = LanguageSettings
+    task: LanguageModelingTask
 
-    def __init__(self, task: LanguageModelingTask, device: str = "auto") -> None:
-        self.task = on_device(task, device)
-        self.tokenizer = task.tokenizer
+    def check(self, inputs: Sequence[str], options: LanguageSettings) -> None:
+        """Refuses options of the other mode."""
+        mode, other = options.mode, "generate" if options.mode == "next_word" else "next_word"
+        used = {"mode", "top"} if mode == "next_word" else set(self.Settings.model_fields) - {"top"}
+        for name in sorted(options.model_fields_set - used):
+            raise ConfigError(f"{name}={getattr(options, name)}: does nothing in mode={mode}, but in mode={other}")
+
+    def expand(self, given: str, options: LanguageSettings) -> list[tuple[str, str]]:
+        """The prompt itself."""
+        return [("", given)]
+
+    def read(self, raw: str) -> str:
+        """The prompt.
+
+        Raises:
+            InputError: it is not valid Unicode.
+
+        Warns:
+            InputWarning: it has unknown words.
+        """
+        if unknown := dict.fromkeys(self.task.tokenizer.unknown(raw)):
+            warnings.warn(InputWarning(f"the model does not know: {', '.join(unknown)}"), stacklevel=2)
+        return raw
+
+    def predict_items(self, items: Sequence[str], options: LanguageSettings) -> list[Row | list[Row]]:
+        """The samples, or the next words, of each prompt."""
+        if options.mode == "next_word":
+            return [{"text": prompt, "next": self.next_words(prompt, options.top)} for prompt in items]
+        found: list[Row | list[Row]] = []
+        for prompt in items:
+            texts = self.generate(prompt, options.tokens, options.samples, options.sampling, options.stop, options.seed)
+            found.append([{"prompt": prompt, "text": text} for text in texts])
+        return found
+
+    def origin(self, place: str, item: str) -> Row:
+        """Nothing: the rows have the prompt."""
+        return {}
+
+    def live(self, inputs: Sequence[str], options: LanguageSettings, bad: list[InputError]) -> Iterator[str]:
+        """The texts, the first of each prompt token by token; or a table of words for each prompt."""
+        several = len(inputs) > 1
+        for prompts in self.items(inputs, options, bad, bar=False):
+            for _, prompt in prompts:
+                if options.mode == "next_word":
+                    yield from self._words(prompt, options, named=several)
+                else:
+                    yield from self._texts(prompt, options, apart=several)
+
+    def _texts(self, prompt: str, options: LanguageSettings, apart: bool) -> Iterator[str]:
+        """The samples of one prompt, an empty line after each if there are several or they are to stand apart."""
+        texts = [""] * options.samples
+        live = not options.stop  # the first is printed while all are written
+        if live:
+            yield prompt
+        stream = self.stream(prompt, options.tokens, options.samples, options.sampling, options.stop, options.seed)
+        for added in stream:
+            texts = [text + new for text, new in zip(texts, added, strict=True)]
+            if live:
+                yield added[0]
+        if live:
+            yield "\n\n" if options.samples > 1 or apart else "\n"
+        for text in texts[live:]:
+            yield f"{prompt}{cut(text, options.stop)}\n\n"
+
+    def _words(self, prompt: str, options: LanguageSettings, named: bool) -> Iterator[str]:
+        """The next words of one prompt, below the prompt itself if it is to be named."""
+        if named:
+            yield f"\n{prompt} ...\n"
+        words = [("next word", "probability")]
+        words += [(word, f"{100 * p:.1f} %") for word, p in self.next_words(prompt, options.top)]
+        widths = [max(map(len, column)) for column in zip(*words, strict=True)]
+        for word, probability in words:
+            yield f"{word:<{widths[0]}}   {probability:>{widths[1]}}\n"
 
     def generate(
         self,
@@ -92,7 +159,7 @@ class LanguageModel:
         self, prompt: str, tokens: int, samples: int, sampling: Sampling, stop: Sequence[str] = (), seed: int = 0
     ) -> Iterator[list[str]]:
         """As `generate`, one token after another: what each adds to its text; nothing to one that has ended."""
-        spellers, tails = [Speller(self.tokenizer, begins=not prompt) for _ in range(samples)], [""] * samples
+        spellers, tails = [Speller(self.task.tokenizer, begins=not prompt) for _ in range(samples)], [""] * samples
         longest, ended = max(map(len, stop), default=0), [False] * samples
         for numbers in self.task.generate([prompt] * samples, tokens, sampling, seed):
             added = ["" if end else speller.add(n) for end, speller, n in zip(ended, spellers, numbers, strict=True)]
@@ -114,17 +181,17 @@ class LanguageModel:
             ConfigError: the model does not know words, but parts of them.
             InputError: the text is not valid Unicode.
         """
-        return self.best(self.read(text)[0], top, prefix)
+        return self.best(self.probabilities(text)[0], top, prefix)
 
     @torch.inference_mode()
-    def read(self, text: str, state: State | None = None) -> tuple[Tensor, State | None]:
+    def probabilities(self, text: str, state: State | None = None) -> tuple[Tensor, State | None]:
         """The probabilities of the next token [vocab_size] after a text, and the state to go on from.
 
         Args:
             text: at least a word, where there is a state.
             state: what was read before.
         """
-        numbers = self.tokenizer.encode(text)
+        numbers = self.task.tokenizer.encode(text)
         if state is None:
             numbers = [EOS_NUMBER, *numbers]
         for part in torch.split(torch.tensor([numbers], device=self.task.device), READ, dim=1):
@@ -150,76 +217,3 @@ class LanguageModel:
 def cut(text: str, stop: Sequence[str]) -> str:
     """The text before the first of these strings."""
     return text[: min((text.index(word) for word in stop if word in text), default=len(text))]
-
-
-def predict_language(model: LanguageModel, prompts: Sequence[str], format: str, options: LanguageSettings) -> int:
-    """Continues each prompt, or lists its most probable next words; the exit status is 2 if any cannot be read.
-
-    Args:
-        model: the model.
-        prompts: each is continued by itself.
-        format: "table": the texts themselves, printed token by token; or "jsonl": an object a line.
-        options: of the model.
-
-    Raises:
-        ConfigError: an option does nothing in this mode.
-    """
-    options.check()
-    bad: list[InputError] = []
-    for prompt in prompts:
-        try:
-            _warn(model, prompt)
-            if options.mode == "next_word":
-                _print_next_words(model, prompt, format, options.top, named=len(prompts) > 1)
-            else:
-                _print_texts(model, prompt, format, options, apart=len(prompts) > 1)
-        except InputError as error:
-            bad.append(error)
-    for complaint in bad:
-        print(f"InputError: {complaint}", file=sys.stderr)
-    return 2 if bad else 0
-
-
-def _print_texts(model: LanguageModel, prompt: str, format: str, options: LanguageSettings, apart: bool) -> None:
-    """Prints the samples of one prompt, an empty line after each if there are several or they are to stand apart."""
-    sampling = Sampling(options.temperature, options.top_k, options.top_p, options.repetition_penalty)
-    texts = [""] * options.samples
-    live = format == "table" and not options.stop  # the first is printed while all are written
-    if live:
-        print(prompt, end="", flush=True)
-    for added in model.stream(prompt, options.tokens, options.samples, sampling, options.stop, options.seed):
-        texts = [text + new for text, new in zip(texts, added, strict=True)]
-        if live:
-            print(printable(added[0]), end="", flush=True)
-    if live:
-        print("\n" if options.samples > 1 or apart else "")
-    for text in texts[live:]:
-        if format == "jsonl":
-            print(json.dumps({"prompt": prompt, "text": cut(text, options.stop)}, ensure_ascii=False), flush=True)
-        else:
-            print(f"{prompt}{printable(cut(text, options.stop))}\n")
-
-
-def _warn(model: LanguageModel, text: str) -> None:
-    """Names the words that the model does not know; refuses what is no text before anything of it is printed."""
-    if unknown := dict.fromkeys(model.tokenizer.unknown(text)):
-        print(f"Warning: the model does not know: {printable(', '.join(unknown))}", file=sys.stderr)
-
-
-def _print_next_words(model: LanguageModel, prompt: str, format: str, top: int, named: bool) -> None:
-    """Prints the next words of one prompt, below the prompt itself if it is to be named."""
-    words = model.next_words(prompt, top)
-    if format == "jsonl":
-        print(json.dumps({"text": prompt, "next": words}, ensure_ascii=False), flush=True)
-        return
-    if named:
-        print(f"\n{printable(prompt)} ...")
-    table = new_table("next word", right=["probability"])
-    for word, probability in words:
-        table.add_row(word, f"{100 * probability:.1f} %")
-    console().print(table)
-
-
-def printable(text: str) -> str:
-    """Without what would control the terminal; line breaks stay."""
-    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)

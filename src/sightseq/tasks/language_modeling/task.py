@@ -26,6 +26,7 @@ from sightseq.text.tokenizer import EOS_NUMBER, UNKNOWN_NUMBER, Speller, Tokeniz
 
 if TYPE_CHECKING:
     from sightseq.core.graph import Graph
+    from sightseq.core.predictor import Predictor
 
 __all__ = ["LanguageModelingTask", "State"]
 log = logging.getLogger("sightseq")
@@ -119,6 +120,13 @@ class LanguageModelingTask(Task):
         batch = {"input": tokens[:, :-1], "target": tokens[:, 1:]}
         batch |= {"fresh": torch.ones(4, dtype=torch.bool), "index": torch.arange(4) * 8}
         return LanguageSpec(tokenizer.json, tokenizer.vocab_size), batch
+
+    @classmethod
+    def predictor(cls) -> "type[Predictor]":
+        """Prompts to texts, or to next words."""
+        from sightseq.tasks.language_modeling.predict import LanguagePredictor
+
+        return LanguagePredictor
 
     @classmethod
     def graph(cls) -> "type[Graph]":
