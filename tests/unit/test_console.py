@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from sightseq.catalogue import print_catalogue
-from sightseq.console import ending
+from sightseq.console import describe, ending
 from sightseq.core.places import experiments
 from sightseq.core.progress import Bar
 
@@ -82,6 +82,21 @@ def test_list_has_a_line_for_each_experiment(narrow: Callable[[], list[str]]) ->
     lines = narrow()
     assert max(map(len, lines)) <= 80
     assert [line.split()[0] for line in lines[1:-2]] == list(experiments())
+
+
+def test_data_are_described_by_what_the_spec_says() -> None:
+    data = SimpleNamespace(
+        name="beans",
+        synthetic=True,
+        counted="samples",
+        streams={},
+        skipped=[],
+        dataset=lambda split: range(5000),
+        spec=SimpleNamespace(summary=lambda: {"points": 12000, "unit": "metres"}),
+    )
+    assert describe(cast(Any, data)) == (
+        "beans (synthetic): 5,000 to train, 5,000 to validate, 5,000 to test; 12,000 points; unit metres"
+    )
 
 
 def test_the_progress_bar_keeps_loss_score_and_rate() -> None:

@@ -29,7 +29,7 @@ MAY_KNOW = {
     "sweep": {"core", "console"},
     "compare": {"core", "console", "sweep"},
     "predict": {"core", "console", "decoding", "tasks", "text", "vision"},
-    "export": {"core", "console", "text", "vision"},
+    "export": {"core", "console"},
     "bench": {"core", "console", "export", "run", "show", "tasks"},
     "show": {"core", "console"},
     "explain": {"core", "console", "show"},
