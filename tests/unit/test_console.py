@@ -116,12 +116,17 @@ def test_the_progress_bar_keeps_loss_score_and_rate() -> None:
             datamodule=None,
         ),
     )
-    task = cast(Any, SimpleNamespace(headline="accuracy"))
+    task = cast(Any, SimpleNamespace(headline="accuracy", size=lambda batch: 7))
     bar.on_train_epoch_start(trainer, task)
     bar._shown = -1e9
     bar.on_train_batch_end(trainer, task, {"loss": torch.tensor(2.5)}, {"target": torch.zeros(32)}, 0)
     assert bar._bar.tasks[0].fields["scores"].startswith("loss 2.5000  ")
     assert bar._bar.tasks[0].fields["scores"].endswith(" samples/s")
+    assert bar._seen == 7  # as the task counts
+    bar.on_train_batch_end(trainer, task, {"loss": torch.tensor(2.5)}, {}, 1)
+    bar._shown = -1e9
+    bar.on_train_batch_end(trainer, task, {"loss": torch.tensor(2.5)}, {}, 2)
+    assert bar._seen == 21
     bar.on_train_epoch_end(trainer, task)
     shown = bar._bar.tasks[0].fields["scores"]
     assert shown.startswith("loss 2.5000  val accuracy 0.5000")

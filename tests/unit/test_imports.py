@@ -30,7 +30,7 @@ MAY_KNOW = {
     "compare": {"core", "console", "sweep"},
     "predict": {"core", "console", "decoding", "tasks", "text", "vision"},
     "export": {"core", "console"},
-    "bench": {"core", "console", "export", "run", "show", "tasks"},
+    "bench": {"core", "console", "export", "show"},
     "show": {"core", "console"},
     "explain": {"core", "console", "show"},
     "run": {"core", "console"},

@@ -25,6 +25,7 @@ from sightseq.core.scores import MeanLoss, Output, Score, Scoreboard
 from sightseq.core.spec import Spec, check_kind
 
 if TYPE_CHECKING:
+    from sightseq.core.arrays import ArrayDataset
     from sightseq.core.graph import Graph
     from sightseq.core.predictor import Predictor
 
@@ -52,6 +53,8 @@ class Task(LightningModule, ABC):
     """The score that a table with room for one shows."""
     columns: ClassVar[tuple[str, ...]] = ("loss",)
     """The scores that the table at the end of a run shows."""
+    steady: ClassVar[Mapping[str, Any]] = {}
+    """Arguments with which every epoch costs the same, as the last ones do: what `sightseq bench` measures."""
 
     def __init__(
         self,
@@ -122,6 +125,10 @@ class Task(LightningModule, ABC):
     def picture(self, batch: Batch) -> Figure | list[str]:
         """A batch as `augment` gives it, with its targets, for people: a figure, or lines of text."""
 
+    def counts(self, dataset: "ArrayDataset") -> Mapping[str, int]:
+        """What `sightseq show` counts in a split, such as the samples of each class by its name."""
+        return {}
+
     def observe(self, batch: Batch, output: Output) -> None:
         """Called with every batch that is scored after training: keeps the few samples that the report shows."""
 
@@ -139,8 +146,8 @@ class Task(LightningModule, ABC):
     # What all tasks have in common.
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Frees the last gradients before the network needs room; Lightning would do so after it has run."""
-        if batch_idx % self.trainer.accumulate_grad_batches == 0:
+        """Frees the last gradients before the network needs room, not after it; bench calls this without a trainer."""
+        if not self._trainer or batch_idx % self.trainer.accumulate_grad_batches == 0:
             self.zero_grad()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -237,9 +244,7 @@ class Task(LightningModule, ABC):
 
     @property
     def lr(self) -> float:
-        """The learning rate; setting it makes the optimizer and its schedule anew, as Lightning's LearningRateFinder
-        does.
-        """
+        """The learning rate; setting it makes a new optimizer and schedule, as Lightning's LearningRateFinder does."""
         return float((self.optimizer or {}).get("lr", 1e-3))
 
     @lr.setter
@@ -286,9 +291,7 @@ class Task(LightningModule, ABC):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips the norm of all gradients, or each value, with torch's own functions: Lightning's refuse fused
-        optimizers.
-        """
+        """Clips the norm of all gradients, or each value, by torch: Lightning's own refuses fused optimizers."""
         if gradient_clip_val and gradient_clip_algorithm == "value":
             torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
         elif gradient_clip_val:

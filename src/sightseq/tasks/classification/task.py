@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,6 +18,7 @@ from torchmetrics.classification import (
 )
 from torchmetrics.utilities import dim_zero_cat
 
+from sightseq.core.arrays import ArrayDataset
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import FILLER, Batch
 from sightseq.core.report import Section
@@ -139,6 +141,12 @@ class ClassificationTask(Task):
         return Output(
             (losses * real).sum(), count, {"prediction": predictions, "target": torch.where(real, target, FILLER)}
         )
+
+    def counts(self, dataset: ArrayDataset) -> Mapping[str, int]:
+        """Samples of each class; where one may have several, targets [N, num_classes], of each that it has."""
+        target = np.asarray(dataset.arrays["target"])[dataset.rows]
+        counts = target.sum(axis=0) if target.ndim > 1 else np.bincount(target, minlength=len(self.spec.classes))
+        return dict(zip(self.spec.classes, map(int, counts), strict=True))
 
     def observe(self, batch: Batch, output: Output) -> None:
         """Keeps the most confident mistakes and some random samples."""
