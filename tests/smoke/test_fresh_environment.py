@@ -13,11 +13,12 @@ from uv import find_uv_bin
 REPOSITORY = Path(__file__).parents[2]
 EXTENSION = REPOSITORY / "tests" / "extension"
 CHECKS = """
-import importlib.metadata, pathlib, torch, sightseq
+import importlib.metadata, pathlib, sightseq
 from sightseq.composition import compose
 from sightseq.core.build import build
 from sightseq.core.places import conf_folder
 from sightseq.core.task import Task
+from sightseq.tasks.classification.images import ImageClassificationTask
 from sightseq.testing import check_datamodule, check_network, check_task
 from sightseq_rings.data import Rings
 from sightseq_rings.nets import RingNet
@@ -25,7 +26,7 @@ from sightseq_rings.nets import RingNet
 package = pathlib.Path(sightseq.__file__).parent
 assert "site-packages" in package.parts and conf_folder() == package / "conf", (package, conf_folder())
 assert any(file.name == "LICENSE" for file in importlib.metadata.files("sightseq"))
-check_network(RingNet(1, 3), torch.randn(4, 1, 16, 16))
+check_network(ImageClassificationTask, RingNet, width=8)
 make = lambda **changes: Rings(name="rings", cache="cache", synthetic=True, **changes)
 check_datamodule(make)
 data = make()
