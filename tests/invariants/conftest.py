@@ -37,6 +37,16 @@ def task_classes() -> dict[str, type[Task]]:
     return {option: find_class(target, Task, "model") for option, target in targets.items()}
 
 
+def preset(option: str) -> bool:
+    """Whether an option of model/net is another one with other numbers."""
+    return "defaults:" in group_options("model/net")[option].read_text()
+
+
+def bricks(kind: str) -> list[str]:
+    """The options of model/net of one kind, presets apart."""
+    return [o for o in group_options("model/net") if o.startswith(f"{kind}/") and not preset(o)]
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run directory of a short training on the digits."""

@@ -19,7 +19,7 @@ from sightseq.tasks.language_modeling.task import LanguageModelingTask
 from sightseq.testing import check_network
 from sightseq.vision.spec import ImageSpec
 
-from .conftest import task_classes
+from .conftest import bricks, preset, task_classes
 
 NETS = group_options("model/net")
 # Tasks of one kind have their networks in common.
@@ -37,11 +37,6 @@ def check(cls: type[Task], option: str, **more: Any) -> None:
 def net_of(option: str) -> tuple[type[nn.Module], dict[str, Any]]:
     config = compose(f"model/net={option}")["model"]["net"]
     return find_class(config.pop("_target_"), nn.Module, "model.net"), config
-
-
-def preset(option: str) -> bool:
-    """Whether it is another option with other numbers."""
-    return "defaults:" in NETS[option].read_text()
 
 
 def test_every_network_has_a_task_and_every_task_a_network() -> None:
@@ -62,7 +57,7 @@ def grey_images() -> tuple[Spec, Batch]:
     return spec, {"input": images, "target": torch.tensor([0, 1, 1, 0]), "index": torch.arange(4)}
 
 
-@pytest.mark.parametrize("option", [option for option in NETS if option.startswith("image/") and not preset(option)])
+@pytest.mark.parametrize("option", bricks("image"))
 def test_oblong_grey_images(option: str) -> None:
     check(ImageClassificationTask, option, example=grey_images())
 
