@@ -24,13 +24,12 @@ from sightseq.core.errors import CheckpointError, ConfigError, ExportError
 from sightseq.core.files import output_file
 from sightseq.core.graph import Arrays, Call, graph_of
 from sightseq.core.logfile import logged
-from sightseq.core.order import FILLER, Batch
+from sightseq.core.order import Batch
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 from sightseq.core.trainer import count_steps, make_trainer
 from sightseq.export.files import load_onnx, save_onnx
 from sightseq.show import prepare
-from sightseq.tasks.classification.fine_tuning import FineTuningTask
 
 EPOCHS = 10**6  # more than are ever measured
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -50,7 +49,7 @@ def bench(config: Config) -> dict[str, Any]:
 
     The framework trains as `sightseq train` does, without validation, checkpoints and a progress bar. Every few seconds
     it pauses, and the bare loop trains a copy of the network on the batches that have just been used: so both see the
-    same samples, on a machine that is equally warm. Fine-tuning is measured with all layers learning.
+    same samples, on a machine that is equally warm. What changes from epoch to epoch is left out: see `Task.steady`.
 
     Raises:
         ConfigError: a setting does not fit, there is more than one device, or training ends before it was measured.
@@ -74,8 +73,8 @@ def bench(config: Config) -> dict[str, Any]:
 
 
 class Floor:
-    """The bare loop: augmentation, network and functional loss, which are the task's own, optimiser and schedule; no
-    Trainer, no callbacks, no metrics, no loading of data.
+    """The bare loop: augmentation, network and functional loss, which are the task's own, and what it does before a
+    step; optimiser and schedule; no Trainer, no callbacks, no metrics, no loading of data.
 
     Args:
         task: a copy for itself.
@@ -85,17 +84,17 @@ class Floor:
 
     def __init__(self, task: Task, precision: str, clip: float | None) -> None:
         self.task, self.clip, self.dtype = task.train(), clip, AUTOCAST[precision]
-        if isinstance(task, FineTuningTask):
-            task.on_train_batch_start({}, 0)  # which sees to batch norm
         made = task.configure_optimizers()
         self.optimizer = made["optimizer"] if isinstance(made, dict) else made
-        self.scheduler = made["lr_scheduler"]["scheduler"] if isinstance(made, dict) else None
+        schedule = made["lr_scheduler"] if isinstance(made, dict) else None
+        self.scheduler = schedule["scheduler"] if schedule and schedule["interval"] == "step" else None
 
     def __call__(self, batches: Iterable[Batch]) -> None:
         """One step for each batch, which lie on the device."""
         task = self.task
         for batch in batches:
             self.optimizer.zero_grad()
+            task.on_train_batch_start(batch, 0)
             seen = task.augment(batch)
             with torch.autocast(task.device.type, self.dtype, enabled=self.dtype is not None):
                 output = task.step(seen, "train")
@@ -119,7 +118,7 @@ class Pauses(Callback):
 
     def __init__(self, make_floor: Callable[[torch.device], Floor], repeats: int, seconds: float) -> None:
         self.make_floor, self.repeats, self.seconds = make_floor, repeats, seconds
-        self.found: list[tuple[int, float, float]] = []  # samples or tokens, seconds, seconds of the floor
+        self.found: list[tuple[int, float, float]] = []  # `Task.size`, seconds, seconds of the floor
         self.start_up = 0.0
         self._batches: list[Batch] = []
 
@@ -136,7 +135,7 @@ class Pauses(Callback):
         if self._batches and time.perf_counter() - self._began >= self.seconds:
             wait()
             seconds = time.perf_counter() - self._began
-            count = sum(int((one["target"] != FILLER).sum()) for one in self._batches)
+            count = sum(self._floor.task.size(one) for one in self._batches)
             self.found.append((count, seconds, timed(lambda: self._floor(self._batches))))
             trainer.should_stop = len(self.found) > self.repeats
             self._batches = []
@@ -148,9 +147,8 @@ def training_alone(config: Config) -> Config:
     """The config of a training without validation, checkpoints and trackers, that does the same in every epoch."""
     callbacks = {name: brick for name, brick in config["callbacks"].items() if brick}
     kinds = {name: find_class(brick["_target_"], Callback, f"callbacks.{name}") for name, brick in callbacks.items()}
-    model = config["model"] | ({"head_epochs": 0} if "head_epochs" in config["model"] else {})
     return config | {
-        "model": model,
+        "model": config["model"] | find_class(config["model"]["_target_"], Task, "model").steady,
         "callbacks": {name: brick for name, brick in callbacks.items() if not issubclass(kinds[name], Checkpoint)},
         "trainer": config["trainer"] | {"max_epochs": EPOCHS, "limit_val_batches": 0, "accumulate_grad_batches": 1},
         "logger": {},
@@ -158,7 +156,7 @@ def training_alone(config: Config) -> Config:
 
 
 def measure_training(config: Config, data: DataModule, precision: str) -> dict[str, Any]:
-    """Samples or tokens a second of the floor, the framework, and the data alone; start-up and memory."""
+    """Samples, tokens ... a second of the floor, the framework, and the data alone; start-up and memory."""
     config = training_alone(config)
     if precision not in AUTOCAST:
         raise ConfigError(f"precision={precision}: bench knows {', '.join(AUTOCAST)}")
@@ -181,11 +179,12 @@ def measure_training(config: Config, data: DataModule, precision: str) -> dict[s
     measured = pauses.found[1:]
     if not measured:
         raise ConfigError("training ended before it was measured; leave out what ends it, or measured=1 (seconds)")
+    alone = read(task.size, data, config["repeats"], config["measured"])
     return {
         "floor": summary([count / seconds for count, _, seconds in measured]),
         "framework": summary([count / seconds for count, seconds, _ in measured]),
         "ratio": summary([floor / seconds for _, seconds, floor in measured]),
-        "data": summary([count / seconds for count, seconds in read(data, config["repeats"], config["measured"])]),
+        "data": summary([count / seconds for count, seconds in alone]),
         "start_up_seconds": pauses.start_up,
         "peak_memory_mib": peak_memory(),
     }
@@ -206,13 +205,13 @@ def summary(values: list[float]) -> dict[str, float]:
     return {"median": middle, "low": low, "high": high, "count": len(values)}
 
 
-def read(data: DataModule, repeats: int, seconds: float) -> Iterator[tuple[int, float]]:
-    """Fetches training batches and does nothing with them: so many samples or tokens in so many seconds."""
+def read(size: Callable[[Batch], int], data: DataModule, repeats: int, seconds: float) -> Iterator[tuple[int, float]]:
+    """Fetches training batches and does nothing with them: so much, by `Task.size`, in so many seconds."""
     batches = chain.from_iterable(repeat(data.train_dataloader()))
     for _ in range(repeats):
         count, began = 0, time.perf_counter()
         while (passed := time.perf_counter() - began) < seconds:
-            count += int((next(batches)["target"] != FILLER).sum())
+            count += size(next(batches))
         yield count, passed
 
 

@@ -53,7 +53,7 @@ def short(path: Path) -> str:
 
 
 def describe(data: "DataModule") -> str:
-    """One line: the name, the sizes of the splits, the classes, and whether it is generated."""
+    """One line: the name, the sizes of the splits, the spec's summary, and whether it is generated."""
     words = {"train": "to train", "val": "to validate", "test": "to test"}
     counts = {split: len(data.dataset(split)) for split in words}
     sizes = ", ".join(f"{counts[split]:,} {word}" for split, word in words.items())
@@ -61,8 +61,8 @@ def describe(data: "DataModule") -> str:
         sizes = f"{data.counted}: {sizes}"
     if data.streams:
         sizes += f", in {', '.join(map(str, data.streams.values()))} streams"
-    classes = getattr(data.spec, "classes", None)
-    kind = f"; {len(classes)} classes" if classes else ""
+    told = data.spec.summary().items()
+    kind = "".join(f"; {n:,} {name}" if isinstance(n, int) else f"; {name} {n}" for name, n in told)
     bad, total = len(data.skipped), sum(counts.values()) + len(data.skipped)
     skipped = f"; skipped {bad:,} of {total:,} that cannot be read, such as {data.skipped[0]}" if bad else ""
     return f"{data.name}{' (synthetic)' if data.synthetic else ''}: {sizes}{kind}{skipped}"

@@ -103,7 +103,7 @@ def lecture(config: Config, data: DataModule, task: Task) -> Iterator[Row | str]
     yield Row("loss", type(task).step, f"{output.loss_sum / output.count:.3f}, untrained")
     yield from (Row(name, type(metric)) for name, metric in task.scoreboard.metrics("val").items() if name != "loss")
     yield "training"
-    bricks = {name: config["model"][name] for name in ("optimizer", "scheduler")} | {"trainer": config["trainer"]}
+    bricks = {name: config["model"].get(name) for name in ("optimizer", "scheduler")} | {"trainer": config["trainer"]}
     for name, brick in (bricks | config["callbacks"]).items():
         if brick:
             told = ("lr", "weight_decay", "max_lr", "max_epochs", "decay")
@@ -149,11 +149,9 @@ def walk(task: Task, batch: Batch, depth: int) -> tuple[Output, list[Row]]:
 
 
 def shapes(value: Any) -> str:
-    """Of a tensor, or of the first one in nested tuples and lists, and how many there are besides."""
-    if isinstance(value, Tensor):
-        return f"[{', '.join(map(str, value.shape))}]"
-    first, *others = tree_leaves(value)
-    return f"{shapes(first)} and {len(others)} more" if others else shapes(first)
+    """Of the first tensor in nested tuples, lists and dictionaries, and how many there are besides."""
+    found = [f"[{', '.join(map(str, leaf.shape))}]" for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
+    return " and ".join([*found[:1], *([f"{len(found) - 1} more"] if len(found) > 1 else [])])
 
 
 def summary(what: type) -> str:

@@ -118,7 +118,7 @@ def train(config: Config, folder: Path) -> Outcome:
     trial.configure_optimizers()
     pretrained = not (data.synthetic or resumed)
     if pretrained:
-        trial.load_pretrained()
+        checkpoint.load_pretrained(trial)
     baselines = make_baselines(config)
     # A resumed run no longer needs what it was initialised from.
     warm = checkpoint.read_checkpoint(last if resumed else Path(config["init_from"])) if config["init_from"] else None
@@ -135,7 +135,7 @@ def train(config: Config, folder: Path) -> Outcome:
     weights = sum(parameter.numel() for parameter in task.net.parameters())
     console.say("network", f"{network_name(task.net)} with {weights:,} parameters, {precision}")
     if pretrained:
-        task.load_pretrained()
+        checkpoint.load_pretrained(task)
     if resumed:
         console.say("resume", f"from {console.short(last)}")
     elif warm:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from sightseq import console
@@ -24,7 +23,7 @@ def prepare(config: Config) -> DataModule:
 
 
 def show(config: Config) -> None:
-    """`sightseq show`: draws a training batch after augmentation, and prints shapes and counts."""
+    """`sightseq show`: draws a training batch after augmentation, and prints its shapes and what the task counts."""
     data = prepare(config)
     torch.manual_seed(config["seed"])
     task = build(config["model"], Task, "model", spec=data.spec.to_dict())
@@ -32,18 +31,16 @@ def show(config: Config) -> None:
     batch = task.train().augment(raw)
     for name, tensor in batch.items():
         shape = ", ".join(map(str, tensor.shape))
-        before = raw.get(name, tensor).dtype  # an augmentation that mixes images adds their shares
+        before = raw.get(name, tensor).dtype  # an augmentation may add tensors, such as mixed targets
         say = f"{name} [{shape}] {str(before).removeprefix('torch.')}"
         if tensor.dtype != before:
             say += f", augmented {str(tensor.dtype).removeprefix('torch.')} in {tensor.min():.2f} .. {tensor.max():.2f}"
         console.say("batch", say)
-    if classes := getattr(data.spec, "classes", None):
-        splits = ("train", "val", "test")
-        table = console.new_table("class", right=splits)
-        targets = [data.dataset(split).arrays["target"][data.dataset(split).rows] for split in splits]
-        counts = [np.bincount(labels, minlength=len(classes)) for labels in targets]
-        for name, *row in zip(classes, *counts, strict=True):
-            table.add_row(name, *map(str, row))
+    counts = {split: task.counts(data.dataset(split)) for split in ("train", "val", "test")}
+    if names := list(dict.fromkeys(name for found in counts.values() for name in found)):
+        table = console.new_table("", right=list(counts))
+        for name in names:
+            table.add_row(name, *(str(found.get(name, 0)) for found in counts.values()))
         console.console().print(table)
     picture = task.picture(batch)
     if isinstance(picture, list):

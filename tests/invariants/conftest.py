@@ -1,6 +1,7 @@
 """One trained run for all tests that need one, and processes that can be killed."""
 
 import multiprocessing
+from functools import cache
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from sightseq.composition import compose
+from sightseq.core.build import find_class
 from sightseq.core.checkpoint import read_checkpoint
+from sightseq.core.places import group_options
+from sightseq.core.task import Task
 
 from . import victims
 
@@ -23,6 +28,23 @@ SERVER.set_forkserver_preload(
         "wandb",
     ]
 )
+
+
+@cache
+def task_classes() -> dict[str, type[Task]]:
+    """The task of each option of conf/model/."""
+    targets = {option: compose(f"model={option}")["model"]["_target_"] for option in group_options("model")}
+    return {option: find_class(target, Task, "model") for option, target in targets.items()}
+
+
+def preset(option: str) -> bool:
+    """Whether an option of model/net is another one with other numbers."""
+    return "defaults:" in group_options("model/net")[option].read_text()
+
+
+def bricks(kind: str) -> list[str]:
+    """The options of model/net of one kind, presets apart."""
+    return [o for o in group_options("model/net") if o.startswith(f"{kind}/") and not preset(o)]
 
 
 @pytest.fixture(scope="session")

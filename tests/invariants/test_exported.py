@@ -5,85 +5,100 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from sightseq.composition import compose
 from sightseq.core.build import build
 from sightseq.core.graph import Call, Graph, graph_of
-from sightseq.core.order import Batch
+from sightseq.core.order import FILLER, Batch
 from sightseq.core.places import group_options
 from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 from sightseq.export.files import load_onnx, load_torch, save_onnx, save_torch
-from sightseq.text.spec import LanguageSpec, TextSpec
-from sightseq.text.tokenizer import fit
 from sightseq.vision.spec import ImageSpec
 
-TOKENIZER = fit([f"w{number}" for number in range(48)], "words", 50)
-IMAGE = ImageSpec(3, 40, 33, ("a", "b"), (0.5,) * 3, (0.2,) * 3, margin=8)
-TEXT = TextSpec(TOKENIZER.json, TOKENIZER.vocab_size, ("a", "b"))
-LANGUAGE = LanguageSpec(TOKENIZER.json, TOKENIZER.vocab_size)
-HOMES: dict[str, tuple[list[str], Spec]] = {
-    "image": (["experiment=digits", "augment=none"], IMAGE),
-    "text": (["experiment=imdb"], TEXT),
-    "language": (["experiment=python_docs"], LANGUAGE),
-}
-NETS = [option for option in group_options("model/net") if option.partition("/")[0] in HOMES]
+from .conftest import task_classes
+
+# One model of each kind of networks that can be exported.
+MODELS = {cls.net_kind: (model, cls) for model, cls in task_classes().items() if cls.graph()}
+NETS = [option for option in group_options("model/net") if option.partition("/")[0] in MODELS]
 
 
-def graph(option: str, *overrides: str) -> Graph:
-    home, spec = HOMES[option.partition("/")[0]]
-    config = compose(*home, f"model/net={option}", *overrides)["model"]
+def graph(option: str, *overrides: str, spec: Spec | None = None) -> Graph:
+    model, cls = MODELS[option.partition("/")[0]]
+    config = compose(f"model={model}", f"model/net={option}", "augment=none", *overrides)["model"]
     torch.manual_seed(0)
-    task = build(config, Task, "model", spec=spec.to_dict())
+    task = build(config, Task, "model", spec=(spec or cls.example()[0]).to_dict())
     for parameter in task.parameters():  # some begin with zeros, and say the same of everything
         torch.nn.init.normal_(parameter, std=0.1)
     return graph_of(task)
 
 
-def batch(kind: str, rows: int, tokens: int) -> Batch:
-    torch.manual_seed(rows)
-    common = {"target": torch.zeros(rows, dtype=torch.long), "index": torch.arange(rows)}
-    if kind == "image":
-        return {**common, "input": torch.randint(256, (rows, *IMAGE.prepared), dtype=torch.uint8)}
-    numbers = torch.randint(TOKENIZER.vocab_size, (rows, tokens))
-    if kind == "language":
-        return {**common, "input": numbers, "target": numbers}
-    return {**common, "input": numbers, "length": torch.randint(1, tokens + 1, (rows,))}
+def longer(batch: Batch) -> Batch:
+    """Twice as many rows; where they have a length, twice as much padding, and the first row is full."""
+
+    def twice(name: str, tensor: Tensor) -> Tensor:
+        tensor = torch.cat([tensor, tensor])
+        return torch.cat([tensor, tensor], dim=1) if name == "input" and "length" in batch else tensor
+
+    found = {name: twice(name, tensor) for name, tensor in batch.items()}
+    if "length" in found:
+        found["length"][0] = found["input"].shape[1]
+    return found
 
 
-def furthest(found: Graph, call: Call, kind: str) -> float:
-    others = [batch(kind, rows=5, tokens=13)]
-    ways = [found.read(way, others) for way in (call, found.call)]
-    ((mine, _), (theirs, _)) = (next(way) for way in ways)
+def agrees(found: Graph, call: Call, batch: Batch) -> float:
+    """The largest difference between a file and PyTorch."""
+    ((mine, _), (theirs, _)) = (next(iter(found.read(way, [batch]))) for way in (call, found.call))
     assert theirs.std() > 1e-4, "says the same of everything"
     return float(np.abs(mine - theirs).max())
 
 
+def example(option: str) -> Batch:
+    return MODELS[option.partition("/")[0]][1].example()[1]
+
+
 @pytest.mark.parametrize("option", NETS)
 def test_onnx(option: str, tmp_path: Path) -> None:
-    found, kind = graph(option), option.partition("/")[0]
-    save_onnx(found, found.example(batch(kind, rows=3, tokens=7), rows=3), tmp_path / "model.onnx", {})
-    assert furthest(found, load_onnx(tmp_path / "model.onnx"), kind) < 1e-5
+    found, batch = graph(option), example(option)
+    save_onnx(found, found.example(batch, rows=3), tmp_path / "model.onnx", {})
+    assert agrees(found, load_onnx(tmp_path / "model.onnx"), longer(batch)) < 1e-5
 
 
 @pytest.mark.parametrize("option", ["image/resnet", "text/cnn", "language/recurrent"])
 def test_torch_export(option: str, tmp_path: Path) -> None:
-    found, kind = graph(option), option.partition("/")[0]
-    save_torch(found, found.example(batch(kind, rows=3, tokens=7), rows=3), tmp_path / "model.pt2", {})
-    assert furthest(found, load_torch(tmp_path / "model.pt2"), kind) < 1e-5
+    found, batch = graph(option), example(option)
+    save_torch(found, found.example(batch, rows=3), tmp_path / "model.pt2", {})
+    assert agrees(found, load_torch(tmp_path / "model.pt2"), longer(batch)) < 1e-5
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_what_a_graph_says_and_scores(kind: str) -> None:
+    option = next(option for option in NETS if option.startswith(f"{kind}/"))
+    found, batch = graph(option), example(option)
+    assert all(isinstance(value, str) for value in found.metadata().values())
+    batch["index"][-1] = FILLER
+    ((output, target),) = found.read(found.call, [batch])
+    assert len(output) == len(target)
+    assert np.isfinite(found.score(found.call, [batch]))
+    for inputs in found.calibration([batch]) or ():
+        assert list(inputs) == list(found.inputs)
 
 
 def test_views_of_an_image_are_in_the_file(tmp_path: Path) -> None:
+    spec = ImageSpec(3, 40, 33, ("a", "b"), (0.5,) * 3, (0.2,) * 3, margin=8)
+    pixels = torch.randint(256, (5, *spec.prepared), dtype=torch.uint8)
+    batch = {"input": pixels, "target": torch.zeros(5, dtype=torch.long), "index": torch.arange(5)}
     views = ["model.test_time_flips=true", "model.test_time_crops=[0.8,1.0]"]
-    found, plain = graph("image/convnet", *views), graph("image/convnet")
-    save_onnx(found, found.example(batch("image", rows=3, tokens=0), rows=3), tmp_path / "model.onnx", {})
+    found, plain = graph("image/convnet", *views, spec=spec), graph("image/convnet", spec=spec)
+    save_onnx(found, found.example(batch, rows=3), tmp_path / "model.onnx", {})
     call = load_onnx(tmp_path / "model.onnx")
-    assert furthest(found, call, "image") < 1e-5
-    assert furthest(plain, call, "image") > 1e-4
+    assert agrees(found, call, batch) < 1e-5
+    assert agrees(plain, call, batch) > 1e-4
 
 
 def test_a_cell_of_gru(tmp_path: Path) -> None:
-    found = graph("language/recurrent", "model.net.cell=gru")
+    found, batch = graph("language/recurrent", "model.net.cell=gru"), example("language/recurrent")
     assert list(found.inputs) == ["token", "h0", "h1"]
-    save_onnx(found, found.example(batch("language", rows=3, tokens=7), rows=3), tmp_path / "model.onnx", {})
-    assert furthest(found, load_onnx(tmp_path / "model.onnx"), "language") < 1e-5
+    save_onnx(found, found.example(batch, rows=3), tmp_path / "model.onnx", {})
+    assert agrees(found, load_onnx(tmp_path / "model.onnx"), longer(batch)) < 1e-5

@@ -1,145 +1,195 @@
-"""What is true of every network that has a config."""
+"""What is true of every network that has a config, by the traits of the tasks that it is for."""
+
+from functools import cache
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sightseq.composition import compose
-from sightseq.core.build import build
+from sightseq.core.build import find_class
+from sightseq.core.order import Batch
 from sightseq.core.places import group_options
 from sightseq.core.spec import Spec
-from sightseq.testing import check_language_network, check_network, check_text_network
-from sightseq.text.spec import LanguageSpec, TextSpec
+from sightseq.core.task import Task
+from sightseq.tasks.classification.images import ImageClassificationTask
+from sightseq.tasks.classification.texts import TextClassificationTask
+from sightseq.tasks.language_modeling.task import LanguageModelingTask
+from sightseq.testing import check_network
 from sightseq.vision.spec import ImageSpec
 
-IMAGE_NETS = [option for option in group_options("model/net") if option.startswith("image/")]
-LANGUAGE_NETS = [option for option in group_options("model/net") if option.startswith("language/")]
-TEXT_NETS = [option for option in group_options("model/net") if option.startswith("text/")]
+from .conftest import bricks, preset, task_classes
+
+NETS = group_options("model/net")
+# Tasks of one kind have their networks in common.
+KINDS = {(cls.net_kind, cls.net_traits): cls for cls in task_classes().values()}
+CASES = [(cls, option) for cls in KINDS.values() for option in NETS if option.partition("/")[0] == cls.net_kind]
 
 
-def make(option: str, spec: Spec) -> nn.Module:
-    config = compose(f"model/net={option}")["model"]["net"]
+def check(cls: type[Task], option: str, **more: Any) -> None:
+    target, arguments = net_of(option)
     torch.manual_seed(0)
-    return build(config, nn.Module, "model.net", **spec.net_arguments())
+    check_network(cls, target, **arguments, **more)
 
 
-@pytest.mark.parametrize("option", IMAGE_NETS)
-@pytest.mark.parametrize(("channels", "height", "width", "classes"), [(1, 32, 32, 10), (3, 40, 33, 2)])
-def test_image_network(option: str, channels: int, height: int, width: int, classes: int) -> None:
-    spec = ImageSpec(channels, height, width, tuple(map(str, range(classes))), (0.5,) * channels, (0.2,) * channels)
-    net = make(option, spec)
-    example = torch.randn(4, channels, height, width)
-    check_network(net, example, compiled=channels == 1)
-    one_logit = getattr(net, "one_logit", False)
-    assert net(example).shape == (4, 1 if one_logit else classes)
+@cache
+def net_of(option: str) -> tuple[type[nn.Module], dict[str, Any]]:
+    config = compose(f"model/net={option}")["model"]["net"]
+    return find_class(config.pop("_target_"), nn.Module, "model.net"), config
 
 
-@pytest.mark.parametrize("option", TEXT_NETS)
-@pytest.mark.parametrize("classes", [2, 5])
-def test_text_network(option: str, classes: int) -> None:
-    net = make(option, TextSpec("", 50, tuple(map(str, range(classes)))))
-    tokens, lengths = torch.randint(50, (4, 9)), torch.tensor([6, 1, 9, 2])
-    check_text_network(net, tokens, lengths)
-    one_logit = compose(f"model/net={option}")["model"]["net"].get("one_logit", False) and classes == 2
-    assert net(tokens, lengths).shape == (4, 1 if one_logit else classes)
+def test_every_network_has_a_task_and_every_task_a_network() -> None:
+    assert {option for _, option in CASES} == set(NETS)
+    assert {cls for cls, _ in CASES} == set(KINDS.values())
 
 
-@pytest.mark.parametrize("option", LANGUAGE_NETS)
-def test_language_network(option: str) -> None:
-    net, tokens = make(option, LanguageSpec("", 50)), torch.randint(50, (4, 9))
-    check_language_network(net, tokens)
-    assert net(tokens)[0].shape == (4, 9, 50)
+@pytest.mark.parametrize(("cls", "option"), CASES, ids=[f"{cls.__name__}-{option}" for cls, option in CASES])
+def test_network(cls: type[Task], option: str) -> None:
+    images = any(value.ndim == 4 for value in cls.example()[1].values())
+    check(cls, option, compiled=images and not preset(option))  # torch.compile does not trace nn.LSTM
 
 
-class Clairvoyant(nn.Module):
-    """Reads from both ends."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding, self.rnn = nn.Embedding(50, 3), nn.GRU(3, 25, batch_first=True, bidirectional=True)
-
-    def forward(self, tokens: torch.Tensor, state: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.rnn(self.embedding(tokens), state)
+def grey_images() -> tuple[Spec, Batch]:
+    """Oblong, and of two classes."""
+    spec = ImageSpec(1, 40, 33, ("a", "b"), (0.5,), (0.2,))
+    images = torch.randint(0, 256, (4, 1, 40, 33), dtype=torch.uint8)
+    return spec, {"input": images, "target": torch.tensor([0, 1, 1, 0]), "index": torch.arange(4)}
 
 
-class Forgetful(nn.Module):
-    """Loses its state."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding, self.rnn = nn.Embedding(50, 3), nn.GRU(3, 50, batch_first=True)
-
-    def forward(self, tokens: torch.Tensor, state: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.rnn(self.embedding(tokens))
+@pytest.mark.parametrize("option", bricks("image"))
+def test_oblong_grey_images(option: str) -> None:
+    check(ImageClassificationTask, option, example=grey_images())
 
 
 @pytest.mark.parametrize(
-    ("net", "complaint"), [(Clairvoyant(), "sees what is to come"), (Forgetful(), "the state does not carry all")]
+    ("cls", "net"), [(ImageClassificationTask, "image/convnet"), (TextClassificationTask, "text/recurrent")]
 )
-def test_the_check_finds_what_a_language_model_must_not_do(net: nn.Module, complaint: str) -> None:
-    with pytest.raises(AssertionError, match=complaint):
-        check_language_network(net, torch.randint(50, (4, 9)))
+def test_two_classes_by_one_logit(cls: type[Task], net: str) -> None:
+    target, arguments = net_of(net)
+    example = grey_images() if cls is ImageClassificationTask else cls.example()
+    check_network(cls, target, example=example, **{**arguments, "one_logit": True})
 
 
-class Padded(nn.Module):
-    """Takes the mean over filler too."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(50, 3)
-
-    def forward(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        return self.embedding(tokens).mean(1)
-
-
-def test_the_check_finds_texts_that_depend_on_filler() -> None:
-    with pytest.raises(AssertionError, match="looks at what fills a text up"):
-        check_text_network(Padded(), torch.randint(50, (4, 9)), torch.tensor([6, 1, 9, 2]))
-
-
-class Leaky(nn.Module):
-    """Looks at the whole batch."""
+class Layer(nn.Module):
+    """A layer over the mean colours."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
         self.layer = nn.Linear(in_channels, num_classes)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        features = x.mean((2, 3))
-        return self.layer(features - features.mean(0))
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.mean((2, 3)))
 
 
-class Idle(nn.Module):
+class Leaky(Layer):
+    """Looks at the whole batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        output = super().forward(x)
+        return output - output.mean(0)
+
+
+class Whispering(Layer):
+    """Looks at the whole batch, a little."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        output = super().forward(x)
+        return output - 1e-9 * output.mean(0)
+
+
+class Idle(Layer):
     """Has a layer that it does not use."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer, self.idle = nn.Linear(3, 2), nn.Linear(3, 2)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layer(x)
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__(in_channels, num_classes)
+        self.idle = nn.Linear(3, 2)
 
 
-class Random(nn.Module):
+class Random(Layer):
     """Drops out in eval mode too."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(3, 2)
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(super().forward(x), training=True)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.dropout(self.layer(x), training=True)
+
+class Blind(Layer):
+    """Says the same of everything."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(torch.zeros_like(x))
+
+
+class Padded(nn.Module):
+    """Takes the mean over padding too."""
+
+    def __init__(self, vocab_size: int, num_classes: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, num_classes)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        return self.embedding(tokens).mean(1)
+
+
+class LastOnly(Padded):
+    """Looks at the last token alone."""
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        return self.embedding(tokens)[torch.arange(len(tokens)), lengths - 1]
+
+
+State = list[tuple[Tensor, ...]]
+
+
+class Clairvoyant(nn.Module):
+    """Reads from both ends."""
+
+    both = True
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(vocab_size, 3), nn.Linear(8 if self.both else 4, vocab_size)
+        self.rnn = nn.GRU(3, 4, batch_first=True, bidirectional=self.both)
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        output, after = self.rnn(self.embedding(tokens), self.begin(state))
+        return self.head(output), [(after,)]
+
+    def begin(self, state: State | None) -> Tensor | None:
+        return state[0][0] if state else None
+
+
+class Forgetful(Clairvoyant):
+    """Loses its state."""
+
+    both = False
+
+    def begin(self, state: State | None) -> Tensor | None:
+        return None
 
 
 @pytest.mark.parametrize(
-    ("net", "example", "complaint"),
+    ("cls", "net", "complaint"),
     [
-        (Leaky(3, 2), torch.randn(4, 3, 8, 8), "lets one sample of a batch see another"),
-        (Idle(), torch.randn(4, 3), "no gradient reaches"),
-        (Random(), torch.randn(40, 3), "something else the second time"),
-        (nn.Flatten(0), torch.randn(4, 3), "makes 12 rows of 4"),
+        (ImageClassificationTask, Leaky, "lets one row of a batch see another"),
+        (ImageClassificationTask, Whispering, "lets one row of a batch see another"),
+        (ImageClassificationTask, Idle, r"no gradient reaches: idle.weight, idle.bias"),
+        (ImageClassificationTask, Random, "something else the second time"),
+        (ImageClassificationTask, Blind, "does not look at its input"),
+        (TextClassificationTask, Padded, "looks at the padding of input"),
+        (TextClassificationTask, LastOnly, "does not look at place 0 of input"),
+        (LanguageModelingTask, Clairvoyant, "sees what is to come"),
+        (LanguageModelingTask, Forgetful, "the state does not carry all"),
     ],
 )
-def test_the_check_finds_what_is_wrong(net: nn.Module, example: torch.Tensor, complaint: str) -> None:
+def test_the_check_finds_what_is_wrong(
+    cls: type[Task], net: type[nn.Module], complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sightseq.core.build._trusted", {"sightseq", "torch"})
     with pytest.raises(AssertionError, match=complaint):
-        check_network(net, example)
+        check_network(cls, net)
+
+
+def test_the_check_lets_a_plain_network_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sightseq.core.build._trusted", {"sightseq", "torch"})
+    check_network(ImageClassificationTask, Layer)

@@ -1,4 +1,4 @@
-"""What is true of the task of every experiment, on a batch of its synthetic data."""
+"""What is true of every task that has a config, on its own example, with each kind of network that it may have."""
 
 import pytest
 import torch
@@ -8,14 +8,17 @@ from sightseq.core.build import build
 from sightseq.core.checkpoint import load_task
 from sightseq.core.datamodule import DataModule
 from sightseq.core.order import Batch
-from sightseq.core.places import experiments
 from sightseq.core.scores import Output
 from sightseq.core.task import Task
 from sightseq.tasks.classification.images import ImageClassificationTask
 from sightseq.testing import check_task
 from tests.conftest import small
 
-EXPERIMENTS = sorted(experiments())
+from .conftest import bricks, task_classes
+
+MODELS = {cls: model for model, cls in reversed(task_classes().items())}  # one of each class
+CASES = [(model, net) for cls, model in MODELS.items() for net in bricks(cls.net_kind)]
+LARGE = 2_000_000  # weights: what has more learns slowly
 
 
 def task_and_batch(*overrides: str) -> tuple[Task, Batch]:
@@ -27,12 +30,14 @@ def task_and_batch(*overrides: str) -> tuple[Task, Batch]:
     return task, next(iter(data.train_dataloader()))
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_task_of_experiment(experiment: str) -> None:
-    task, batch = task_and_batch(f"experiment={experiment}")
-    if "fresh" in batch:  # a few tokens of each stream are enough to learn by heart
-        batch |= {name: batch[name][:, :8] for name in ("input", "target")}
-    check_task(task, batch)
+@pytest.mark.parametrize(("model", "net"), CASES)
+def test_task_with_each_kind_of_network(model: str, net: str) -> None:
+    spec, batch = task_classes()[model].example()
+    config = small(compose(f"model={model}", f"model/net={net}", "augment=none"))["model"]
+    torch.manual_seed(0)
+    task = build(config, Task, "model", spec=spec.to_dict())
+    assert task.size(batch) > 0
+    check_task(task, batch, learn=sum(p.numel() for p in task.parameters()) < LARGE)
 
 
 class CountsFiller(ImageClassificationTask):

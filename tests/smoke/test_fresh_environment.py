@@ -52,7 +52,7 @@ for name, count in (("a.png", 0), ("b.png", 3)):
     Image.fromarray(image).save(name)
 found = typed("predict ckpt=runs/dots a.png b.png")
 assert "a.png" in found and "b.png" in found
-assert "digits=" in typed("predict ckpt=runs/dots --help") or "digits" in typed("predict ckpt=runs/dots --help")
+assert "digits: 1" in typed("predict ckpt=runs/dots --help")
 typed("export ckpt=runs/dots")
 assert (first / "model.onnx").exists()
 assert "sightseq" in typed("bench experiment=dots debug=synthetic repeats=2 measured=0.05")
@@ -62,6 +62,7 @@ assert "Dots, counted" in typed("list")
 sys.path.insert(0, "my_counting/tests")
 import test_my_counting
 test_my_counting.test_data(pathlib.Path("checked"))
+test_my_counting.test_network()
 test_my_counting.test_task()
 print("checked")
 """

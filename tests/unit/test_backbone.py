@@ -10,6 +10,7 @@ from torch import nn
 from torchvision.models import get_model
 
 from sightseq.core.build import build
+from sightseq.core.checkpoint import load_pretrained
 from sightseq.core.errors import ConfigError
 from sightseq.nets.backbone import HALF, Backbone
 from sightseq.tasks.classification.images import ImageClassificationTask
@@ -131,7 +132,7 @@ def test_weights_that_do_not_fit_are_one_line(content: object, words: str) -> No
     elif content is not None:
         torch.save(content, "weights.pth")
     with pytest.raises(ConfigError, match=f"^model.net.weights: .*{words}.*model.net.weights=null") as caught:
-        task(weights="weights.pth").load_pretrained()
+        load_pretrained(task(weights="weights.pth"))
     assert "\n" not in str(caught.value)
 
 
@@ -142,7 +143,7 @@ def test_weights_with_code_are_refused() -> None:
 
     torch.save({"conv1.weight": Code()}, "weights.pth")
     with pytest.raises(ConfigError):
-        task(weights="weights.pth").load_pretrained()
+        load_pretrained(task(weights="weights.pth"))
     assert not Path("ran").exists()
 
 

@@ -1,6 +1,7 @@
 """`sightseq bench`: what is measured, and that the bare loop does the same work."""
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,8 @@ def test_the_bare_loop_trains_as_the_framework_does() -> None:
 def test_data_is_read_epoch_after_epoch() -> None:
     data = build(compose("data.synthetic=true")["data"], DataModule, "data")
     data.prepare_data()
-    counts = [count for count, _ in read(data, 2, 0.2)]
-    assert min(counts) > len(data.dataset("train"))
+    counts = [count for count, _ in read(lambda batch: 10 * len(batch["index"]), data, 2, 0.2)]
+    assert min(counts) > 10 * len(data.dataset("train"))
 
 
 def test_medians_and_quartiles() -> None:
@@ -92,12 +93,24 @@ def test_what_is_measured_keeps_the_recipe_but_no_checkpoints() -> None:
 def test_fine_tuning_is_measured_with_all_layers_and_its_batch_norm_at_rest() -> None:
     config = training_alone(compose("model=fine_tuning", "model.freeze_statistics=true"))
     data = build(config["data"], DataModule, "data")
-    task = build(config["model"], Task, "model", spec=data.example_spec.to_dict())
-    Floor(task, "32-true", None)
+    data.prepare_data()
+    task = build(config["model"], Task, "model", spec=data.spec.to_dict())
+    Floor(task, "32-true", None)(islice(data.train_dataloader(), 2))
     assert all(parameter.requires_grad for parameter in task.net.parameters())
     norms = [module.training for module in task.net.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     assert norms
     assert not any(norms)
+
+
+def test_the_bare_loop_leaves_schedules_of_epochs_alone() -> None:
+    data = build(compose("data=digits")["data"], DataModule, "data")
+    data.prepare_data()
+    for scheduler, moves in (("one_cycle", True), ("plateau", False), ("step", False)):
+        config = compose(f"scheduler={scheduler}")["model"]
+        floor = Floor(build(config, Task, "model", spec=data.spec.to_dict()), "32-true", None)
+        before = floor.optimizer.param_groups[0]["lr"]
+        floor(islice(data.train_dataloader(), 2))
+        assert (floor.optimizer.param_groups[0]["lr"] != before) == moves, scheduler
 
 
 def test_what_cannot_be_exported_is_still_trained(

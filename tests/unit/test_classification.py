@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassCalibrationError
 from torchvision.transforms.v2.functional import resize
 
+from sightseq.core.arrays import ArrayDataset
 from sightseq.core.blocks import FigureBlock, TableBlock
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import FILLER, Batch
@@ -593,3 +594,11 @@ def test_picture_of_mixed_images_says_of_what() -> None:
     figure = task.picture(task.augment(photograph_batch()))
     titles = [axes.get_title("left") for axes in figure.axes]
     assert any("+" in title and "%" in title for title in titles)
+
+
+def test_samples_of_each_class_are_counted_where_each_has_one_or_several() -> None:
+    task, rows = make(classes=3), np.array([0, 2, 3])
+    one = ArrayDataset({"target": np.array([1, 0, 1, 0])}, rows)
+    assert task.counts(one) == {"class 0": 1, "class 1": 2, "class 2": 0}
+    several = ArrayDataset({"target": np.array([[1, 1, 0], [1, 1, 1], [0, 1, 0], [0, 1, 1]], np.float32)}, rows)
+    assert task.counts(several) == {"class 0": 1, "class 1": 3, "class 2": 1}

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from sightseq.catalogue import print_catalogue
-from sightseq.console import ending
+from sightseq.console import describe, ending
 from sightseq.core.places import experiments
 from sightseq.core.progress import Bar
 
@@ -84,6 +84,21 @@ def test_list_has_a_line_for_each_experiment(narrow: Callable[[], list[str]]) ->
     assert [line.split()[0] for line in lines[1:-2]] == list(experiments())
 
 
+def test_data_are_described_by_what_the_spec_says() -> None:
+    data = SimpleNamespace(
+        name="beans",
+        synthetic=True,
+        counted="samples",
+        streams={},
+        skipped=[],
+        dataset=lambda split: range(5000),
+        spec=SimpleNamespace(summary=lambda: {"points": 12000, "unit": "metres"}),
+    )
+    assert describe(cast(Any, data)) == (
+        "beans (synthetic): 5,000 to train, 5,000 to validate, 5,000 to test; 12,000 points; unit metres"
+    )
+
+
 def test_the_progress_bar_keeps_loss_score_and_rate() -> None:
     bar = Bar()
     console = Console(file=io.StringIO(), width=80)
@@ -101,12 +116,17 @@ def test_the_progress_bar_keeps_loss_score_and_rate() -> None:
             datamodule=None,
         ),
     )
-    task = cast(Any, SimpleNamespace(headline="accuracy"))
+    task = cast(Any, SimpleNamespace(headline="accuracy", size=lambda batch: 7))
     bar.on_train_epoch_start(trainer, task)
     bar._shown = -1e9
     bar.on_train_batch_end(trainer, task, {"loss": torch.tensor(2.5)}, {"target": torch.zeros(32)}, 0)
     assert bar._bar.tasks[0].fields["scores"].startswith("loss 2.5000  ")
     assert bar._bar.tasks[0].fields["scores"].endswith(" samples/s")
+    assert bar._seen == 7  # as the task counts
+    bar.on_train_batch_end(trainer, task, {"loss": torch.tensor(2.5)}, {}, 1)
+    bar._shown = -1e9
+    bar.on_train_batch_end(trainer, task, {"loss": torch.tensor(2.5)}, {}, 2)
+    assert bar._seen == 21
     bar.on_train_epoch_end(trainer, task)
     shown = bar._bar.tasks[0].fields["scores"]
     assert shown.startswith("loss 2.5000  val accuracy 0.5000")

@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import sightseq
 from sightseq.composition import compose
-from sightseq.explain import explain
+from sightseq.explain import explain, shapes
 
 
 def page(capsys: pytest.CaptureFixture[str], *overrides: str) -> list[str]:
@@ -63,3 +64,11 @@ def test_blocks_are_opened_as_deep_as_asked(capsys: pytest.CaptureFixture[str]) 
 
 def test_generated_data_stands_in(capsys: pytest.CaptureFixture[str]) -> None:
     assert page(capsys, "experiment=mnist")[0].startswith("data mnist (synthetic)")
+
+
+def test_whatever_a_module_returns_has_a_line() -> None:
+    one, two = torch.zeros(2, 3), torch.zeros(4)
+    assert shapes(one) == "[2, 3]"
+    assert shapes({"boxes": [one, (two, two)], "count": 3}) == "[2, 3] and 2 more"
+    assert shapes((None, one)) == "[2, 3]"
+    assert shapes(None) == shapes(7) == shapes([]) == ""

@@ -3,17 +3,22 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
 import sightseq
 from sightseq import export as package
 from sightseq.composition import compose
 from sightseq.core.errors import ConfigError, ExportError
+from sightseq.core.graph import Arrays, Call, Graph
+from sightseq.core.order import Batch
 from sightseq.export import export
 from sightseq.export.files import load_onnx
 
@@ -133,6 +138,39 @@ def test_a_file_that_says_something_else_is_not_kept(
     with pytest.raises(ExportError, match=r"differ from PyTorch's by up to 1\.0e-03 of the largest"):
         run(folder, runs["digits"], f"output={folder / 'wrong' / 'model.onnx'}")
     assert not list((folder / "wrong").iterdir())
+
+
+class Distances(Graph):
+    """No probabilities: one number of either sign, or zero, for each row."""
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
+        self.inputs, self.outputs = {"input": {0: "batch"}}, {"distance": {0: "batch"}}
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return inputs[0] * 2
+
+    def example(self, batch: Batch, rows: int) -> Arrays:
+        return [batch["input"][:rows].numpy()]
+
+    def read(self, call: Call, batches: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
+        for batch in batches:
+            yield call(self.example(batch, 3))[0], batch["target"].numpy()
+
+    def score(self, call: Call, batches: Iterable[Batch]) -> float:
+        return 0.0
+
+
+def test_outputs_that_are_no_probabilities_are_compared() -> None:
+    def differ(values: list[float], factor: float) -> float:
+        batch = {"input": torch.tensor(values), "target": torch.zeros(3)}
+        data: Any = SimpleNamespace(val_dataloader=lambda: [batch])
+        return package.furthest(Distances(), lambda arrays: [factor * arrays[0]], data)
+
+    assert differ([-4.0, -1.0, 0.5], 2.2) == pytest.approx(0.1, abs=1e-6)
+    assert differ([0.0, 0.0, 0.0], 2.2) == 0
+    assert not differ([1.0, float("nan"), 0.0], 2.0) <= package.TOLERANCE
+    assert Distances().calibration([]) is None
 
 
 def test_mistakes(folder: Path, runs: dict[str, Path]) -> None:

@@ -1,6 +1,7 @@
 """Imports run one way: down the house."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,8 @@ MAY_KNOW = {
     "compare": {"core", "console", "sweep"},
     "new": {"core"},
     "predict": {"core", "console"},
-    "export": {"core", "console", "text", "vision"},
-    "bench": {"core", "console", "export", "run", "show", "tasks"},
+    "export": {"core", "console"},
+    "bench": {"core", "console", "export", "show"},
     "show": {"core", "console"},
     "explain": {"core", "console", "show"},
     "run": {"core", "console"},
@@ -64,9 +65,7 @@ def imports(file: Path, within_functions: bool = True) -> set[str]:
     nodes = ast.walk(tree) if within_functions else ast.iter_child_nodes(tree)
     for node in nodes:
         if isinstance(node, ast.ImportFrom):
-            found |= {
-                f"{node.module}.{alias.name}" if node.module == "sightseq" else str(node.module) for alias in node.names
-            }
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
@@ -130,10 +129,43 @@ def test_nothing_is_imported_that_windows_lacks() -> None:
         assert not imports(file, within_functions=False) & {"fcntl", "grp", "pwd", "resource", "termios"}, file
 
 
-def test_only_configs_name_a_dataset() -> None:
-    for file in FILES:
-        if room(file) != "data":
-            assert not any(name.startswith("sightseq.data") for name in imports(file)), file
+PROBLEMS = sorted(folder.name for folder in (PACKAGE / "tasks").iterdir() if (folder / "__init__.py").is_file())
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_nothing_outside_a_problem_imports_it(problem: str) -> None:
+    """No file of a verb, and none of another problem."""
+    name = f"sightseq.tasks.{problem}"
+    offenders = {
+        str(file.relative_to(PACKAGE))
+        for file in FILES
+        if not file.is_relative_to(PACKAGE / "tasks" / problem)
+        and (any(f"{found}.".startswith(f"{name}.") for found in imports(file)) or name in file.read_text())
+    }
+    assert not offenders
+
+
+def bricks() -> dict[str, Path]:
+    """The class of every network, task and dataset that a config names, and the folder it belongs to."""
+    found = {}
+    for group in ("data", "model"):
+        for file in (PACKAGE.parents[1] / "conf" / group).rglob("*.yaml"):
+            for module, name in re.findall(r"^_target_: sightseq\.([\w.]+)\.(\w+)", file.read_text(), re.MULTILINE):
+                *folders, _ = module.split(".")
+                found[name] = PACKAGE.joinpath(*folders)
+    return found
+
+
+def test_only_configs_name_a_network_a_task_or_a_dataset() -> None:
+    found = bricks()
+    assert len(found) > 15
+    offenders = {
+        (str(file.relative_to(PACKAGE)), name)
+        for file in FILES
+        for name, folder in found.items()
+        if not file.is_relative_to(folder) and re.search(rf"\b{name}\b", file.read_text())
+    }
+    assert not offenders
 
 
 def test_files_are_short() -> None:

@@ -10,7 +10,8 @@ import pytest
 from sightseq.core import build
 from sightseq.core.errors import CheckpointError
 from sightseq.core.spec import Spec
-from sightseq.text.spec import LanguageSpec
+from sightseq.text.spec import LanguageSpec, TextSpec
+from sightseq.text.tokenizer import fit
 from sightseq.vision.spec import ImageSpec
 
 SPEC = ImageSpec(3, 10, 20, ("cat", "${dog}", "ä,b=c"), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
@@ -110,3 +111,35 @@ def test_examples_are_as_a_plot_wants_them() -> None:
     assert SPEC.to_example(colour)[1, 2].tolist() == [6, 14, 22]
     grey = ImageSpec(1, 2, 4, ("a", "b"), (0.5,), (0.5,))
     assert np.array_equal(grey.to_example(colour[:1]), colour[0])
+
+
+@dataclass(frozen=True)
+class Plain(Spec):
+    size: int
+
+    def net_arguments(self) -> dict[str, Any]:
+        return {"size": self.size}
+
+
+def test_what_a_spec_tells_the_terminal_and_an_exported_file() -> None:
+    assert Plain(3).summary() == Plain(3).metadata() == {}
+    assert SPEC.summary() == {"classes": 3}
+    assert json.loads(SPEC.metadata()["labels"]) == ["cat", "${dog}", "ä,b=c"]
+    assert json.loads(SPEC.metadata()["preprocessing"]) == {
+        "channels": 3,
+        "height": 10,
+        "width": 20,
+        "colours": "RGB",
+        "values": "bytes",
+        "crop_to": "centre",
+    }
+    tokenizer = fit(["the king"], "words", 10)
+    text = TextSpec(tokenizer.json, tokenizer.vocab_size, ("bad", "good"), max_tokens=7)
+    assert text.summary() == {"classes": 2}
+    assert json.loads(text.metadata()["preprocessing"]) == {"max_tokens": 7}
+    assert text.metadata()["tokenizer"] == tokenizer.json
+    language = LanguageSpec(tokenizer.json, tokenizer.vocab_size)
+    assert language.summary() == {}
+    labels = json.loads(language.metadata()["labels"])
+    assert len(labels) == tokenizer.vocab_size
+    assert {"the", "king"} <= {label.strip() for label in labels}

@@ -36,7 +36,7 @@ def find_class(target: object, kind: type[T], key: str) -> type[T]:
     module_name, _, class_name = name.rpartition(".")
     package = module_name.partition(".")[0]
     if not module_name:
-        raise ConfigError(f"{key}._target_: {name} is no full name; write it as in sightseq.nets.convnet.ConvNet")
+        raise ConfigError(f"{key}._target_: {name} is no full name; write it as in package.module.ClassName")
     if package not in _trusted:
         raise ConfigError(
             f"{key}._target_: {name} is not from a trusted package ({', '.join(sorted(_trusted))}); "

@@ -122,6 +122,23 @@ def read_as(data: DataModule, spec: Spec) -> None:
     data.given_spec = data.encoder = spec
 
 
+def load_pretrained(task: Task) -> None:
+    """Loads the weights that the network names, if it does; called when a training begins, and only then.
+
+    Raises:
+        ConfigError: they cannot be read or downloaded, or belong to another network.
+    """
+    if load := getattr(task.net, "load_weights", None):
+        try:
+            load()
+        except Exception as error:  # a strange file makes torch.load raise nearly anything
+            what = " ".join(str(error).split())[:300]
+            raise ConfigError(
+                f"model.net.weights: {what}; name the file of a state dict, or begin without any: "
+                "model.net.weights=null"
+            ) from error
+
+
 def warm_start(task: Task, content: dict[str, Any], path: str) -> list[str]:
     """Copies the network's weights whose name and shape agree; returns the names of those that stay as they were.
 

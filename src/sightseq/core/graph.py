@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sightseq.core.errors import CheckpointError
 from sightseq.core.naming import ScoreInfo
 from sightseq.core.order import Batch
+from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 
 Arrays = list[NDArray[Any]]
@@ -22,23 +23,34 @@ Axes = dict[str, dict[int, str]]
 
 
 class Graph(nn.Module, ABC):
-    """The base: tensors in, probabilities first among what comes out.
+    """The base: tensors in, tensors out, the prediction first.
 
     Attributes:
         inputs, outputs: see `Axes`.
         spec: of the task.
-        labels: what each probability is of.
-        info: how to print what `score` gives.
+        info: how to print what `score` returns: the task's headline score.
     """
 
     inputs: Axes
     outputs: Axes
-    spec: Any
-    labels: list[str]
+    spec: Spec
     info: ScoreInfo
 
     def __init__(self, task: Any) -> None:
         super().__init__()
+        self.spec = task.spec
+        self.info = task.scoreboard.infos["val"][task.headline]
+
+    def metadata(self) -> dict[str, str]:
+        """What a program needs that runs the file; see `Spec.metadata`."""
+        return self.spec.metadata()
+
+    def calibration(self, batches: Iterable[Batch]) -> Iterator[dict[str, NDArray[Any]]] | None:
+        """The inputs by name for each batch of training, from which the ranges of an int8 file are computed.
+
+        None (the default): ranges are found anew at each call, as for recurrent networks.
+        """
+        return None
 
     def call(self, arrays: Arrays) -> Arrays:
         """One step by PyTorch itself."""
@@ -55,8 +67,8 @@ class Graph(nn.Module, ABC):
         """The inputs of one step with so many rows of a batch, again and again if there are fewer."""
 
     @abstractmethod
-    def read(self, call: Call, batches: Iterable[Batch]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """The probabilities [..., labels] that `call` gives for batches, and the targets [...]."""
+    def read(self, call: Call, batches: Iterable[Batch]) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
+        """The predictions that `call` returns for batches, such as probabilities [..., classes], and the targets."""
 
     @abstractmethod
     def score(self, call: Call, batches: Iterable[Batch]) -> float:

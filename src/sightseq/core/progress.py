@@ -28,7 +28,8 @@ class Bar(ProgressBar):
         self._scores: list[str] = []
         self._loss = self._rate = ""
         self._quiet = False
-        self._seen, self._began = 0, time.monotonic()  # of an epoch, without its validation; a resumed one has no start
+        # Of an epoch, without its validation; a resumed one has no start.
+        self._seen, self._fresh, self._began = 0, 0, time.monotonic()
 
     def disable(self) -> None:
         """Lightning calls this in all processes but the first."""
@@ -47,17 +48,20 @@ class Bar(ProgressBar):
             self._bar.start()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._seen, self._began = 0, time.monotonic()
+        self._seen, self._fresh, self._began = 0, 0, time.monotonic()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if not self._bar:
             return
-        self._seen += batch["target" if "target" in batch else "index"].numel() * trainer.world_size
+        self._fresh += 1
         if time.monotonic() - self._shown > OFTEN:
             loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
             self._loss = "" if loss is None else f"loss {loss.item():.4f}"
+            # Counting waits for the device, so that this batch stands for all since the last look.
+            self._seen += self._fresh * pl_module.size(batch) * trainer.world_size  # type: ignore[operator]  # a Task's
+            self._fresh = 0
             unit = getattr(getattr(trainer, "datamodule", None), "counted", "samples")
             self._rate = f"{self._seen / (time.monotonic() - self._began):,.0f} {unit}/s"
             self._show(self._bar, trainer, batch_idx + 1)

@@ -27,7 +27,6 @@ CHUNK = 1024  # samples at a time
 def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[str, Any]:
     """What ran, on what, when and where."""
     splits = {split: len(data.dataset(split)) for split in ("train", "val", "test")}
-    classes = getattr(task.spec, "classes", None)
     infos = {name: info for stage in task.scoreboard.infos.values() for name, info in stage.items()}
     return {
         "experiment": config["experiment"],
@@ -49,6 +48,7 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
             for name, info in infos.items()
         },
         "data": {
+            **task.spec.summary(),
             "name": data.name,
             "module": type(data).__name__,
             "synthetic": data.synthetic,
@@ -56,7 +56,6 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
             "counted": data.counted,
             **splits,
             **({"streams": data.streams} if data.streams else {}),
-            **({"classes": len(classes)} if classes else {}),
             **({"skipped": len(data.skipped)} if data.skipped else {}),
         },
         "hardware": hardware(),

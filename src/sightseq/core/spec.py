@@ -45,6 +45,14 @@ class Spec(ABC):
     def net_arguments(self) -> dict[str, Any]:
         """What a network that fits this data may ask for by name in its `__init__`."""
 
+    def summary(self) -> dict[str, Any]:
+        """Plain values for the terminal and results.json, such as {"classes": 10}."""
+        return {}
+
+    def metadata(self) -> dict[str, str]:
+        """What a program needs that runs an exported file: how inputs are made, and what outputs mean; JSON by name."""
+        return {}
+
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Spec):

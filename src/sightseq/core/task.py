@@ -25,6 +25,7 @@ from sightseq.core.scores import MeanLoss, Output, Score, Scoreboard
 from sightseq.core.spec import Spec, check_kind
 
 if TYPE_CHECKING:
+    from sightseq.core.arrays import ArrayDataset
     from sightseq.core.graph import Graph
     from sightseq.core.predictor import Predictor
 
@@ -52,6 +53,8 @@ class Task(LightningModule, ABC):
     """The score that a table with room for one shows."""
     columns: ClassVar[tuple[str, ...]] = ("loss",)
     """The scores that the table at the end of a run shows."""
+    steady: ClassVar[Mapping[str, Any]] = {}
+    """Arguments with which every epoch costs the same, as the last ones do: what `sightseq bench` measures."""
 
     def __init__(
         self,
@@ -122,6 +125,10 @@ class Task(LightningModule, ABC):
     def picture(self, batch: Batch) -> Figure | list[str]:
         """A batch as `augment` gives it, with its targets, for people: a figure, or lines of text."""
 
+    def counts(self, dataset: "ArrayDataset") -> Mapping[str, int]:
+        """What `sightseq show` counts in a split, such as the samples of each class by its name."""
+        return {}
+
     def collect_examples(self, batch: Batch, output: Output) -> None:
         """Called with every batch that is scored after training: keeps the few samples that the report shows."""
 
@@ -143,8 +150,8 @@ class Task(LightningModule, ABC):
     # What all tasks have in common.
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Frees the last gradients before the network needs room; Lightning would do so after it has run."""
-        if batch_idx % self.trainer.accumulate_grad_batches == 0:
+        """Frees the last gradients before the network needs room, not after it; bench calls this without a trainer."""
+        if not self._trainer or batch_idx % self.trainer.accumulate_grad_batches == 0:
             self.zero_grad()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -240,9 +247,7 @@ class Task(LightningModule, ABC):
 
     @property
     def lr(self) -> float:
-        """The learning rate; setting it makes the optimizer and its schedule anew, as Lightning's LearningRateFinder
-        does.
-        """
+        """The learning rate; setting it makes a new optimizer and schedule, as Lightning's LearningRateFinder does."""
         return float((self.optimizer or {}).get("lr", 1e-3))
 
     @lr.setter
@@ -267,31 +272,13 @@ class Task(LightningModule, ABC):
             state_dict = own
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
-    def load_pretrained(self) -> None:
-        """Loads the weights that the network names, if it does; called when a training begins, and only then.
-
-        Raises:
-            ConfigError: they cannot be read or downloaded, or belong to another network.
-        """
-        if load := getattr(self.net, "load_weights", None):
-            try:
-                load()
-            except Exception as error:  # a strange file makes torch.load raise nearly anything
-                what = " ".join(str(error).split())[:300]
-                raise ConfigError(
-                    f"model.net.weights: {what}; name the file of a state dict, or begin without any: "
-                    f"model.net.weights=null"
-                ) from error
-
     def configure_gradient_clipping(
         self,
         optimizer: Optimizer,
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips the norm of all gradients, or each value, with torch's own functions: Lightning's refuse fused
-        optimizers.
-        """
+        """Clips the norm of all gradients, or each value, by torch: Lightning's own refuses fused optimizers."""
         if gradient_clip_val and gradient_clip_algorithm == "value":
             torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
         elif gradient_clip_val:

@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -21,13 +20,11 @@ from sightseq.core.errors import ConfigError, ExportError
 from sightseq.core.files import output_file
 from sightseq.core.graph import Call, Graph, graph_of
 from sightseq.core.rundir import Config, find_checkpoint
-from sightseq.export.files import About, load_onnx, load_torch, quantize, save_onnx, save_torch
-from sightseq.text.spec import TextSpec
-from sightseq.vision.spec import ImageSpec
+from sightseq.export.files import load_onnx, load_torch, quantize, save_onnx, save_torch
 
 WAYS = {"onnx": ("model.onnx", save_onnx, load_onnx), "torch": ("model.pt2", save_torch, load_torch)}
 TOLERANCE = 1e-4
-"""How far a probability may be from PyTorch's, as a share of the largest one."""
+"""How far an output may be from PyTorch's, as a share of the largest one."""
 ROWS = 8  # of the example
 COMPARED = 3  # batches of validation
 CALIBRATED = 8  # batches of training
@@ -63,21 +60,22 @@ def export(config: Config) -> None:
     data.prepare_data()
     console.say("data", console.describe(data))
 
+    what = next(iter(graph.outputs))
     example = graph.example(next(iter(data.val_dataloader())), ROWS)
     part = path.with_name(f".part-{path.name}")
     try:
-        save(graph, example, part, about(graph, content))
+        save(graph, example, part, graph.metadata() | origin(content))
         difference = furthest(graph, load(part), data)
         if not difference <= TOLERANCE:
             raise ExportError(
-                f"the file's probabilities differ from PyTorch's by up to {difference:.1e} of the largest, more than "
+                f"the file's {what} differ from PyTorch's by up to {difference:.1e} of the largest, more than "
                 f"{TOLERANCE}; it was not kept"
             )
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
     console.say("model", f"{console.short(path)}, {size(path)}")
-    console.say("agrees", f"with PyTorch: probabilities differ by at most {difference:.1e} of the largest")
+    console.say("agrees", f"with PyTorch: {what} differ by at most {difference:.1e} of the largest")
     inputs = path.with_suffix(".npz")
     named: dict[str, Any] = dict(zip(graph.inputs, example, strict=True))
     np.savez(inputs, **named)
@@ -85,7 +83,7 @@ def export(config: Config) -> None:
     if config["quantize"]:
         smaller = path.with_suffix(".int8.onnx")
         try:
-            quantize(path, part, calibration(graph, data))
+            quantize(path, part, graph.calibration(islice(data.train_dataloader(), CALIBRATED)))
             os.replace(part, smaller)
         finally:
             part.unlink(missing_ok=True)
@@ -103,34 +101,22 @@ def size(path: Path) -> str:
     return f"{path.stat().st_size / 1e6:.2f} MB"
 
 
-def about(graph: Graph, content: dict[str, Any]) -> About:
-    """What the file says of itself: `labels`, `preprocessing`, `tokenizer`, and where it is from."""
-    spec, config = graph.spec, content["sightseq"]["config"]
-    found = {"experiment": config["experiment"], "title": config["title"], "versions": json.dumps(versions())}
-    found["labels"] = json.dumps(graph.labels, ensure_ascii=False)
-    if isinstance(spec, ImageSpec):
-        shape = dict(zip(("channels", "height", "width"), spec.prepared, strict=True))
-        how = {**shape, "colours": "RGB" if spec.channels == 3 else "grey", "values": "bytes", "crop_to": spec.subject}
-        return found | {"preprocessing": json.dumps(how)}
-    how = {"max_tokens": spec.max_tokens} if isinstance(spec, TextSpec) else {}
-    return found | {"preprocessing": json.dumps(how), "tokenizer": spec.tokenizer}
+def origin(content: dict[str, Any]) -> dict[str, str]:
+    """Where the file is from: `experiment`, `title` and `versions`."""
+    config = content["sightseq"]["config"]
+    return {"experiment": config["experiment"], "title": config["title"], "versions": json.dumps(versions())}
 
 
 def furthest(graph: Graph, call: Call, data: DataModule) -> float:
-    """The largest difference between the probabilities of `call` and PyTorch on real inputs, as a share of the largest
-    probability, since of 10,000 words each may have a small one; nan if one is nan.
+    """The largest difference between the first outputs of `call` and PyTorch on real inputs, as a share of the largest
+    value, since of 10,000 words each may have a small probability; nan if one is nan.
     """
     ways = [graph.read(way, islice(data.val_dataloader(), COMPARED)) for way in (call, graph.call)]
-    pairs = zip(*ways, strict=True)
-    return float(np.max([np.abs(mine - theirs).max() / theirs.max() for (mine, _), (theirs, _) in pairs]))
-
-
-def calibration(graph: Graph, data: DataModule) -> Iterator[dict[str, Any]] | None:
-    """Inputs of training, for images."""
-    if not isinstance(graph.spec, ImageSpec):
-        return None
-    batches = islice(data.train_dataloader(), CALIBRATED)
-    return ({name: batch[name].numpy() for name in graph.inputs} for batch in batches)
+    shares = []
+    for (mine, _), (theirs, _) in zip(*ways, strict=True):
+        largest = np.maximum(np.abs(theirs).max(), np.finfo(np.float32).tiny)
+        shares.append(np.abs(mine - theirs).max() / largest)
+    return float(np.max(shares))
 
 
 def weigh(graph: Graph, data: DataModule, ways: dict[str, Call]) -> None:

@@ -1,10 +1,12 @@
 """What texts say of themselves."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from sightseq.core.errors import CheckpointError
 from sightseq.core.spec import Spec
+from sightseq.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,18 @@ class TextSpec(Spec):
         """`vocab_size` and `num_classes`."""
         return {"vocab_size": self.vocab_size, "num_classes": len(self.classes)}
 
+    def summary(self) -> dict[str, Any]:
+        """The number of classes."""
+        return {"classes": len(self.classes)}
+
+    def metadata(self) -> dict[str, str]:
+        """`labels`, `tokenizer`, and as `preprocessing` the most tokens of a text."""
+        return {
+            "labels": json.dumps(self.classes, ensure_ascii=False),
+            "preprocessing": json.dumps({"max_tokens": self.max_tokens}),
+            "tokenizer": self.tokenizer,
+        }
+
 
 @dataclass(frozen=True)
 class LanguageSpec(Spec):
@@ -61,3 +75,13 @@ class LanguageSpec(Spec):
     def net_arguments(self) -> dict[str, Any]:
         """`vocab_size`."""
         return {"vocab_size": self.vocab_size}
+
+    def metadata(self) -> dict[str, str]:
+        """`labels`, which are the tokens as text, `tokenizer`, and an empty `preprocessing`."""
+        tokenizer = Tokenizer(self.tokenizer)
+        labels = [tokenizer.decode([number]) for number in range(self.vocab_size)]
+        return {
+            "labels": json.dumps(labels, ensure_ascii=False),
+            "preprocessing": json.dumps({}),
+            "tokenizer": self.tokenizer,
+        }

@@ -1,5 +1,6 @@
 """What images say of themselves."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,6 +56,16 @@ class ImageSpec(Spec):
             "num_classes": len(self.classes),
             "image_size": (self.height, self.width),
         }
+
+    def summary(self) -> dict[str, Any]:
+        """The number of classes."""
+        return {"classes": len(self.classes)}
+
+    def metadata(self) -> dict[str, str]:
+        """`labels`, and as `preprocessing` the shape, colours and crop of the images."""
+        shape = dict(zip(("channels", "height", "width"), self.prepared, strict=True))
+        how = {**shape, "colours": "RGB" if self.channels == 3 else "grey", "values": "bytes", "crop_to": self.subject}
+        return {"labels": json.dumps(self.classes, ensure_ascii=False), "preprocessing": json.dumps(how)}
 
     def to_example(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """[C, H, W] to what a plot shows: [H, W] for grey, [H, W, 3] for colour."""

@@ -1,6 +1,7 @@
 """Classification that begins with pretrained weights."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -25,6 +26,8 @@ class FineTuningTask(ImageClassificationTask):
         freeze_statistics: whether batch norm keeps its statistics; by default where the network begins with weights.
         classification: see `ImageClassificationTask`.
     """
+
+    steady: ClassVar[Mapping[str, Any]] = {"head_epochs": 0}
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class FineTuningTask(ImageClassificationTask):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Freezes or thaws all but the last layer; here, because a resumed epoch has no start."""
+        super().on_train_batch_start(batch, batch_idx)
         alone = self.current_epoch < self.head_epochs
         if alone == self._head_alone:
             return

@@ -1,6 +1,7 @@
 """A classifier as a function of plain tensors."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,7 @@ class Classifier(Graph):
 
     def __init__(self, task: ClassificationTask) -> None:
         super().__init__(task)
-        self.task, self.spec, self.labels = task, task.spec, list(task.spec.classes)
-        self.info = task.scoreboard.infos["val"][task.headline]
+        self.task = task
         self.inputs = {"input": {0: "batch"}}
         if isinstance(task.spec, TextSpec):
             self.inputs = {"input": {0: "batch", 1: "tokens"}, "length": {0: "batch"}}
@@ -29,6 +29,12 @@ class Classifier(Graph):
     def forward(self, *inputs: Tensor) -> Tensor:
         """The inputs in order to the probabilities."""
         return self.task.predict_step(dict(zip(self.inputs, inputs, strict=True)))
+
+    def calibration(self, batches: Iterable[Batch]) -> Iterator[dict[str, NDArray[Any]]] | None:
+        """Images; networks that read texts find their ranges at each call."""
+        if isinstance(self.spec, TextSpec):
+            return None
+        return ({name: batch[name].numpy() for name in self.inputs} for batch in batches)
 
     def example(self, batch: Batch, rows: int) -> Arrays:
         """See `Graph`."""

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,6 +16,7 @@ from torchmetrics.classification import (
     MulticlassRecall,
 )
 
+from sightseq.core.arrays import ArrayDataset
 from sightseq.core.blocks import Block, FigureBlock, TableBlock
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import FILLER, Batch
@@ -137,6 +139,12 @@ class ClassificationTask(Task):
         return Output(
             (losses * real).sum(), count, {"prediction": predictions, "target": torch.where(real, target, FILLER)}
         )
+
+    def counts(self, dataset: ArrayDataset) -> Mapping[str, int]:
+        """Samples of each class; where one may have several, targets [N, num_classes], of each that it has."""
+        target = np.asarray(dataset.arrays["target"])[dataset.rows]
+        counts = target.sum(axis=0) if target.ndim > 1 else np.bincount(target, minlength=len(self.spec.classes))
+        return dict(zip(self.spec.classes, map(int, counts), strict=True))
 
     def collect_examples(self, batch: Batch, output: Output) -> None:
         """Keeps the most confident mistakes and some random samples."""

@@ -20,9 +20,7 @@ class LanguageStep(Graph):
 
     def __init__(self, task: LanguageModelingTask) -> None:
         super().__init__(task)
-        self.task, self.spec = task, task.spec
-        self.info = task.scoreboard.infos["val"][task.headline]
-        self.labels = [task.tokenizer.decode([number]) for number in range(task.spec.vocab_size)]
+        self.task = task
         _, state = task(torch.zeros(1, 1, dtype=torch.long))
         self.widths = [[part.shape[-1] for part in layer] for layer in state]
         names = [f"{part}{number}" for number, layer in enumerate(state) for _, part in zip(layer, "hc", strict=False)]

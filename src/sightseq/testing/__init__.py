@@ -3,7 +3,7 @@
     from sightseq.testing import check_datamodule, check_network, check_task
 
     def test_my_network():
-        check_network(MyNet(in_channels=3, num_classes=5), torch.rand(4, 3, 32, 32))
+        check_network(MyTask, MyNet, width=8)
 
 Each check raises AssertionError with a sentence that says what is wrong. They cost seconds.
 """
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
@@ -23,127 +22,9 @@ from sightseq.core.order import FILLER, Batch, Order
 from sightseq.core.scores import Output
 from sightseq.core.spec import Spec
 from sightseq.core.task import STAGES, Task
+from sightseq.testing.networks import check_network
 
-__all__ = ["check_datamodule", "check_language_network", "check_network", "check_task", "check_text_network"]
-
-
-def check_network(net: nn.Module, example: Tensor, compiled: bool = False) -> None:
-    """Checks a network that maps each row of a batch to one row of an output.
-
-    It is deterministic in eval mode; no sample sees another; every parameter is trained; its state loads into
-    itself; an image network computes the same in channels_last order; and, if `compiled`, compiled.
-
-    Args:
-        net: the network.
-        example: at least two rows of random input [B, ...].
-        compiled: also trace it with torch.compile, which takes seconds.
-
-    Raises:
-        AssertionError: one of these does not hold.
-    """
-    name = type(net).__name__
-    net.eval()
-    with torch.no_grad():
-        output = net(example)
-        assert output.shape[0] == len(example), f"{name} makes {output.shape[0]} rows of {len(example)}"
-        assert output.isfinite().all(), f"{name} computes numbers that are not finite"
-        assert torch.equal(net(example), output), f"{name} computes something else the second time, in eval mode"
-    leaf = example.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(net(leaf)[0].square().sum(), leaf)
-    assert gradient[0].abs().sum() > 0, f"{name} does not look at its input"
-    assert gradient[1:].abs().sum() == 0, f"{name} lets one sample of a batch see another, in eval mode"
-    if example.ndim == 4:
-        with torch.no_grad():
-            other = net(example.contiguous(memory_format=torch.channels_last))
-        torch.testing.assert_close(other, output, msg=lambda m: f"{name} differs in channels_last order: {m}")
-    if compiled:
-        with torch.no_grad():
-            other = torch.compile(net, backend="aot_eager")(example)
-        torch.testing.assert_close(other, output, msg=lambda m: f"{name} differs when compiled: {m}")
-    _check_weights(net, example)
-
-
-def check_text_network(net: nn.Module, tokens: Tensor, lengths: Tensor) -> None:
-    """Checks a network that maps texts, tokens [B, T] and lengths [B], to one row of an output each.
-
-    It is deterministic in eval mode; no text sees another; nothing depends on what fills a text up, nor on how far;
-    every parameter is trained; its state loads into itself.
-
-    Args:
-        net: the network.
-        tokens: at least two rows of random numbers.
-        lengths: the first below T.
-
-    Raises:
-        AssertionError: one of these does not hold.
-    """
-    name = type(net).__name__
-    net.eval()
-    with torch.no_grad():
-        output = net(tokens, lengths)
-        assert output.shape[0] == len(tokens), f"{name} makes {output.shape[0]} rows of {len(tokens)}"
-        assert output.isfinite().all(), f"{name} computes numbers that are not finite"
-        assert torch.equal(net(tokens, lengths), output), f"{name} computes something else the second time"
-        for place in (0, int(lengths[0]) - 1):
-            other = tokens.clone()
-            other[0, place] = (other[0, place] + 1) % int(tokens.max())
-            assert not torch.equal(net(other, lengths)[0], output[0]), f"{name} does not look at place {place}"
-            torch.testing.assert_close(
-                net(other, lengths)[1:], output[1:], msg=lambda m: f"{name} lets one text see another: {m}"
-            )
-        filler = torch.arange(tokens.shape[1]) >= lengths[:, None]
-        for other in (
-            torch.where(filler, tokens.flip(0), tokens),
-            torch.cat([tokens, tokens], dim=1),
-        ):
-            torch.testing.assert_close(
-                net(other, lengths), output, msg=lambda m: f"{name} looks at what fills a text up: {m}"
-            )
-    _check_weights(net, tokens, lengths)
-
-
-def check_language_network(net: nn.Module, tokens: Tensor) -> None:
-    """Checks a network that maps tokens [B, T] and a state to logits [B, T, vocab_size] and the next state.
-
-    It is deterministic in eval mode; no row sees another; no position sees a later one; the state carries all that
-    came before; every parameter is trained; its state loads into itself.
-
-    Args:
-        net: the network.
-        tokens: at least two rows of at least three random numbers.
-
-    Raises:
-        AssertionError: one of these does not hold.
-    """
-    name = type(net).__name__
-    net.eval()
-    with torch.no_grad():
-        output, end = net(tokens)
-        assert output.shape[:2] == tokens.shape, f"{name} makes {list(output.shape)} of tokens {list(tokens.shape)}"
-        assert output.isfinite().all(), f"{name} computes numbers that are not finite"
-        assert torch.equal(net(tokens)[0], output), f"{name} computes something else the second time, in eval mode"
-        other = tokens.clone()
-        other[0, -2] = (other[0, -2] + 1) % int(tokens.max())
-        changed, _ = net(other)
-        torch.testing.assert_close(changed[1:], output[1:], msg=lambda m: f"{name} lets one row see another: {m}")
-        torch.testing.assert_close(changed[0, :-2], output[0, :-2], msg=lambda m: f"{name} sees what is to come: {m}")
-        assert not torch.equal(changed[0, -1], output[0, -1]), f"{name} does not look at what came before"
-        first, state = net(tokens[:, :-2])
-        second, last = net(tokens[:, -2:], state)
-        for found, whole in ((torch.cat([first, second], dim=1), output), (last, end)):
-            torch.testing.assert_close(found, whole, msg=lambda m: f"{name}: the state does not carry all: {m}")
-    _check_weights(net, tokens)
-
-
-def _check_weights(net: nn.Module, *example: Tensor) -> None:
-    net.train()
-    output = net(*example)
-    torch.autograd.backward((output[0] if isinstance(output, tuple) else output).square().sum())
-    idle = [n for n, p in net.named_parameters() if p.requires_grad and p.grad is None]
-    assert not idle, f"{type(net).__name__} has parameters that no gradient reaches: {', '.join(idle)}"
-    net.zero_grad()
-    state = {key: value.clone() for key, value in net.state_dict().items()}
-    net.load_state_dict(state)
+__all__ = ["check_datamodule", "check_network", "check_task"]
 
 
 def check_task(task: Task, batch: Batch, steps: int = 60, learn: bool = True) -> None:
