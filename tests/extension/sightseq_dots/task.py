@@ -127,4 +127,4 @@ class CountingTask(Task):
         pairs = zip(rows["prediction"].tolist(), rows["target"].tolist(), strict=True)
         labels = [f"{guess:.1f}, truth {truth:.0f}" for guess, truth in pairs]
         figure = batch_figure(list(rows["input"][:, 0].numpy()), labels)
-        return [FigureBlock("Largest errors", "The counts that are furthest from the truth.", figure)]
+        return [FigureBlock("Largest errors", figure, caption="The counts that are furthest from the truth.")]
