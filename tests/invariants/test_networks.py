@@ -1,5 +1,6 @@
 """What is true of every network that has a config, by the traits of the tasks that it is for."""
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from sightseq.composition import compose
 from sightseq.core.build import find_class
 from sightseq.core.order import Batch
 from sightseq.core.places import group_options
+from sightseq.core.scores import Output
 from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 from sightseq.tasks.classification.images import ImageClassificationTask
@@ -193,3 +195,63 @@ def test_the_check_finds_what_is_wrong(
 def test_the_check_lets_a_plain_network_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightseq.core.build._trusted", {"sightseq", "torch"})
     check_network(ImageClassificationTask, Layer)
+
+
+@dataclass(frozen=True)
+class SumSpec(Spec):
+    features: int
+
+    def net_arguments(self) -> dict[str, Any]:
+        return {"features": self.features}
+
+
+class Sums(Task):
+    """A problem from elsewhere: the sum of a series up to each of its steps."""
+
+    net_kind = "series"
+    net_traits = frozenset({"independent_rows", "ignores_padding", "causal"})
+
+    @classmethod
+    def example(cls) -> tuple[Spec, Batch]:
+        series = torch.randn(4, 7, 2, generator=torch.Generator().manual_seed(0))
+        lengths = torch.tensor([4, 7, 6, 5])
+        batch = {"input": series, "input_length": lengths, "target": series.sum(2).cumsum(1), "index": torch.arange(4)}
+        return SumSpec(2), batch
+
+    def step(self, batch: Batch, stage: str) -> Output:
+        found = self.net(batch["input"])[..., 0]
+        real = torch.arange(found.shape[1]) < batch["input_length"][:, None]
+        return Output(((found - batch["target"]).square() * real).sum(), real.sum(), {"prediction": found})
+
+    def picture(self, batch: Batch) -> list[str]:
+        return []
+
+
+class Summing(nn.Module):
+    """One layer in the direction of time."""
+
+    both = False
+
+    def __init__(self, features: int, width: int = 4) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(features, width, batch_first=True, bidirectional=self.both)
+        self.head = nn.Linear(2 * width if self.both else width, 1)
+
+    def forward(self, series: Tensor) -> Tensor:
+        return self.head(self.rnn(series)[0])
+
+
+class SummingBothWays(Summing):
+    both = True
+
+
+def test_networks_of_a_problem_from_elsewhere_are_checked_by_its_traits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sightseq.core.build._trusted", {"sightseq", "torch"})
+    check_network(Sums, Summing, width=3)
+    with pytest.raises(AssertionError, match="SummingBothWays looks at the padding of input"):
+        check_network(Sums, SummingBothWays)
+    monkeypatch.setattr(Sums, "net_traits", frozenset({"causal"}))
+    with pytest.raises(AssertionError, match="SummingBothWays sees what is to come"):
+        check_network(Sums, SummingBothWays)
+    monkeypatch.setattr(Sums, "net_traits", frozenset({"independent_rows"}))
+    check_network(Sums, SummingBothWays)

@@ -59,11 +59,11 @@ class Bar(ProgressBar):
         if time.monotonic() - self._shown > OFTEN:
             loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
             self._loss = "" if loss is None else f"loss {loss.item():.4f}"
-            # Counting waits for the device, so that this batch stands for all since the last look.
-            self._seen += self._fresh * pl_module.size(batch) * trainer.world_size  # type: ignore[operator]  # a Task's
-            self._fresh = 0
-            unit = getattr(getattr(trainer, "datamodule", None), "counted", "samples")
-            self._rate = f"{self._seen / (time.monotonic() - self._began):,.0f} {unit}/s"
+            if size := getattr(pl_module, "size", None):  # of a Task
+                # Counting waits for the device, so that this batch stands for all since the last look.
+                self._seen, self._fresh = self._seen + self._fresh * size(batch) * trainer.world_size, 0
+                unit = getattr(getattr(trainer, "datamodule", None), "counted", "samples")
+                self._rate = f"{self._seen / (time.monotonic() - self._began):,.0f} {unit}/s"
             self._show(self._bar, trainer, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
