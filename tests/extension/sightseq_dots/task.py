@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 import torch
 from matplotlib.figure import Figure
-from sightseq.core.blocks import Block, FigureBlock
 from sightseq_dots.spec import CountingSpec
 from torch import Tensor
 from torchmetrics import Metric
 
+from sightseq.core.blocks import Block, FigureBlock
 from sightseq.core.graph import Graph
 from sightseq.core.order import FILLER, Batch
 from sightseq.core.predictor import Predictor
