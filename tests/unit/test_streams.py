@@ -12,7 +12,7 @@ from sightseq.console import describe
 from sightseq.core.arrays import ArrayWriter
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.order import Streams
-from sightseq.data import streams
+from sightseq.data.text import streams
 from sightseq.data.text.ptb import PTB
 from sightseq.data.text.python_docs import PythonDocs
 from sightseq.data.text.streams import StreamDataset, cut

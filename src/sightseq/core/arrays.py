@@ -2,10 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, SupportsIndex, cast
 
 import numpy as np
 import torch
@@ -36,7 +36,22 @@ class ArrayDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, indices: Tensor) -> Batch:
+    def __getitem__(self, indices: Tensor | SupportsIndex | slice | Sequence[int]) -> Batch:
+        """One sample for a number; a batch for a tensor [B], in which -1 is filler, a slice or a sequence.
+
+        Raises:
+            IndexError: a number is not that of a sample.
+        """
+        if isinstance(indices, Tensor) and indices.ndim:
+            return self.batch(indices)
+        numbers = range(len(self))
+        if isinstance(indices, slice):
+            return self.batch(torch.tensor(numbers[indices], dtype=torch.int64))
+        if isinstance(indices, Sequence | np.ndarray):
+            return self.batch(torch.tensor([numbers[index] for index in indices], dtype=torch.int64))
+        return {name: rows[0] for name, rows in self.batch(torch.tensor([numbers[indices]])).items()}
+
+    def batch(self, indices: Tensor) -> Batch:
         """The batch of these samples: every array's rows [B, ...] and `index` [B], -1 where an index was -1."""
         rows = self.rows[indices.clamp(min=0).numpy()]
         batch = {name: torch.from_numpy(array[rows]) for name, array in self.arrays.items()}

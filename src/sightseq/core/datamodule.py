@@ -248,6 +248,10 @@ class DataModule(LightningDataModule, ABC):
         """The test split in order."""
         return self.loader("test")
 
+    def predict_dataloader(self) -> Loader:
+        """The test split in order."""
+        return self.loader("test")
+
 
 def check_shares(**shares: float) -> None:
     """Of the options by these names.

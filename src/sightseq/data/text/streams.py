@@ -40,17 +40,19 @@ class StreamDataset(ArrayDataset):
         super().__init__({"input": tokens}, cast(Any, range(len(tokens))), source)
         self.tokens = tokens
 
-    def __getitem__(self, spans: Tensor) -> Batch:
+    def batch(self, spans: Tensor) -> Batch:
         """Windows of the tokens.
 
         Args:
             spans: [B, 3] as `Streams` yields them: the first token that is predicted, the one after the last, and
-                whether nothing came before.
+                whether nothing came before. Numbers of tokens [B] are windows of that token alone.
 
         Returns:
             `target` [B, T], the tokens, -1 beyond a window's end; `input` [B, T], the token before each; `fresh` [B],
             whether the model begins anew; `index` [B], the first token's number, -1 for a window of nothing.
         """
+        if spans.ndim == 1:
+            spans = torch.stack([spans, spans + 1, spans == 0], dim=1)
         starts, ends, fresh = spans.unbind(1)
         length = max(int((ends - starts).max()), 1)  # all may be of nothing
         target = np.full((len(spans), length), FILLER, np.int64)

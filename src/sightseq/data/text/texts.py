@@ -38,7 +38,8 @@ class TextDataset(ArrayDataset):
         self.tokens, self.max_tokens = tokens, max_tokens
         self.lengths = torch.from_numpy(tokens.lengths[rows].clip(1, max_tokens))
 
-    def __getitem__(self, indices: Tensor) -> Batch:
+    def batch(self, indices: Tensor) -> Batch:
+        """See `ArrayDataset.batch`."""
         places = indices.clamp(min=0).numpy()
         rows = self.rows[places]
         batch = pad([self.tokens.row(row) for row in rows], self.max_tokens)
