@@ -32,7 +32,7 @@ def show(config: Config) -> None:
     batch = task.train().augment(raw)
     for name, tensor in batch.items():
         shape = ", ".join(map(str, tensor.shape))
-        before = raw.get(name, tensor).dtype  # an augmentation that mixes images adds their shares
+        before = raw.get(name, tensor).dtype  # an augmentation that mixes images adds soft targets
         say = f"{name} [{shape}] {str(before).removeprefix('torch.')}"
         if tensor.dtype != before:
             say += f", augmented {str(tensor.dtype).removeprefix('torch.')} in {tensor.min():.2f} .. {tensor.max():.2f}"
