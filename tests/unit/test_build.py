@@ -321,6 +321,13 @@ def test_extras_are_given_when_named_and_ignored_when_not() -> None:
     assert resnet(torch.zeros(1, 1, 8, 8)).shape == (1, 3)
 
 
+def test_one_number_is_offered_under_several_names() -> None:
+    offered = {**IMAGES, "out_channels": 3, "out_features": 3}
+    conv = build({"_target_": "torch.nn.Conv2d", "kernel_size": 1}, nn.Module, "net", **offered)
+    assert isinstance(conv, nn.Conv2d)
+    assert (conv.in_channels, conv.out_channels) == (1, 3)
+
+
 def test_config_overrides_extras() -> None:
     assert build({"_target_": f"{HERE}.Base", "number": 1}, Base, "x", number=2, word="b").number == 1
 

@@ -12,7 +12,8 @@ from sightseq.core.arrays import ArrayDataset, Ragged, save_split
 from sightseq.core.errors import ConfigError
 from sightseq.core.files import atomic_folder
 from sightseq.core.order import Batch
-from sightseq.data.labelled import LabelledData, Rows
+from sightseq.core.splits import Rows
+from sightseq.data.labelled import LabelledData
 from sightseq.data.text.tokenised import Texts, TokenisedData, save_tokens
 from sightseq.text.batch import pad
 from sightseq.text.spec import TextSpec
