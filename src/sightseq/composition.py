@@ -39,6 +39,8 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
         composed.paths[key] = str(Path(composed.paths[key]).absolute())
     config = cast(Config, OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
     check_values(config)
+    if isinstance(config.get("trust"), str):  # trust=mynet
+        config["trust"] = [config["trust"]]
     return config if experiment is None else {"experiment": experiment_name(experiment), **config}
 
 

@@ -89,10 +89,17 @@ def test_a_truncated_checkpoint_is_refused(trained: Path, tmp_path: Path) -> Non
         load_task(tmp_path / "x.ckpt")
 
 
-@pytest.mark.parametrize("signature", [{}, {"sightseq": {"task": "a.B"}, "hyper_parameters": {}}])
-def test_a_foreign_checkpoint_is_refused(signature: dict[str, Any], tmp_path: Path) -> None:
-    torch.save({"state_dict": {}, **signature}, tmp_path / "x.ckpt")
-    with pytest.raises(CheckpointError, match="was not written by sightseq"):
+@pytest.mark.parametrize(
+    ("rest", "complaint"),
+    [
+        ({}, "no state_dict and hyper_parameters"),
+        ({"hyper_parameters": {}}, r"super\(\)\.on_save_checkpoint"),
+        ({"hyper_parameters": {}, "sightseq": 3}, "does not name the class"),
+    ],
+)
+def test_a_foreign_checkpoint_is_refused(rest: dict[str, Any], complaint: str, tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, **rest}, tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match=complaint):
         load_task(tmp_path / "x.ckpt")
 
 

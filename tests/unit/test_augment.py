@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sightseq.core.errors import ConfigError
 from sightseq.vision.augment import Affine, Colour, Erase, Flip, Mix, ResizedCrop, Shift
+from sightseq.vision.augmentation import take_centre
 
 ALL: dict[str, Callable[[], nn.Module]] = {
     "flip": Flip,
@@ -25,6 +27,19 @@ def images(count: int = 64, channels: int = 3, height: int = 9, width: int = 11)
     return torch.rand(count, channels, height, width, generator=torch.Generator().manual_seed(3))
 
 
+def on(augmentation: nn.Module) -> Callable[[Tensor], Tensor]:
+    """What it makes of images alone."""
+    return lambda batch: augmentation({"input": batch})["input"]
+
+
+def mixed(mix: Mix, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The mixed images, and of each its partner [B] and its own share: every image is a class of its own."""
+    found = mix({"input": batch, "target": torch.arange(len(batch))})
+    share = found["soft_target"].diagonal()
+    partner = found["soft_target"].clone().fill_diagonal_(0).argmax(1)
+    return found["input"], torch.where(share == 1, torch.arange(len(batch)), partner), share
+
+
 @pytest.fixture
 def highest(monkeypatch: pytest.MonkeyPatch) -> None:
     """All random numbers are as high as they can be."""
@@ -39,7 +54,7 @@ def highest(monkeypatch: pytest.MonkeyPatch) -> None:
 @every
 def test_identity_in_eval_mode(name: str) -> None:
     batch = images()
-    assert torch.equal(ALL[name]().eval()(batch), batch)
+    assert torch.equal(on(ALL[name]().eval())(batch), batch)
 
 
 @every
@@ -48,7 +63,7 @@ def test_identity_in_eval_mode(name: str) -> None:
 def test_shape_dtype_and_range_are_kept(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
     batch = images(*shape).to(dtype)
     before = batch.clone()
-    found = ALL[name]()(batch)
+    found = on(ALL[name]())(batch)
     assert found.shape == batch.shape
     assert found.dtype == dtype
     assert 0 <= found.min() <= found.max() <= 1 + 1e-6
@@ -61,7 +76,7 @@ def test_follows_torchs_seed(name: str) -> None:
     found = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        found.append(augment(images()))
+        found.append(on(augment)(images()))
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])
 
@@ -70,14 +85,14 @@ def test_follows_torchs_seed(name: str) -> None:
 def test_images_of_a_batch_get_different_numbers(name: str) -> None:
     same = images(1).expand(64, -1, -1, -1)
     torch.manual_seed(0)
-    different = {tuple(image.flatten().tolist()) for image in ALL[name]()(same)}
+    different = {tuple(image.flatten().tolist()) for image in on(ALL[name]())(same)}
     assert len(different) >= (2 if name == "flip" else 20)
 
 
 def test_flip_mirrors_about_half_exactly() -> None:
     batch = images(1000, 1, 4, 5)
     torch.manual_seed(0)
-    found = Flip()(batch)
+    found = on(Flip())(batch)
     mirrored = (found == batch.flip(-1)).flatten(1).all(1)
     kept = (found == batch).flatten(1).all(1)
     assert torch.equal(mirrored, ~kept)
@@ -88,7 +103,7 @@ def test_flip_mirrors_about_half_exactly() -> None:
 def test_flip_probability(p: float, share: float) -> None:
     batch = images(1000, 1, 4, 5)
     torch.manual_seed(0)
-    mirrored = (Flip(p)(batch) == batch.flip(-1)).flatten(1).all(1)
+    mirrored = (on(Flip(p))(batch) == batch.flip(-1)).flatten(1).all(1)
     assert mirrored.float().mean().item() == pytest.approx(share, abs=0.04)
 
 
@@ -97,7 +112,7 @@ def test_shift_moves_by_whole_pixels_within_its_range(mode: str) -> None:
     pixels, h, w = 2, 6, 7
     batch = images(400, 2, h, w)
     torch.manual_seed(0)
-    found = Shift(pixels, mode)(batch).numpy()
+    found = on(Shift(pixels, mode))(batch).numpy()
     padded = np.pad(batch.numpy(), ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode=mode)
     seen: dict[tuple[int, int], int] = {}
     for image, whole in zip(found, padded, strict=True):
@@ -114,18 +129,18 @@ def test_shift_moves_by_whole_pixels_within_its_range(mode: str) -> None:
 
 
 def test_shift_by_nothing_is_the_identity() -> None:
-    assert torch.equal(Shift(0)(images()), images())
+    assert torch.equal(on(Shift(0))(images()), images())
 
 
 def test_affine_without_ranges_is_the_identity() -> None:
-    assert torch.allclose(Affine(0, 0, 0, 0)(images()), images(), atol=1e-5)
+    assert torch.allclose(on(Affine(0, 0, 0, 0))(images()), images(), atol=1e-5)
 
 
 @pytest.mark.usefixtures("highest")
 def test_affine_rotates_counterclockwise() -> None:
     square = images(2, 3, 8, 8)
-    assert torch.allclose(Affine(90, 0, 0, 0)(square), torch.rot90(square, 1, (2, 3)), atol=1e-5)
-    assert torch.allclose(Affine(180, 0, 0, 0)(images()), images().flip(2, 3), atol=1e-5)
+    assert torch.allclose(on(Affine(90, 0, 0, 0))(square), torch.rot90(square, 1, (2, 3)), atol=1e-5)
+    assert torch.allclose(on(Affine(180, 0, 0, 0))(images()), images().flip(2, 3), atol=1e-5)
 
 
 @pytest.mark.usefixtures("highest")
@@ -138,7 +153,7 @@ def test_affine_rotates_pixels_also_where_the_image_is_not_square(height: int, w
         slice((height - 5) // 2, (height + 5) // 2),
         slice((width - 5) // 2, (width + 5) // 2),
     )
-    found = Affine(90, 0, 0, 0)(batch)
+    found = on(Affine(90, 0, 0, 0))(batch)
     assert torch.allclose(found[cut], torch.rot90(batch[cut], 1, (2, 3)), atol=1e-5)
     found[cut] = 0
     assert found.abs().max() == 0  # black beyond the image
@@ -147,7 +162,7 @@ def test_affine_rotates_pixels_also_where_the_image_is_not_square(height: int, w
 @pytest.mark.usefixtures("highest")
 def test_affine_moves_by_a_share_of_the_image() -> None:
     batch = images(2, 1, 8, 12)
-    found = Affine(0, 0, 0, 0.25)(batch)
+    found = on(Affine(0, 0, 0, 0.25))(batch)
     expected = torch.zeros_like(batch)
     expected[:, :, :6, :9] = batch[:, :, 2:, 3:]
     assert torch.allclose(found, expected, atol=1e-5)
@@ -156,7 +171,7 @@ def test_affine_moves_by_a_share_of_the_image() -> None:
 @pytest.mark.usefixtures("highest")
 def test_affine_scales_about_the_centre() -> None:
     batch = images(1, 1, 8, 8)
-    found = Affine(0, 1.0, 0, 0)(batch)  # sampled at twice the distance: half the size
+    found = on(Affine(0, 1.0, 0, 0))(batch)  # sampled at twice the distance: half the size
     inner = batch.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))  # between four pixels
     assert torch.allclose(found[:, :, 2:6, 2:6], inner, atol=1e-5)
 
@@ -164,7 +179,7 @@ def test_affine_scales_about_the_centre() -> None:
 @pytest.mark.usefixtures("highest")
 def test_affine_shears_rows() -> None:
     batch = images(1, 1, 7, 7)
-    found = Affine(0, 0, 45, 0)(batch)
+    found = on(Affine(0, 0, 45, 0))(batch)
     expected = torch.zeros_like(batch)
     for y in range(7):  # each row moves by its distance from the middle, since tan(45 degrees) = 1
         for x in range(7):
@@ -177,7 +192,7 @@ def test_affine_turns_within_its_range() -> None:
     bar = torch.zeros(200, 1, 33, 33)
     bar[:, :, 16, :] = 1
     torch.manual_seed(0)
-    found = Affine(30, 0, 0, 0)(bar)
+    found = on(Affine(30, 0, 0, 0))(bar)
     y, x = torch.meshgrid(torch.arange(33) - 16.0, torch.arange(33) - 16.0, indexing="ij")
     xx, yy, xy = ((found[:, 0] * t).sum((1, 2)) for t in (x * x, y * y, x * y))
     degrees = 0.5 * torch.atan2(2 * xy, xx - yy) * 180 / math.pi
@@ -189,7 +204,7 @@ def test_affine_turns_within_its_range() -> None:
 def test_erase_paints_a_rectangle_within_bounds() -> None:
     h, w = 20, 30
     torch.manual_seed(0)
-    found = Erase(1.0, smallest=0.2, largest=0.6)(torch.ones(300, 3, h, w))
+    found = on(Erase(1.0, smallest=0.2, largest=0.6))(torch.ones(300, 3, h, w))
     grey = found == 0.5
     assert torch.equal(grey[:, 0], grey[:, 1])
     assert torch.equal(found[~grey], torch.ones_like(found[~grey]))
@@ -206,14 +221,14 @@ def test_erase_paints_a_rectangle_within_bounds() -> None:
 @pytest.mark.parametrize(("p", "share"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0)])
 def test_erase_probability(p: float, share: float) -> None:
     torch.manual_seed(0)
-    found = Erase(p)(torch.ones(1000, 1, 16, 16))
+    found = on(Erase(p))(torch.ones(1000, 1, 16, 16))
     assert (found == 0.5).flatten(1).any(1).float().mean().item() == pytest.approx(share, abs=0.05)
 
 
 def test_elastic_bends_smoothly_and_within_its_range() -> None:
     ramp = torch.linspace(0, 1, 32).expand(64, 1, 32, 32)  # the value of a pixel is its place
     torch.manual_seed(0)
-    moved = Affine(0, 0, 0, 0, elastic=0.1)(ramp) - ramp
+    moved = on(Affine(0, 0, 0, 0, elastic=0.1))(ramp) - ramp
     inner = moved[:, :, 8:-8, 8:-8]
     assert 0.03 < inner.abs().max() <= 0.1 * 1.3  # bicubic interpolation between the points overshoots a little
     assert (inner.diff(dim=3).abs() < 0.05).all()
@@ -222,13 +237,13 @@ def test_elastic_bends_smoothly_and_within_its_range() -> None:
 
 def test_resized_crop_has_the_size_that_is_asked_for() -> None:
     batch = images(5, 3, 20, 24)
-    assert ResizedCrop((9, 7))(batch).shape == (5, 3, 9, 7)
-    assert torch.equal(ResizedCrop((9, 7)).eval()(batch), batch)  # the centre is taken later
+    assert on(ResizedCrop((9, 7)))(batch).shape == (5, 3, 9, 7)
+    assert torch.equal(on(ResizedCrop((9, 7)).eval())(batch), batch)  # the centre is taken later
 
 
 def test_resized_crop_of_all_is_the_image() -> None:
     batch = images(8)
-    found = ResizedCrop((9, 11), smallest=1, stretch=1)(batch)
+    found = on(ResizedCrop((9, 11), smallest=1, stretch=1))(batch)
     torch.testing.assert_close(found, batch, rtol=0, atol=1e-5)
 
 
@@ -236,7 +251,7 @@ def test_resized_crop_stays_inside_and_has_the_areas_it_says() -> None:
     y, x = torch.meshgrid(torch.linspace(0, 1, 64), torch.linspace(0, 1, 64), indexing="ij")
     batch = torch.stack([y, x]).expand(500, 2, 64, 64)  # each pixel says where it is
     torch.manual_seed(0)
-    found = ResizedCrop((64, 64), smallest=0.25, stretch=4 / 3)(batch)
+    found = on(ResizedCrop((64, 64), smallest=0.25, stretch=4 / 3))(batch)
     height = found[:, 0, -1, 0] - found[:, 0, 0, 0]
     width = found[:, 1, 0, -1] - found[:, 1, 0, 0]
     area = height * width
@@ -256,46 +271,139 @@ def test_resized_crop_refuses(arguments: dict[str, float]) -> None:
 
 def test_colour_by_hand(highest: None) -> None:
     batch = torch.tensor([0.2, 0.4, 0.3]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
-    brighter = Colour(0.5, 0, 0)(batch)
+    brighter = on(Colour(0.5, 0, 0))(batch)
     torch.testing.assert_close(brighter[0, :, 0, 0], torch.tensor([0.3, 0.6, 0.45]))
-    contrast = Colour(0, 1, 0)(batch)  # twice as far from the mean of 0.3
+    contrast = on(Colour(0, 1, 0))(batch)  # twice as far from the mean of 0.3
     torch.testing.assert_close(contrast[0, :, 0, 0], torch.tensor([0.1, 0.5, 0.3]))
     grey = torch.full((1, 1, 2, 2), 0.25)
-    torch.testing.assert_close(Colour(0, 0, 1)(grey), grey)  # grey has no saturation
+    torch.testing.assert_close(on(Colour(0, 0, 1))(grey), grey)  # grey has no saturation
 
 
 def test_mix_says_what_it_did() -> None:
     """Images of one value each: the mean of a mixed one follows from the shares."""
     values = torch.arange(200.0) / 200
     batch = values.view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
-    for mix in (Mix(1.0, 0.0, 1.0), Mix(0.0, 1.0, 1.0), Mix(0.4, 0.4, 0.5)):
+    for mix in (Mix(200, 1.0, 0.0, 1.0), Mix(200, 0.0, 1.0, 1.0), Mix(200, 0.4, 0.4, 0.5)):
         torch.manual_seed(1)
-        mixed, partner, share = mix(batch)
-        assert sorted(partner.tolist()) == list(range(200))
+        found, partner, share = mixed(mix, batch)
         assert 0 <= share.min() < 0.3
         assert 0.9 < share.max() <= 1
-        torch.testing.assert_close(mixed.mean((1, 2, 3)), share * values + (1 - share) * values[partner])
+        torch.testing.assert_close(found.mean((1, 2, 3)), share * values + (1 - share) * values[partner])
 
 
 def test_mixup_blends_and_cutmix_pastes() -> None:
     batch = torch.cat([torch.zeros(50, 1, 8, 8), torch.ones(50, 1, 8, 8)])
     torch.manual_seed(0)
-    blended, _, _ = Mix(1.0, 0.0, 1.0)(batch)
+    blended, _, _ = mixed(Mix(100, 1.0, 0.0, 1.0), batch)
     assert torch.equal(blended.amin((1, 2, 3)), blended.amax((1, 2, 3)))  # all pixels alike
     assert ((blended > 0.01) & (blended < 0.99)).any()
-    pasted, _, share = Mix(0.0, 1.0, 1.0)(batch)
+    pasted, _, share = mixed(Mix(100, 0.0, 1.0, 1.0), batch)
     assert set(pasted.unique().tolist()) == {0.0, 1.0}
     assert share.unique().numel() > 20
 
 
 def test_mix_leaves_the_share_it_says_alone() -> None:
     torch.manual_seed(0)
-    _, _, share = Mix(0.1, 0.2, 1.0)(torch.rand(2000, 1, 8, 8))
+    _, _, share = mixed(Mix(2000, 0.1, 0.2, 1.0), torch.rand(2000, 1, 8, 8))
     assert 0.67 < (share == 1).float().mean() < 0.76  # 0.7, and rectangles beside all pixels
-    assert torch.equal(Mix(1.0).eval()(batch := images()), batch)
+    batch = {"input": images(), "target": torch.zeros(64)}
+    assert Mix(1, 1.0).eval()(batch) is batch
+
+
+def test_mix_mixes_what_was_mixed_before() -> None:
+    batch = {"input": images(4), "target": torch.arange(4)}
+    torch.manual_seed(0)
+    twice = Mix(4, 1.0)(Mix(4, 1.0)(batch))
+    torch.testing.assert_close(twice["soft_target"].sum(1), torch.ones(4))
+    torch.testing.assert_close(twice["input"], torch.einsum("bo,ochw->bchw", twice["soft_target"], batch["input"]))
+    assert twice["target"] is batch["target"]
+
+
+def test_mix_refuses_other_targets_than_labels() -> None:
+    with pytest.raises(ConfigError, match="Mix mixes images with one label each"):
+        Mix(3)({"input": images(), "target": torch.zeros(64, 9, 11, dtype=torch.int64)})
 
 
 @pytest.mark.parametrize("arguments", [(0.6, 0.6, 1.0), (-0.1, 0.5, 1.0), (0.5, 0.5, 0.0)])
 def test_mix_refuses(arguments: tuple[float, float, float]) -> None:
     with pytest.raises(ValueError, match="are shares of the images"):
-        Mix(*arguments)
+        Mix(3, *arguments)
+
+
+# What moves with the pixels
+
+MOVING: dict[str, Callable[[], nn.Module]] = {
+    "flip": Flip,
+    "shift": lambda: Shift(3),
+    "reflect": lambda: Shift(2, "reflect"),
+    "affine": lambda: Affine(30, 0.2, 10, 0.1, 0.05),
+    "crop": lambda: ResizedCrop((7, 8)),
+}
+
+
+def moving_batch(count: int = 16) -> dict[str, Tensor]:
+    """Images, and masks of their bright pixels: smooth, so that interpolation hardly moves an edge."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, 36), torch.linspace(0, 1, 44), indexing="ij")
+    phase = torch.rand(count, 1, 1, generator=torch.Generator().manual_seed(1))
+    input = ((torch.sin(5 * x + 4 * y + 6 * phase) + 1.5) / 2.5)[:, None]  # above 0.2, but for what is beyond
+    batch = {"input": input, "mask": (input[:, 0] > 0.6).long(), "target": input.clone(), "index": torch.arange(count)}
+    return {**batch, "weight": torch.rand(count, 3, 5)}  # of another size
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_masks_and_targets_move_with_the_pixels(name: str) -> None:
+    batch = moving_batch()
+    torch.manual_seed(0)
+    found = MOVING[name]()(batch)
+    images, mask = found["input"][:, 0], found["mask"]
+    assert not torch.equal(images, batch["input"][:, 0])
+    torch.testing.assert_close(found["target"], found["input"])  # moved by the same numbers
+    assert (mask.shape, mask.dtype) == (images.shape, torch.int64)
+    assert set(mask.unique().tolist()) <= {-1, 0, 1}  # no class between two, and -1 beyond the image
+    sure = (images - 0.6).abs() > 0.1
+    assert ((mask == 1) == (images > 0.6))[sure].float().mean() > 0.98  # at its edges an image darkens
+    outside = mask == -1
+    assert outside.any() == (name in ("shift", "affine"))
+    assert not images[outside].gt(0.6).any()
+    assert found["weight"] is batch["weight"]
+    assert found["index"] is batch["index"]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bool])
+def test_masks_without_a_sign_are_0_beyond_the_image(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    found = Shift(3)({"input": images(), "mask": torch.ones(64, 9, 11, dtype=dtype)})["mask"]
+    assert found.dtype == dtype
+    assert set(found.int().unique().tolist()) == {0, 1}
+
+
+def test_the_random_numbers_do_not_depend_on_what_else_moves() -> None:
+    batch = moving_batch()
+    found = []
+    for names in (["input"], ["input", "mask", "target"]):
+        torch.manual_seed(0)
+        found.append(Affine()({name: batch[name] for name in names})["input"])
+    assert torch.equal(found[0], found[1])
+
+
+def test_what_changes_colours_leaves_masks_alone() -> None:
+    batch = moving_batch()
+    for augment in (Colour(), Erase(1.0)):
+        found = augment(batch)
+        assert not torch.equal(found["input"], batch["input"])
+        assert found["mask"] is batch["mask"]
+
+
+def test_boxes_are_refused_by_what_moves_pixels() -> None:
+    batch = {"input": images(), "boxes": torch.zeros(64, 2, 4)}
+    with pytest.raises(ConfigError, match="Flip moves images and masks, not boxes; leave it out"):
+        Flip()(batch)
+    assert Colour()(batch)["boxes"] is batch["boxes"]
+
+
+def test_the_centre_of_masks_is_taken_too() -> None:
+    batch = {"input": images(), "mask": torch.arange(64 * 9 * 11).view(64, 9, 11), "target": torch.arange(64)}
+    found = take_centre(batch, 5, 7)
+    assert torch.equal(found["input"], batch["input"][..., 2:7, 2:9])
+    assert torch.equal(found["mask"], batch["mask"][:, 2:7, 2:9])
+    assert found["target"] is batch["target"]

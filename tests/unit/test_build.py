@@ -60,6 +60,34 @@ class Unresolvable(Base):
         self.thing = thing
 
 
+class Part(nn.Module):
+    def __init__(self, size: int, vocab_size: int = 0) -> None:
+        super().__init__()
+        self.size, self.vocab_size = size, vocab_size
+
+
+class Whole(nn.Module):
+    """An encoder, perhaps a decoder, heads by number and by name, and settings that stay plain."""
+
+    def __init__(
+        self,
+        encoder: Part,
+        decoder: Part | None = None,
+        heads: list[Part] | None = None,
+        pair: tuple[Part, nn.ReLU] | None = None,
+        named: dict[str, Part] | None = None,
+        settings: dict[str, Any] | None = None,
+        anything: Any = None,
+        either: int | Optimizer | nn.Module = 0,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.heads, self.pair = encoder, decoder, heads, pair
+        self.named, self.settings, self.anything, self.either = named, settings, anything, either
+
+
+PART: dict[str, Any] = {"_target_": f"{HERE}.Part", "size": "3"}
+
+
 @pytest.fixture(autouse=True)
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_trusted", {*module._trusted, HERE.partition(".")[0]})
@@ -119,6 +147,25 @@ def test_trust_admits_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     trust(["colleague"])
     assert type(build({"_target_": "colleague.Net"}, nn.Module, "net")).__name__ == "Net"
     monkeypatch.delitem(sys.modules, "colleague")
+
+
+def test_a_trusted_package_is_found_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "neighbour.py").write_text("import torch\nclass Net(torch.nn.Module): pass\n")
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    monkeypatch.chdir(tmp_path)
+    trust(["torch"])
+    assert str(tmp_path) not in sys.path
+    trust("neighbour")  # not its letters
+    assert sys.path[-1] == str(tmp_path)
+    assert "n" not in module._trusted
+    assert type(build({"_target_": "neighbour.Net"}, nn.Module, "net")).__name__ == "Net"
+    monkeypatch.delitem(sys.modules, "neighbour")
+
+
+@pytest.mark.parametrize("name", ["mynet.nets", "", "my net", 3, None])
+def test_trust_takes_names_of_top_level_packages(name: Any) -> None:
+    with pytest.raises(ConfigError, match=r"trust: .* is not the name of a top-level package"):
+        trust([name])
 
 
 @pytest.mark.parametrize(
@@ -274,6 +321,13 @@ def test_extras_are_given_when_named_and_ignored_when_not() -> None:
     assert resnet(torch.zeros(1, 1, 8, 8)).shape == (1, 3)
 
 
+def test_one_number_is_offered_under_several_names() -> None:
+    offered = {**IMAGES, "out_channels": 3, "out_features": 3}
+    conv = build({"_target_": "torch.nn.Conv2d", "kernel_size": 1}, nn.Module, "net", **offered)
+    assert isinstance(conv, nn.Conv2d)
+    assert (conv.in_channels, conv.out_channels) == (1, 3)
+
+
 def test_config_overrides_extras() -> None:
     assert build({"_target_": f"{HERE}.Base", "number": 1}, Base, "x", number=2, word="b").number == 1
 
@@ -288,6 +342,39 @@ def test_parameters_are_those_of_the_bases_where_there_are_kwargs() -> None:
     assert set(parameters(Closed)) == {"number"}
     assert set(parameters(Majority)) == set()
     assert {"val_fraction", "batch_size", "seed", "synthetic"} <= set(parameters(Digits))
+
+
+def test_nested_classes_are_built_where_the_annotation_is_a_class() -> None:
+    relu = {"_target_": "torch.nn.ReLU"}
+    config = {"_target_": f"{HERE}.Whole", "encoder": PART, "decoder": {**PART, "vocab_size": 5}, "heads": [PART, PART]}
+    config |= {"pair": [PART, relu], "named": {"a": PART}, "settings": {"x": PART}, "anything": PART, "either": relu}
+    whole = build(config, Whole, "model.net", vocab_size=7)
+    assert (whole.encoder.size, whole.encoder.vocab_size) == (3, 7)  # given further down, too
+    assert whole.decoder is not None
+    assert whole.decoder.vocab_size == 5  # the config goes first
+    assert [type(part) for part in whole.heads or ()] == [Part, Part]
+    assert [type(part) for part in whole.pair or ()] == [Part, nn.ReLU]
+    assert type((whole.named or {})["a"]) is Part
+    assert (whole.settings, whole.anything) == ({"x": PART}, PART)
+    assert type(whole.either) is nn.ReLU
+    assert config["encoder"] is PART  # the config stays plain: a checkpoint keeps it
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"encoder": {"_target_": "torch.nn.ReLU"}}, "n.encoder._target_: torch.nn.ReLU is not a class of kind Part"),
+        ({"encoder": {"_target_": "os.system"}}, "n.encoder._target_: os.system is not from a trusted package"),
+        ({"encoder": {**PART, "sise": 3}}, "n.encoder.sise: Part takes no such argument; did you mean size?"),
+        ({"encoder": {"_target_": f"{HERE}.Part"}}, "n.encoder.size: Part needs this argument"),
+        ({"encoder": PART, "heads": [PART, {**PART, "size": "x"}]}, "n.heads.1.size='x' does not fit Part"),
+        ({"encoder": PART, "named": {"b": {**PART, "size": "x"}}}, "n.named.b.size='x' does not fit Part"),
+        ({"encoder": {"size": 3}}, "n.encoder={'size': 3} does not fit Whole"),
+        ({"encoder": PART, "either": {"_target_": f"{HERE}.Base", "number": 1}}, "is not a class of kind"),
+    ],
+)
+def test_what_is_wrong_in_a_nested_class_is_named_with_its_whole_key(values: dict[str, Any], complaint: str) -> None:
+    assert complaint in refusal({"_target_": f"{HERE}.Whole", **values}, nn.Module, "n")
 
 
 def test_refusal_of_the_class_itself_becomes_a_config_error() -> None:

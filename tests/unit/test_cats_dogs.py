@@ -121,7 +121,7 @@ def test_fold_that_there_is_not(fold: int) -> None:
 def test_photographs_are_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     competition("data/cats_dogs/train")
     data = prepared()
-    monkeypatch.setattr("sightseq.data.image.image_folder.open_image", lambda file: pytest.fail("decoded again"))
+    monkeypatch.setattr("sightseq.data.image.photos.open_image", lambda file: pytest.fail("decoded again"))
     again = prepared()
     for loader in (again.train_dataloader(), again.train_dataloader()):
         assert sum(len(batch["index"]) for batch in loader) == len(data.dataset("train"))

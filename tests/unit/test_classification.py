@@ -541,12 +541,12 @@ def test_loss_of_mixed_images_by_hand() -> None:
     task, batch = photographs(augment=mix).train(), photograph_batch()
     torch.manual_seed(3)
     mixed = task.augment(batch)
-    assert mixed["shares"].shape == (8, 3)
-    torch.testing.assert_close(mixed["shares"].sum(1), torch.ones(8))
+    assert mixed["soft_target"].shape == (8, 3)
+    torch.testing.assert_close(mixed["soft_target"].sum(1), torch.ones(8))
     torch.manual_seed(3)
     partner = torch.randperm(8)
     nll = -task(mixed["input"]).log_softmax(1)
-    own = mixed["shares"].gather(1, batch["target"][:, None])[:, 0]
+    own = mixed["soft_target"].gather(1, batch["target"][:, None])[:, 0]
     other = nll.gather(1, batch["target"][partner][:, None])[:, 0]
     by_hand = own * nll.gather(1, batch["target"][:, None])[:, 0] + (1 - own) * other
     output = task.step(mixed, "train")
@@ -568,7 +568,7 @@ def test_mixed_images_of_filler_count_nowhere() -> None:
 def test_two_mixtures_in_a_row() -> None:
     half = {"_target_": "sightseq.vision.augment.Mix", "mixup": 1.0, "alpha": 1000.0}  # nearly one half each
     task = photographs(augment={"first": half, "second": half}).train()
-    shares = task.augment(photograph_batch(64))["shares"]
+    shares = task.augment(photograph_batch(64))["soft_target"]
     torch.testing.assert_close(shares.sum(1), torch.ones(64))
     assert ((shares * 4 - (shares * 4).round()).abs() < 0.2).all()  # quarters
 

@@ -417,3 +417,10 @@ def test_known_keys_hold_groups_and_dotted_keys() -> None:
     assert {"optimizer", "model/net", "seed", "trainer.max_epochs", "model.optimizer.lr", "data.batch_size"} <= keys
     assert "ckpt" in known_keys("predict")
     assert "ckpt" not in keys
+
+
+@pytest.mark.parametrize("command", ["train", "predict"])
+def test_trust_takes_one_package_too(command: str) -> None:
+    needed = [] if command == "train" else ["ckpt=x", "input=y"]
+    assert compose(*needed, "trust=mynet", command=command)["trust"] == ["mynet"]
+    assert compose(*needed, "trust=[mynet,other]", command=command)["trust"] == ["mynet", "other"]

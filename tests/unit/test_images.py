@@ -7,9 +7,9 @@ import pytest
 
 from sightseq.core.arrays import ArrayDataset
 from sightseq.core.errors import ConfigError
+from sightseq.core.splits import stratified
 from sightseq.data.image.digits import Digits
 from sightseq.data.image.images import ImageData, synthetic_images
-from sightseq.data.labelled import stratified
 from sightseq.vision.spec import ImageSpec
 
 

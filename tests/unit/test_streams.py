@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from sightseq.console import describe
-from sightseq.core.arrays import ArrayWriter
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.order import Streams
-from sightseq.data import streams
+from sightseq.data.text import streams
 from sightseq.data.text.ptb import PTB
 from sightseq.data.text.python_docs import PythonDocs
 from sightseq.data.text.streams import StreamDataset, cut
@@ -63,19 +62,6 @@ def test_batches_by_hand() -> None:
     nothing = dataset[torch.tensor([[3, 5, 0], [11, 11, 0]])]
     assert nothing["index"].tolist() == [3, -1]
     assert nothing["target"][1].tolist() == [-1, -1]
-
-
-def test_arrays_that_grow(tmp_path: Path) -> None:
-    writer = ArrayWriter(tmp_path / "x.npy", np.uint16)
-    for part in ([1, 2], [], [65535]):
-        writer.append(np.array(part, np.int64))
-    assert writer.count == 3
-    writer.close()
-    found = np.load(tmp_path / "x.npy", mmap_mode="r")
-    assert found.dtype == np.uint16
-    assert found.tolist() == [1, 2, 65535]
-    ArrayWriter(tmp_path / "empty.npy", np.int32).close()
-    assert np.load(tmp_path / "empty.npy").shape == (0,)
 
 
 def test_a_document_is_cut_where_lines_end() -> None:

@@ -6,9 +6,13 @@ class, of the kind that is asked for, defined in a trusted package. Functions ar
 
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from importlib.util import find_spec
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -21,9 +25,27 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 _trusted = {"sightseq", "torch", "torchvision", "torchmetrics", "lightning"} | extension_packages()
 
 
-def trust(packages: Iterable[str]) -> None:
-    """Lets classes of these top-level packages be built, for the rest of the process."""
-    _trusted.update(packages)
+def trust(packages: str | Iterable[str]) -> None:
+    """Lets classes of these top-level packages be built, for the rest of the process.
+
+    Where one of them is not installed, modules of the working directory can be imported from here on.
+
+    Args:
+        packages: their names; a text is one name.
+
+    Raises:
+        ConfigError: a name is not that of a top-level package.
+    """
+    names = [packages] if isinstance(packages, str) else list(packages)
+    for name in names:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ConfigError(f"trust: {name} is not the name of a top-level package; write it as in trust=[mynet]")
+    if any(name not in sys.modules and find_spec(name) is None for name in names):
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.append(here)  # the last place, where it hides nothing that is installed
+        importlib.invalidate_caches()
+    _trusted.update(names)
 
 
 def find_class(target: object, kind: type[T], key: str) -> type[T]:
@@ -60,11 +82,16 @@ def find_class(target: object, kind: type[T], key: str) -> type[T]:
 def build(config: Mapping[str, Any], kind: type[T], key: str, **extra: Any) -> T:
     """Calls the class that `config` names with the other values of `config` as its arguments.
 
+    A value with a `_target_` of its own is built too where the class annotates a class, an optional one, or a list,
+    tuple or mapping of such (an encoder and a decoder); that annotation is then the kind. Where it annotates a mapping
+    of plain values or `Any`, the value stays as it is.
+
     Args:
         config: plain values with a `_target_`.
         kind: the class that the target must be or inherit from.
         key: where `config` stands in the whole, for messages: "model.net".
-        extra: further arguments, given when the class names them and ignored when it does not.
+        extra: further arguments, given when the class names them and ignored when it does not; nested classes are
+            given them too, but `config` goes first.
 
     Raises:
         ConfigError: the target is refused, an argument is unknown, missing or of the wrong type, or the
@@ -83,7 +110,7 @@ def build(config: Mapping[str, Any], kind: type[T], key: str, **extra: Any) -> T
         hint = nearest(name, known)
         remedy = "" if hint.startswith("did you mean") else f"; to leave it out, add ~{key}.{name}"
         raise ConfigError(f"{key}.{name}: {cls.__name__} takes no such argument; {hint}{remedy}")
-    arguments = {name: _checked(cls, name, value, f"{key}.{name}") for name, value in arguments.items()}
+    arguments = {name: _checked(cls, name, value, f"{key}.{name}", extra) for name, value in arguments.items()}
     arguments = {name: value for name, value in extra.items() if name in known} | arguments
     for name, parameter in inspect.signature(cls).parameters.items():
         if name in known and parameter.default is parameter.empty and name not in arguments:
@@ -134,7 +161,39 @@ def validated(config: Mapping[str, Any], kind: type[AnyModel]) -> AnyModel:
         raise ConfigError(f"{problem['loc'][0]}={problem['input']}: {problem['msg'].lower()}") from error
 
 
-def _checked(cls: type, name: str, value: Any, key: str) -> Any:
+def _nested(hint: Any, value: Any, key: str, extra: Mapping[str, Any]) -> Any:
+    """`value`, with what `hint` says is an object built: see `build`."""
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if isinstance(value, Mapping) and "_target_" in value:
+        classes = [option for option in options if inspect.isclass(option) and option is not type(None)]
+        if not classes or any(_takes_mappings(option) for option in options):
+            return value
+        fitting = [kind for kind in classes if issubclass(find_class(value["_target_"], object, key), kind)]
+        return build(value, (fitting or classes)[0], key, **extra)
+    if isinstance(value, Mapping):
+        for option in filter(_takes_mappings, options):
+            if inner := get_args(option):
+                return {name: _nested(inner[-1], one, f"{key}.{name}", extra) for name, one in value.items()}
+    if isinstance(value, list | tuple) and any(isinstance(one, Mapping | list | tuple) for one in value):
+        for option in options:
+            origin, inner = get_origin(option), get_args(option)
+            if inspect.isclass(origin) and issubclass(origin, Sequence):
+                # Of a tuple each place may have a class of its own; tuple[X, ...] and list[X] have one for all.
+                kinds = inner if len(inner) == len(value) and ... not in inner else inner[:1] * len(value)
+                return [
+                    _nested(kind, one, f"{key}.{i}", extra)
+                    for i, (kind, one) in enumerate(zip(kinds, value, strict=True))
+                ]
+    return value
+
+
+def _takes_mappings(hint: Any) -> bool:
+    """Whether a mapping is a value of this annotation."""
+    kind = get_origin(hint) or hint
+    return kind in (Any, object) or (inspect.isclass(kind) and issubclass(kind, Mapping))
+
+
+def _checked(cls: type, name: str, value: Any, key: str, extra: Mapping[str, Any]) -> Any:
     """`value`, converted to what the class annotates, so that `lr=abc` is found before anything is built."""
     for base in cls.__mro__:
         init = vars(base).get("__init__")
@@ -146,6 +205,7 @@ def _checked(cls: type, name: str, value: Any, key: str) -> Any:
             adapter: TypeAdapter[Any] = TypeAdapter(hint, config=options)
         except (NameError, TypeError, PydanticUserError):
             return value  # a foreign class whose annotations cannot be resolved
+        value = _nested(hint, value, key, extra)
         try:
             return adapter.validate_python(value)
         except ValidationError as error:

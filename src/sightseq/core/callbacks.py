@@ -228,11 +228,10 @@ class WholeFiles(TorchCheckpointIO):
 
 
 class Sign(Callback):
-    """Writes into every checkpoint what it takes to use it: the task's class, the config and the versions."""
+    """Adds the config and the versions to every checkpoint; the task's class is the task's own to add."""
 
     def __init__(self, signature: dict[str, Any]) -> None:
         self.signature = signature
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        cls = type(pl_module)
-        checkpoint["sightseq"] = {"task": f"{cls.__module__}.{cls.__qualname__}", **self.signature}
+        checkpoint["sightseq"] = {**checkpoint.get("sightseq", {}), **self.signature}

@@ -14,6 +14,9 @@ from sightseq.core.rundir import Config, find_checkpoint
 from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 
+UNSAID: Config = {"data": None, "experiment": "", "title": "", "baseline": {}, "seed": None}
+"""The config of a checkpoint that a Trainer other than that of `sightseq train` wrote."""
+
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The plain content of a checkpoint: tensors, numbers, texts, lists and dictionaries.
@@ -35,10 +38,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: is damaged, or no checkpoint at all ({' '.join(str(error).split())[:100]})"
         ) from error
-    own = isinstance(content, dict) and {"sightseq", "state_dict", "hyper_parameters"} <= set(content)
-    if not own or not {"task", "config"} <= set(content["sightseq"]):
-        raise CheckpointError(f"{path}: was not written by sightseq train")
-    return dict(content)
+    if not isinstance(content, dict) or not {"state_dict", "hyper_parameters"} <= set(content):
+        raise CheckpointError(f"{path}: is no checkpoint of a sightseq task: it has no state_dict and hyper_parameters")
+    signature = content.get("sightseq")
+    if not isinstance(signature, dict) or "task" not in signature:
+        raise CheckpointError(
+            f"{path}: does not name the class of its task; a task writes it in on_save_checkpoint, so call "
+            "super().on_save_checkpoint(checkpoint) where yours overrides it; or use CLASS.load_from_checkpoint"
+        )
+    return {**content, "sightseq": {"config": UNSAID, **signature}}
 
 
 def read_resumable(path: Path) -> None:
@@ -90,12 +98,15 @@ def data_of(content: dict[str, Any], task: Task, config: Config) -> DataModule:
 
     Raises:
         ConfigError: the data takes no such argument, or is of another kind.
+        CheckpointError: the checkpoint does not say its data, and the command names none.
     """
     saved, given = content["sightseq"]["config"]["data"], config["data"] or {}
     if "_target_" in given:
         data = build(given, DataModule, "data")
         read_as(data, task.spec)
         return data
+    if saved is None:
+        raise CheckpointError("the checkpoint is not of sightseq train and does not say its data; name it with data=")
     here = {"root": config["paths"]["data"], "cache": config["paths"]["cache"]}
     # A stranger's checkpoint says how data is read, but not what is downloaded and where to.
     chosen = saved | {"url": None, "files": None} | here | given

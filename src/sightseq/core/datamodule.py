@@ -29,8 +29,8 @@ from sightseq.core.spec import Spec
 class DataModule(LightningDataModule, ABC):
     """One dataset: its files, its splits, its spec, its batches.
 
-    A batch is a dictionary of tensors: `input`, `target`, and `index`, the sample's number in its
-    publisher's split (-1 marks filler, which counts nowhere).
+    A batch is a dictionary of tensors: `input`, `target`, `<name>_length` of columns of unequal lengths, and `index`,
+    the sample's number in its publisher's split (-1 marks filler, which counts nowhere).
 
     A subclass says what is its own:
         `locate()`: the publisher's files, or `DataError`.
@@ -136,7 +136,7 @@ class DataModule(LightningDataModule, ABC):
         return {}
 
     def read_split(self, folder: Path) -> dict[str, Any]:
-        """One of the publisher's splits, as `process` saved it: arrays [N, ...] by name."""
+        """One of the publisher's splits, as `process` saved it: arrays [N, ...] or `Ragged` by name."""
         return read_arrays(folder)
 
     def encode(self, datasets: dict[str, ArrayDataset], folder: Path) -> dict[str, ArrayDataset]:
@@ -245,6 +245,10 @@ class DataModule(LightningDataModule, ABC):
         return self.loader("val")
 
     def test_dataloader(self) -> Loader:
+        """The test split in order."""
+        return self.loader("test")
+
+    def predict_dataloader(self) -> Loader:
         """The test split in order."""
         return self.loader("test")
 

@@ -10,18 +10,20 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 Batch = dict[str, Tensor]
 FILLER = -1
 POOL = 50  # batches among which samples of equal length are sought
 
 
-class Order(Sampler[Tensor]):
+class Order(DistributedSampler[Tensor]):
     """Yields the indices of one batch after another, each as one tensor [batch_size].
 
     Every process takes every `world`-th index of a global batch of `batch_size * world`. The last global
     batch is filled up with -1 so that all processes get equally many; one process alone needs no filler.
+
+    A `DistributedSampler` by name only: Lightning leaves those as they are.
 
     Args:
         count: number of samples.
@@ -128,10 +130,13 @@ def _leave_with(training: BaseProcess) -> None:
 class Loader(DataLoader[Batch]):
     """A DataLoader of whole batches that knows how far it has read, and goes on from there.
 
-    Lightning stores `state_dict` in checkpoints made within an epoch and gives it back on resume.
+    Lightning stores `state_dict` in checkpoints made within an epoch and gives it back on resume. To predict, it makes
+    the loader anew, with arguments of a DataLoader besides.
     """
 
-    def __init__(self, dataset: Dataset[Batch], order: Order, workers: int = 0, pin_memory: bool = False) -> None:
+    def __init__(
+        self, dataset: Dataset[Batch], order: Order, workers: int = 0, pin_memory: bool = False, **_: Any
+    ) -> None:
         super().__init__(
             dataset,
             batch_size=None,

@@ -43,7 +43,12 @@ class Spec(ABC):
 
     @abstractmethod
     def net_arguments(self) -> dict[str, Any]:
-        """What a network that fits this data may ask for by name in its `__init__`."""
+        """What a network that fits this data may ask for by name in its `__init__`.
+
+        One number may stand under several names: what a classifier's network calls `num_classes` is `out_features` or
+        `out_channels` to another, and a spec that offers all of them can use either. A network is given those that it
+        names.
+        """
 
     def summary(self) -> dict[str, Any]:
         """Plain values for the terminal and results.json, such as {"classes": 10}."""

@@ -71,7 +71,7 @@ class Task(LightningModule, ABC):
         if empty := [name for name, weight in self.net.named_parameters() if not weight.numel()]:
             raise ConfigError(f"model.net: {empty[0]} has no weights, as with a width of 0")
         self.optimizer, self.scheduler = optimizer, scheduler
-        self.total_steps: float = 1000  # run.py says the true number before training
+        self.total_steps: float | None = None  # None: the Trainer's own estimate; run.py sets it before training
         loss = ("loss_sum", "count")
         self.scoreboard = Scoreboard(
             {stage: {"loss": Score(MeanLoss(), "loss", loss), **self.scores(stage)} for stage in STAGES}
@@ -193,6 +193,10 @@ class Task(LightningModule, ABC):
         """Updates the metrics and shows the samples to `collect_examples`."""
         self.collect_examples(batch, self._scored(batch, "test"))
 
+    def predict_step(self, batch: Batch, batch_idx: int = 0) -> Any:
+        """For `Trainer.predict`: the values of `step` in a test."""
+        return self.step(batch, "test").values
+
     def _scored(self, batch: Batch, stage: str) -> Output:
         output = self.step(batch, stage)
         output = replace(output, values={**output.values, **self.decode(batch)})
@@ -227,7 +231,9 @@ class Task(LightningModule, ABC):
         self._log("test")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps what the training metrics have seen of an epoch that is interrupted, in all processes."""
+        """Keeps the task's class, and what the training metrics have seen of an interrupted epoch, in all processes."""
+        task = f"{type(self).__module__}.{type(self).__qualname__}"
+        checkpoint["sightseq"] = {**checkpoint.get("sightseq", {}), "task": task}
         checkpoint["train_metrics"] = self.scoreboard.state("train")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -241,7 +247,8 @@ class Task(LightningModule, ABC):
         if not self.scheduler:
             return optimizer
         higher = self.scoreboard.monitored(self.monitor).higher_is_better
-        schedule = make_schedule(self.scheduler, optimizer, self.total_steps, self.monitor, higher)
+        steps = self.trainer.estimated_stepping_batches if self.total_steps is None else self.total_steps
+        schedule = make_schedule(self.scheduler, optimizer, steps, self.monitor, higher)
         self._schedule, self._fresh_schedule = schedule["scheduler"], schedule["scheduler"].state_dict()
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
@@ -273,10 +280,7 @@ class Task(LightningModule, ABC):
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
     def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
         """Clips the norm of all gradients, or each value, by torch: Lightning's own refuses fused optimizers."""
         if gradient_clip_val and gradient_clip_algorithm == "value":

@@ -58,6 +58,7 @@ def check_task(task: Task, batch: Batch, steps: int = 60, learn: bool = True) ->
         filled["index"][-1] = FILLER
         for stage in STAGES:
             _check_filler(name, task, stage, task.step(batch, stage), task.step(filled, stage))
+    task.total_steps = 100
     found = task.configure_optimizers()
     optimizer = found["optimizer"] if isinstance(found, Mapping) else found
     optimised = {id(p) for group in optimizer.param_groups for p in group["params"]}

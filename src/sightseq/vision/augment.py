@@ -1,31 +1,35 @@
 """Augmentation of whole batches on the device, every image with random numbers of its own.
 
-torchvision's transforms draw one set of numbers for the whole batch. Each class here takes and returns
-float images [B, C, H, W] in 0..1, draws from torch's default generator, and is the identity in eval mode;
-`Mix` returns also what it mixed. Photographs come with a margin (see `ImageSpec`), whose centre is taken in the end.
+torchvision's transforms draw one set of numbers for the whole batch. Each class here takes and returns a batch (see
+`vision.augmentation`), whose `input` are float images [B, C, H, W] in 0..1, draws from torch's default generator, and
+is the identity in eval mode.
 """
 
 import math
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from sightseq.core.errors import ConfigError
+from sightseq.core.order import Batch
+from sightseq.vision.augmentation import Augmentation, Move, Movement
 
-class Flip(nn.Module):
+
+class Flip(Movement):
     """Mirrors left and right with probability `p`."""
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         self.p = p
 
-    def forward(self, images: Tensor) -> Tensor:
+    def draw(self, images: Tensor) -> Move:
         flip = torch.rand(len(images), 1, 1, 1, device=images.device) < self.p
-        return torch.where(flip, images.flip(-1), images) if self.training else images
+        return lambda maps, nearest: torch.where(flip, maps.flip(-1), maps)
 
 
-class Shift(nn.Module):
+class Shift(Movement):
     """Moves each image by whole pixels, up to `pixels` each way: the usual padded random crop.
 
     Args:
@@ -38,20 +42,21 @@ class Shift(nn.Module):
         super().__init__()
         self.pixels, self.mode = pixels, mode
 
-    def forward(self, images: Tensor) -> Tensor:
-        if not self.training:
-            return images
-        b, c, h, w = images.shape
-        padded = F.pad(images, (self.pixels,) * 4, mode=self.mode)
+    def draw(self, images: Tensor) -> Move:
+        b, _, h, w = images.shape
         offsets = torch.randint(0, 2 * self.pixels + 1, (2, b, 1), device=images.device)
         rows = (offsets[0] + torch.arange(h, device=images.device)).view(b, 1, h, 1)
         columns = (offsets[1] + torch.arange(w, device=images.device)).view(b, 1, 1, w)
-        batch = torch.arange(b, device=images.device).view(b, 1, 1, 1)
-        channels = torch.arange(c, device=images.device).view(1, c, 1, 1)
-        return padded[batch, channels, rows, columns]
+        samples = torch.arange(b, device=images.device).view(b, 1, 1, 1)
+
+        def move(maps: Tensor, nearest: bool) -> Tensor:
+            channels = torch.arange(maps.shape[1], device=maps.device).view(1, -1, 1, 1)
+            return F.pad(maps, (self.pixels,) * 4, mode=self.mode)[samples, channels, rows, columns]
+
+        return move
 
 
-class Affine(nn.Module):
+class Affine(Movement):
     """Rotates, scales, shears and moves each image about its centre, padding with black.
 
     Args:
@@ -77,9 +82,7 @@ class Affine(nn.Module):
         self.degrees, self.scale, self.shear, self.shift = degrees, scale, shear, shift
         self.elastic, self.interpolation = elastic, interpolation
 
-    def forward(self, images: Tensor) -> Tensor:
-        if not self.training:
-            return images
+    def draw(self, images: Tensor) -> Move:
         b, _, h, w = images.shape
         angle, shear, size_x, size_y, dx, dy = (2 * torch.rand(6, b, device=images.device) - 1).unbind()
         angle, shear = angle * math.radians(self.degrees), torch.tan(shear * math.radians(self.shear))
@@ -97,11 +100,16 @@ class Affine(nn.Module):
         if self.elastic:
             points = 2 * self.elastic * (2 * torch.rand(b, 2, 3, 3, device=images.device) - 1)
             grid = grid + F.interpolate(points, (h, w), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
-        moved = F.grid_sample(images, grid.to(images.dtype), mode=self.interpolation, align_corners=False)
-        return moved.clamp(0, 1)  # bicubic overshoots at edges
+
+        def move(maps: Tensor, nearest: bool) -> Tensor:
+            mode = "nearest" if nearest else self.interpolation
+            moved = F.grid_sample(maps, grid.to(maps.dtype), mode=mode, align_corners=False)
+            return moved.clamp(0, 1) if maps is images else moved  # bicubic overshoots at edges
+
+        return move
 
 
-class ResizedCrop(nn.Module):
+class ResizedCrop(Movement):
     """Stretches a random part of each image to the size the network sees: Szegedy et al., 2015 (arXiv 1409.4842).
 
     Args:
@@ -116,9 +124,7 @@ class ResizedCrop(nn.Module):
             raise ValueError(f"smallest={smallest} lies in (0, 1], and stretch={stretch} is at least 1")
         self.image_size, self.smallest, self.stretch = image_size, smallest, stretch
 
-    def forward(self, images: Tensor) -> Tensor:
-        if not self.training:
-            return images
+    def draw(self, images: Tensor) -> Move:
         b, c, _, _ = images.shape
         area, log_ratio, x, y = torch.rand(4, b, device=images.device).unbind()
         area = self.smallest + (1 - self.smallest) * area
@@ -134,10 +140,15 @@ class ResizedCrop(nn.Module):
             dim=1,
         )  # [B, 2, 3]
         grid = F.affine_grid(theta, [b, c, *self.image_size], align_corners=False)
-        return F.grid_sample(images, grid.to(images.dtype), padding_mode="reflection", align_corners=False)
+
+        def move(maps: Tensor, nearest: bool) -> Tensor:
+            mode = "nearest" if nearest else "bilinear"
+            return F.grid_sample(maps, grid.to(maps.dtype), mode, padding_mode="reflection", align_corners=False)
+
+        return move
 
 
-class Colour(nn.Module):
+class Colour(Augmentation):
     """Changes brightness, contrast and saturation of each image: Howard, 2013 (arXiv 1312.5402).
 
     Args:
@@ -149,19 +160,18 @@ class Colour(nn.Module):
         super().__init__()
         self.brightness, self.contrast, self.saturation = brightness, contrast, saturation
 
-    def forward(self, images: Tensor) -> Tensor:
-        if not self.training:
-            return images
+    def changed(self, batch: Batch) -> Batch:
+        images = batch["input"]
         changes = (2 * torch.rand(3, len(images), 1, 1, 1, device=images.device) - 1).to(images.dtype)
         images = images * (1 + self.brightness * changes[0])
         mean = images.mean((1, 2, 3), keepdim=True)
         images = torch.lerp(mean.expand_as(images), images, 1 + self.contrast * changes[1])
         grey = images.mean(1, keepdim=True).expand_as(images)
-        return torch.lerp(grey, images, 1 + self.saturation * changes[2]).clamp(0, 1)
+        return {"input": torch.lerp(grey, images, 1 + self.saturation * changes[2]).clamp(0, 1)}
 
 
-class Erase(nn.Module):
-    """Paints a rectangle of each image grey with probability `p`: Zhong et al., 2017 (arXiv 1708.04896).
+class Erase(Augmentation):
+    """Paints a rectangle of each image grey with probability `p`: Zhong et al., 2017 (arXiv 1708.04896). Masks stay.
 
     Args:
         p: share of the images that lose a rectangle.
@@ -173,9 +183,8 @@ class Erase(nn.Module):
         super().__init__()
         self.p, self.smallest, self.largest = p, smallest, largest
 
-    def forward(self, images: Tensor) -> Tensor:
-        if not self.training:
-            return images
+    def changed(self, batch: Batch) -> Batch:
+        images = batch["input"]
         b, _, h, w = images.shape
         device = images.device
         sides = self.smallest + (self.largest - self.smallest) * torch.rand(2, b, 1, device=device)
@@ -186,30 +195,39 @@ class Erase(nn.Module):
         columns = (xs >= starts[1]) & (xs < starts[1] + sides[1])  # [B, W]
         hit = torch.rand(b, 1, 1, 1, device=device) < self.p
         mask = hit & (rows[:, None, :, None] & columns[:, None, None, :])
-        return images.masked_fill(mask, 0.5)
+        return {"input": images.masked_fill(mask, 0.5)}
 
 
-class Mix(nn.Module):
+class Mix(Augmentation):
     """Mixes each image with another of the batch: blended (mixup: Zhang et al., 2018, arXiv 1710.09412), or with a
     rectangle of the other pasted in (cutmix: Yun et al., 2019, arXiv 1905.04899).
 
+    `soft_target` [B, num_classes] says what share of each class an image then consists of; `target` stays.
+
     Args:
+        num_classes: how many classes `target` [B] tells apart.
         mixup: share of the images that are blended.
         cutmix: share of the images that get a rectangle.
         alpha: of the Beta(alpha, alpha) distribution of the image's own part: 1 is uniform, less mixes less.
     """
 
-    def __init__(self, mixup: float = 0.5, cutmix: float = 0.0, alpha: float = 0.2) -> None:
+    def __init__(self, num_classes: int, mixup: float = 0.5, cutmix: float = 0.0, alpha: float = 0.2) -> None:
         super().__init__()
         if not (min(mixup, cutmix) >= 0 and mixup + cutmix <= 1 and alpha > 0):
             raise ValueError(f"mixup={mixup} and cutmix={cutmix} are shares of the images; alpha={alpha} is above 0")
-        self.mixup, self.cutmix = mixup, cutmix
-        self.alpha = alpha
+        self.num_classes, self.mixup, self.cutmix, self.alpha = num_classes, mixup, cutmix, alpha
 
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
-        """Returns the mixed images, each one's partner [B] in the batch, and its own share of itself [B] in 0..1."""
-        if not self.training:
-            return images
+    def changed(self, batch: Batch) -> Batch:
+        """The images and `soft_target`.
+
+        Raises:
+            ConfigError: the images have other targets than one label each.
+        """
+        images, target = batch["input"], batch["target"]
+        if target.ndim != 1:
+            raise ConfigError(
+                "model.augment: Mix mixes images with one label each, and these have others; leave it out"
+            )
         b, _, h, w = images.shape
         partner = torch.randperm(b, device=images.device)
         own = torch.distributions.Beta(self.alpha, self.alpha).sample((b,)).to(images.device).view(b, 1, 1, 1)
@@ -221,4 +239,9 @@ class Mix(nn.Module):
         # At each pixel, how much of it is the image's own.
         weight = torch.where(kind < self.mixup, own.expand_as(outside), outside.to(own.dtype))
         weight = weight.masked_fill(kind >= self.mixup + self.cutmix, 1)
-        return torch.lerp(images[partner], images, weight), partner, weight.mean((1, 2, 3))
+        soft = batch.get("soft_target", F.one_hot(target, self.num_classes).float())
+        share = weight.mean((1, 2, 3))[:, None]
+        return {
+            "input": torch.lerp(images[partner], images, weight),
+            "soft_target": torch.lerp(soft[partner], soft, share),
+        }

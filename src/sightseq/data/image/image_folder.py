@@ -1,23 +1,19 @@
 """Anyone's own photographs: a folder with one folder of images for each class."""
 
-import sys
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
-from rich.progress import Progress
 
 from sightseq.core.arrays import new_array, save_about, save_split
 from sightseq.core.download import find_folder, own_path
-from sightseq.core.errors import ConfigError, DataError, InputError
+from sightseq.core.errors import ConfigError, DataError
 from sightseq.data.image.images import ImageData, synthetic_images
-from sightseq.vision.image import FaceWarning, crop, image_files, is_grey, open_image, read_image, to_pixels
+from sightseq.data.image.photos import Corrupt, read_photos
+from sightseq.vision.image import image_files, is_grey, read_image
 from sightseq.vision.spec import ImageSpec
 
 SPLITS = {  # folders of these names, small or capital, are splits if one of them is to train
@@ -46,7 +42,7 @@ class ImageFolder(ImageData):
         path: str | None = None,
         image_size: int = 64,
         margin: int = 0,
-        corrupt: Literal["error", "skip"] = "error",
+        corrupt: Corrupt = "error",
         **common: Any,
     ) -> None:
         super().__init__(**common)
@@ -110,9 +106,10 @@ class ImageFolder(ImageData):
         """
         train = [file for file in sources if self.split_of(file) == "train"]
         size = self.image_size + self.margin
-        shape, margin = (1 if all(is_grey(file) for file in train) else 3, size, size), self.margin
+        shape, margin, read = (1 if all(is_grey(file) for file in train) else 3, size, size), self.margin, None
         if isinstance(self.encoder, ImageSpec):
             shape, margin = self.encoder.prepared, self.encoder.margin
+            read = partial(read_image, spec=self.encoder)  # as predict reads it
         classes = self.order_classes({self.class_of(file) for file in train})
         skipped: list[str] = []
         readable: set[str] = set()
@@ -122,35 +119,14 @@ class ImageFolder(ImageData):
                 raise DataError(f"{self.name}: {split} has the classes {sorted(strange)}, which train has not")
             labels = np.array([classes.index(self.class_of(file)) for file in files], np.int64)
             pixels = new_array(folder, split, "input", (len(files), *shape))
-            bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-            with ThreadPoolExecutor() as pool, bar, warnings.catch_warnings():
-                warnings.simplefilter("ignore", FaceWarning)
-                decoded = pool.map(lambda file: self._decode(file, shape), files)
-                for row, image in bar.track(enumerate(decoded), len(files), description=f"decode {split}"):
-                    if image is None:
-                        labels[row] = -1
-                        skipped.append(str(files[row]))
-                    else:
-                        pixels[row] = image
+            bad = read_photos(files, pixels, name=self.name, corrupt=self.corrupt, read=read, title=f"decode {split}")
+            labels[bad] = -1
+            skipped += [str(files[row]) for row in bad]
             readable |= {classes[label] for label in labels if label >= 0}
             save_split(folder, split, target=labels)
         if len(readable) < 2:
             raise DataError(f"{self.name}: {len(skipped)} of {len(sources)} files cannot be read, such as {skipped[0]}")
         save_about(folder, {"classes": classes, "skipped": skipped, "margin": margin})
-
-    def _decode(self, file: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8] | None:
-        try:
-            if isinstance(self.encoder, ImageSpec):
-                return read_image(file, self.encoder)  # as predict reads it
-            image = open_image(file)
-        except InputError as error:
-            if self.corrupt == "skip":
-                return None
-            raise DataError(
-                f"{self.name}: {error}; remove the file, or leave such out with data.corrupt=skip"
-            ) from error
-        channels, height, width = shape
-        return to_pixels(crop(image, height, width), channels)
 
     def write_synthetic(self, folder: Path) -> None:
         """Three classes of 20 colour photographs each, of different sizes."""

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightseq.core.arrays import ArrayDataset
-from sightseq.data.labelled import LabelledData, Rows
+from sightseq.core.splits import Rows
+from sightseq.data.labelled import LabelledData
 from sightseq.vision.spec import ImageSpec
 
 

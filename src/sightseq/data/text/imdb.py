@@ -12,7 +12,7 @@ from sightseq.core.arrays import save_about
 from sightseq.core.datamodule import DataModule
 from sightseq.core.download import download, find_folder, missing
 from sightseq.core.errors import DataError
-from sightseq.data.labelled import Rows
+from sightseq.core.splits import Rows
 from sightseq.data.text.streams import StreamData
 from sightseq.data.text.texts import TextData, save_texts, synthetic_reviews
 

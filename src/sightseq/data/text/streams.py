@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightseq.core.arrays import ArrayDataset, ArrayWriter, map_arrays, save_split
+from sightseq.core.arrays import ArrayDataset, RaggedWriter, map_arrays, save_split
 from sightseq.core.datamodule import check_shares
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.files import atomic_folder
@@ -40,17 +40,19 @@ class StreamDataset(ArrayDataset):
         super().__init__({"input": tokens}, cast(Any, range(len(tokens))), source)
         self.tokens = tokens
 
-    def __getitem__(self, spans: Tensor) -> Batch:
+    def batch(self, spans: Tensor) -> Batch:
         """Windows of the tokens.
 
         Args:
             spans: [B, 3] as `Streams` yields them: the first token that is predicted, the one after the last, and
-                whether nothing came before.
+                whether nothing came before. Numbers of tokens [B] are windows of that token alone.
 
         Returns:
             `target` [B, T], the tokens, -1 beyond a window's end; `input` [B, T], the token before each; `fresh` [B],
             whether the model begins anew; `index` [B], the first token's number, -1 for a window of nothing.
         """
+        if spans.ndim == 1:
+            spans = torch.stack([spans, spans + 1, spans == 0], dim=1)
         starts, ends, fresh = spans.unbind(1)
         length = max(int((ends - starts).max()), 1)  # all may be of nothing
         target = np.full((len(spans), length), FILLER, np.int64)
@@ -122,21 +124,20 @@ class StreamData(TokenisedData):
         Raises:
             DataError: a split has no text.
         """
-        writers: dict[str, ArrayWriter] = {}
-        ends, last = ({split: array(kind) for split in SPLITS} for kind in "qb")
+        writers: dict[str, RaggedWriter] = {}
+        last = {split: array("b") for split in SPLITS}
         for split in SPLITS:
             (folder / split).mkdir()
-            writers[split] = ArrayWriter(folder / split / "input.npy", np.uint8)
+            writers[split] = RaggedWriter(folder / split / "input.npy", np.uint8)
         for split, text in self.documents(sources):
             for piece, is_last in _pieces(text):
                 writers[split].append(np.frombuffer(piece.encode(), np.uint8))
-                ends[split].append(writers[split].count)
                 last[split].append(is_last)
         for split, writer in writers.items():
             writer.close()
-            if not ends[split]:
+            if not last[split]:
                 raise DataError(f"{self.name}: the {split} split has no text")
-            save_split(folder, split, input_ends=np.array(ends[split], np.int64), last=np.array(last[split], np.bool_))
+            save_split(folder, split, last=np.array(last[split], np.bool_))
 
     def split_rows(self, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, NDArray[np.int64]]]:
         """The pieces of each split."""
@@ -145,7 +146,7 @@ class StreamData(TokenisedData):
     def read_split(self, folder: Path) -> dict[str, Any]:
         """The pieces of the documents, which stay on disk, and whether each is its document's last."""
         arrays = map_arrays(folder)
-        return {"input": Texts(arrays["input"], arrays["input_ends"]), "last": arrays["last"]}
+        return {**arrays, "input": Texts.like(arrays["input"])}
 
     def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> LanguageSpec:
         """The tokenizer of the training text."""
@@ -165,7 +166,7 @@ class StreamData(TokenisedData):
                 for split, dataset in datasets.items():
                     arrays: Any = dataset.arrays
                     save_tokens(building / split, tokenizer, arrays["input"], arrays["last"])
-        return {split: StreamDataset(map_arrays(place / split)["tokens"], split) for split in datasets}
+        return {split: StreamDataset(map_arrays(place / split)["tokens"].values, split) for split in datasets}
 
     def order(self, split: str, rank: int = 0, world: int = 1) -> Order:
         """Streams side by side: in training so many for each process, else for all of them together."""

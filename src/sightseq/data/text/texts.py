@@ -12,7 +12,8 @@ from sightseq.core.arrays import ArrayDataset, Ragged, save_split
 from sightseq.core.errors import ConfigError
 from sightseq.core.files import atomic_folder
 from sightseq.core.order import Batch
-from sightseq.data.labelled import LabelledData, Rows
+from sightseq.core.splits import Rows
+from sightseq.data.labelled import LabelledData
 from sightseq.data.text.tokenised import Texts, TokenisedData, save_tokens
 from sightseq.text.batch import pad
 from sightseq.text.spec import TextSpec
@@ -38,7 +39,8 @@ class TextDataset(ArrayDataset):
         self.tokens, self.max_tokens = tokens, max_tokens
         self.lengths = torch.from_numpy(tokens.lengths[rows].clip(1, max_tokens))
 
-    def __getitem__(self, indices: Tensor) -> Batch:
+    def batch(self, indices: Tensor) -> Batch:
+        """See `ArrayDataset.batch`."""
         places = indices.clamp(min=0).numpy()
         rows = self.rows[places]
         batch = pad([self.tokens.row(row) for row in rows], self.max_tokens)
@@ -72,7 +74,7 @@ class TextData(TokenisedData, LabelledData):
     def read_split(self, folder: Path) -> dict[str, Any]:
         """`input`, the texts, and `target`, each [N]."""
         arrays = super().read_split(folder)
-        return {"input": Texts(arrays["input"], arrays["input_ends"]), "target": arrays["target"]}
+        return {**arrays, "input": Texts.like(arrays["input"])}
 
     def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> TextSpec:
         """The tokenizer of the training texts, and the classes with their counts."""
@@ -94,10 +96,7 @@ class TextData(TokenisedData, LabelledData):
             if building is not None:
                 for source, texts in sources.items():
                     save_tokens(building / source, tokenizer, texts)
-        tokens = {}
-        for source in sources:
-            arrays = super().read_split(place / source)
-            tokens[source] = Ragged(arrays["tokens"], arrays["tokens_ends"])
+        tokens = {source: super(TextData, self).read_split(place / source)["tokens"] for source in sources}
         return {
             split: TextDataset(d.arrays, d.rows, d.source, tokens[d.source], spec.max_tokens)
             for split, d in datasets.items()
@@ -108,8 +107,8 @@ def save_texts(folder: Path, split: str, texts: Sequence[str], targets: Sequence
     """Saves one of the publisher's splits: texts and their labels."""
     encoded = [text.encode() for text in texts]
     ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
-    data = np.frombuffer(b"".join(encoded), np.uint8)
-    save_split(folder, split, input=data, input_ends=ends, target=np.array(targets, np.int64))
+    data = Ragged(np.frombuffer(b"".join(encoded), np.uint8), ends)
+    save_split(folder, split, input=data, target=np.array(targets, np.int64))
 
 
 def synthetic_reviews(count: int, seed: int) -> tuple[list[str], list[int]]:

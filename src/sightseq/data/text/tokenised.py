@@ -1,6 +1,5 @@
 """What all datasets of texts have in common: the tokenizer, fitted on the training split or another model's."""
 
-from array import array
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightseq.core.arrays import ArrayWriter, Ragged, save_array
+from sightseq.core.arrays import Ragged, RaggedWriter
 from sightseq.core.datamodule import DataModule, digest
 from sightseq.core.spec import Spec
 from sightseq.text.tokenizer import EOS_NUMBER, Tokenizer, Unit, fit
@@ -18,6 +17,11 @@ PIECE = 2**17  # characters, or bytes, of texts that are tokenised at a time
 
 class Texts(Ragged):
     """Texts [N] as the bytes of their UTF-8; `texts[rows]` are those, as an array of strings."""
+
+    @classmethod
+    def like(cls, column: Ragged) -> "Texts":
+        """The texts of a column of bytes."""
+        return cls(column.values, column.ends)
 
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.object_]:
         return np.array([self.row(row).tobytes().decode() for row in rows], object)
@@ -67,7 +71,7 @@ class TokenisedData(DataModule):
 
 
 def save_tokens(folder: Path, tokenizer: Tokenizer, texts: Texts, last: NDArray[np.bool_] | None = None) -> None:
-    """Saves the tokens of texts, as `tokens` and `tokens_ends`, never many of them in memory.
+    """Saves the tokens of texts, as the column `tokens`, never many of them in memory.
 
     Args:
         folder: is made.
@@ -76,13 +80,11 @@ def save_tokens(folder: Path, tokenizer: Tokenizer, texts: Texts, last: NDArray[
         last: after which of them the token 0 ends a document; [N].
     """
     folder.mkdir()
-    writer = ArrayWriter(folder / "tokens.npy", np.uint16 if tokenizer.vocab_size <= 2**16 else np.int32)
-    ends, rows, size = array("q"), np.arange(len(texts)), int(texts.ends[-1])
+    writer = RaggedWriter(folder / "tokens.npy", np.uint16 if tokenizer.vocab_size <= 2**16 else np.int32)
+    rows, size = np.arange(len(texts)), int(texts.ends[-1])
     for chunk in np.split(rows, np.searchsorted(texts.ends, np.arange(PIECE, size, PIECE))):
         for row, numbers in zip(chunk, tokenizer.encode_all(list(texts[chunk])), strict=True):
             if last is not None and last[row]:
                 numbers.append(EOS_NUMBER)
             writer.append(np.array(numbers, writer.dtype))
-            ends.append(writer.count)
     writer.close()
-    save_array(folder / "tokens_ends.npy", np.array(ends, np.int64))

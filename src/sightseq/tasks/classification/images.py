@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from sightseq.core.blocks import Block, FigureBlock
-from sightseq.core.build import build
 from sightseq.core.errors import ConfigError
 from sightseq.core.order import Batch
 from sightseq.nets.pixels import Pixels, centre, to_unit
 from sightseq.tasks.classification.saliency import heat_maps
 from sightseq.tasks.classification.task import SHOWN, ClassificationTask, two_logits
+from sightseq.vision.augmentation import make_augmentations, take_centre
 from sightseq.vision.figures import batch_figure, examples_figure, saliency_figure
 from sightseq.vision.spec import ImageSpec
 
@@ -28,7 +28,7 @@ class ImageClassificationTask(ClassificationTask):
 
     Args:
         augment: augmentations by name, each a `_target_` with arguments, applied in this order to training batches.
-            Each maps images to images, or, if it mixes them, to (images, partner, share): see `vision.augment.Mix`.
+            Each takes and returns a batch: see `vision.augmentation`.
         test_time_flips: predict with the mean probabilities of each image and its mirror image.
         test_time_crops: sides of the squares about the centre that are looked at, as shares (0, 1] of those of the
             image with its margin; the mean of their probabilities predicts. None: the centre, at the network's size.
@@ -55,10 +55,7 @@ class ImageClassificationTask(ClassificationTask):
         # Pretrained weights bring the constants that they were trained with.
         constants = getattr(self.net, "constants", None) or (self.spec.mean, self.spec.std)
         self.pixels = Pixels(*constants)
-        size = {"image_size": (self.spec.height, self.spec.width)}
-        self.augmentations = nn.ModuleList(
-            build(brick, nn.Module, f"model.augment.{name}", **size) for name, brick in (augment or {}).items() if brick
-        )
+        self.augmentations = make_augmentations(augment, **self.spec.net_arguments())
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's overloads
 
     @classmethod
@@ -79,18 +76,10 @@ class ImageClassificationTask(ClassificationTask):
     def augment(self, batch: Batch) -> Batch:
         """The batch with its images augmented, as floats in 0..1, of the size that the network sees.
 
-        Where images were mixed, `shares` [B, num_classes] says what each consists of.
+        Where images were mixed, `soft_target` [B, num_classes] says what each consists of.
         """
-        images, mixed = to_unit(batch["input"]), dict[str, Tensor]()
-        for augmentation in self.augmentations:
-            found = augmentation(images)
-            if isinstance(found, Tensor):
-                images = found
-                continue
-            images, partner, share = found
-            shares = mixed.get("shares", F.one_hot(batch["target"], len(self.spec.classes)).float())
-            mixed["shares"] = torch.lerp(shares[partner], shares, share[:, None])
-        return {**batch, **mixed, "input": centre(images, self.spec.height, self.spec.width)}
+        batch = self.augmentations({**batch, "input": to_unit(batch["input"])})
+        return take_centre(batch, self.spec.height, self.spec.width)
 
     def training_differs(self) -> list[str]:
         """Augmentation besides."""
@@ -122,7 +111,7 @@ class ImageClassificationTask(ClassificationTask):
         """The images with the names of their classes; of mixed ones, with the shares of both."""
         images = (batch["input"][:SHOWN].clamp(0, 1) * 255).round().byte().cpu().numpy()
         names = [self.spec.classes[label] for label in batch["target"][:SHOWN].tolist()]
-        for place, shares in enumerate(batch.get("shares", batch["target"][:0])[:SHOWN]):
+        for place, shares in enumerate(batch.get("soft_target", batch["target"][:0])[:SHOWN]):
             parts = [f"{self.spec.classes[label]} {shares[label]:.0%}" for label in shares.nonzero().flatten().tolist()]
             names[place] = " + ".join(parts)
         return batch_figure([self.spec.to_example(image) for image in images], names)

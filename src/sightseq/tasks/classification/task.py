@@ -127,7 +127,7 @@ class ClassificationTask(Task):
         real, target = batch["index"] >= 0, batch["target"]
         training = stage == "train"
         scores = self.logits(batch) if training else self.log_probabilities(batch)
-        aim = batch.get("shares", target)
+        aim = batch.get("soft_target", target)
         weights = self.class_weights if training else None
         losses = F.cross_entropy(
             scores, aim, weights, reduction="none", label_smoothing=self.label_smoothing if training else 0.0

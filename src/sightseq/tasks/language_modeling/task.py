@@ -187,6 +187,13 @@ class LanguageModelingTask(Task):
                 values["presses"] = presses.view_as(tokens)
         return Output(loss, (target != FILLER).sum(), values)
 
+    def predict_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
+        """The natural logarithm of each token's probability [B, T]; 0 for filler."""
+        logits, after = self(batch["input"], self._carried("predict", batch["fresh"]))
+        self._states["predict"] = after
+        target = torch.where(batch["index"][:, None] == FILLER, FILLER, batch["target"])
+        return -F.cross_entropy(logits.transpose(1, 2), target, ignore_index=FILLER, reduction="none")
+
     def _carried(self, stage: str, fresh: Tensor) -> State | None:
         """The state in which the last window left the streams; zero for those that begin anew."""
         state = self._states.get(stage)

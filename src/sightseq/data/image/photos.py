@@ -1,0 +1,66 @@
+"""Reading photographs, whatever is learned from them: decoded once, to one size, into an array."""
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from sightseq.core.errors import DataError, InputError
+from sightseq.vision.image import FaceWarning, crop, open_image, to_pixels
+
+Corrupt = Literal["error", "skip"]
+"""What is done with a file that cannot be read: stop, or leave it out and count it."""
+
+
+def read_photos(
+    files: Sequence[Path],
+    pixels: NDArray[np.uint8],
+    *,
+    name: str,
+    corrupt: Corrupt = "error",
+    read: Callable[[Path], NDArray[np.uint8]] | None = None,
+    title: str = "decode",
+) -> list[int]:
+    """Decodes photographs, on all cores.
+
+    Args:
+        files: N of them.
+        pixels: [N, C, H, W], such as `core.arrays.new_array` makes; is filled. H and W include a margin, if any.
+        name: of the dataset, for messages.
+        corrupt: "skip" leaves the rows of files that cannot be read as they are.
+        read: gives the pixels [C, H, W] of a file; by default cropped about the centre to the proportions of `pixels`.
+        title: of the progress bar.
+
+    Returns:
+        The rows of the files that cannot be read.
+
+    Raises:
+        DataError: a file cannot be read, and `corrupt` is "error".
+    """
+    channels, height, width = pixels.shape[1:]
+
+    def decode(file: Path) -> NDArray[np.uint8] | None:
+        try:
+            return read(file) if read else to_pixels(crop(open_image(file), height, width), channels)
+        except InputError as error:
+            if corrupt == "skip":
+                return None
+            raise DataError(f"{name}: {error}; remove the file, or leave such out with data.corrupt=skip") from error
+
+    bad = []
+    bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    with ThreadPoolExecutor() as pool, bar, warnings.catch_warnings():
+        warnings.simplefilter("ignore", FaceWarning)
+        for row, image in bar.track(enumerate(pool.map(decode, files)), len(files), description=title):
+            if image is None:
+                bad.append(row)
+            else:
+                pixels[row] = image
+    return bad
