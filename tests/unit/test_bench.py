@@ -93,6 +93,7 @@ def test_fine_tuning_is_measured_with_all_layers_and_its_batch_norm_at_rest() ->
     config = training_alone(compose("model=fine_tuning", "model.freeze_statistics=true"))
     data = build(config["data"], DataModule, "data")
     task = build(config["model"], Task, "model", spec=data.example_spec.to_dict())
+    task.total_steps = 10
     Floor(task, "32-true", None)
     assert all(parameter.requires_grad for parameter in task.net.parameters())
     norms = [module.training for module in task.net.modules() if isinstance(module, torch.nn.BatchNorm2d)]
