@@ -95,6 +95,7 @@ def test_fine_tuning_is_measured_with_all_layers_and_its_batch_norm_at_rest() ->
     data = build(config["data"], DataModule, "data")
     data.prepare_data()
     task = build(config["model"], Task, "model", spec=data.spec.to_dict())
+    task.total_steps = 10
     Floor(task, "32-true", None)(islice(data.train_dataloader(), 2))
     assert all(parameter.requires_grad for parameter in task.net.parameters())
     norms = [module.training for module in task.net.modules() if isinstance(module, torch.nn.BatchNorm2d)]

@@ -22,7 +22,7 @@ image they are -1, which counts nowhere, or 0 where they have no sign."""
 Move = Callable[[Tensor, bool], Tensor]
 
 
-def make_augmentations(bricks: Mapping[str, Any] | None, **extra: Any) -> nn.Sequential:
+def make_augmentations(bricks: Mapping[str, Any] | None, **extra: Any) -> nn.ModuleList:
     """Augmentations in their order, each from a `_target_` with arguments, or None: without it.
 
     Args:
@@ -30,7 +30,7 @@ def make_augmentations(bricks: Mapping[str, Any] | None, **extra: Any) -> nn.Seq
         extra: arguments for those that name them: `image_size`, `num_classes`.
     """
     found = {name: brick for name, brick in (bricks or {}).items() if brick}
-    return nn.Sequential(*(build(brick, nn.Module, f"model.augment.{name}", **extra) for name, brick in found.items()))
+    return nn.ModuleList(build(brick, nn.Module, f"model.augment.{name}", **extra) for name, brick in found.items())
 
 
 def spatial(batch: Batch) -> list[str]:

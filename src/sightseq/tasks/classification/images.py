@@ -78,7 +78,9 @@ class ImageClassificationTask(ClassificationTask):
 
         Where images were mixed, `soft_target` [B, num_classes] says what each consists of.
         """
-        batch = self.augmentations({**batch, "input": to_unit(batch["input"])})
+        batch = {**batch, "input": to_unit(batch["input"])}
+        for augmentation in self.augmentations:
+            batch = augmentation(batch)
         return take_centre(batch, self.spec.height, self.spec.width)
 
     def training_differs(self) -> list[str]:
