@@ -7,40 +7,25 @@ import torch
 from matplotlib.figure import Figure
 from sightseq_dots.spec import CountingSpec
 from torch import Tensor
-from torchmetrics import Metric
 
 from sightseq.core.blocks import Block, FigureBlock
 from sightseq.core.graph import Graph
 from sightseq.core.order import FILLER, Batch
 from sightseq.core.predictor import Predictor
 from sightseq.core.reservoir import Reservoir
-from sightseq.core.scores import Output, Score
+from sightseq.core.scores import MeanLoss, Output, Score
 from sightseq.core.task import Task
 from sightseq.vision.figures import batch_figure
 
 SHOWN = 25  # images in the report
 
 
-class AbsoluteError(Metric):
+class AbsoluteError(MeanLoss):
     """The mean absolute error of counts. Reads `prediction`, `target` and `index` [B]; fillers do not count."""
-
-    full_state_update = False
-    higher_is_better = False
-    total: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, prediction: Tensor, target: Tensor, index: Tensor) -> None:
         real = index != FILLER
-        self.total += (prediction - target)[real].abs().sum()
-        self.count += real.sum()
-
-    def compute(self) -> Tensor:
-        return self.total / self.count
+        super().update((prediction - target)[real].abs().sum(), real.sum())
 
 
 class CountingTask(Task):
