@@ -25,6 +25,7 @@ SHORT = ("callbacks=[default,ema]", "data.batch_size=64", "model.net.channels=[8
 IN_PROCESS = (*SHORT, "baseline=none", "trust=[tests]")  # which `start` adds
 
 
+@pytest.mark.slow
 def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
     begun, whole, killed = tmp_path / "begun", tmp_path / "whole", tmp_path / "killed"
     mark = f"+callbacks.begun={{_target_:tests.invariants.victims.Begun,path:'{begun}'}}"

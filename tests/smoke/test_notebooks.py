@@ -10,7 +10,13 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+FIRST = "digits"  # the one that README names; the others are run with the slow tests
+PARAMETERS = [
+    pytest.param(path, id=path.stem, marks=() if path.stem == FIRST else pytest.mark.slow) for path in NOTEBOOKS
+]
+
+
+@pytest.mark.parametrize("path", PARAMETERS)
 def test_notebook(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # other tests run beside it
     notebook = nbformat.read(path, as_version=4)

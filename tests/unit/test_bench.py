@@ -108,7 +108,9 @@ def test_the_bare_loop_leaves_schedules_of_epochs_alone() -> None:
     data.prepare_data()
     for scheduler, moves in (("one_cycle", True), ("plateau", False), ("step", False)):
         config = compose(f"scheduler={scheduler}")["model"]
-        floor = Floor(build(config, Task, "model", spec=data.spec.to_dict()), "32-true", None)
+        task = build(config, Task, "model", spec=data.spec.to_dict())
+        task.total_steps = 10
+        floor = Floor(task, "32-true", None)
         before = floor.optimizer.param_groups[0]["lr"]
         floor(islice(data.train_dataloader(), 2))
         assert (floor.optimizer.param_groups[0]["lr"] != before) == moves, scheduler

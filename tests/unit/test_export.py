@@ -87,7 +87,7 @@ def test_texts_of_any_length(folder: Path, runs: dict[str, Path]) -> None:
     path = runs["imdb"] / "model.onnx"  # of a run, in its directory
     about = properties(path)
     for text in ("wonderful", "a film that is " * 30):
-        numbers = np.array([model.numbers(text)])
+        numbers = np.array([model.task.tokenizer.encode(text)])
         (found,) = load_onnx(path)([numbers, np.array([numbers.shape[1]])])
         (said,) = model.predict([text])
         assert said["label"] == json.loads(about["labels"])[found[0].argmax()]
