@@ -127,11 +127,12 @@ def test_a_brick_that_stands_beside_is_built(brick: str) -> None:
 
 
 def home(brick: str) -> str:
-    """An experiment that can take the brick: one with networks, or with data, of the same kind."""
+    """An experiment that can take the brick: one with networks of the same kind, or with this data or such."""
     group, _, option = brick.partition("=")
     if group == "data":
-        kind = spec_of(compose(brick))
-        return next(name for name in sorted(experiments()) if spec_of(composed(name)) is kind)
+        data = compose(brick)
+        same = [name for name in sorted(experiments()) if spec_of(composed(name)) is spec_of(data)]
+        return next((name for name in same if composed(name)["data"]["name"] == data["data"]["name"]), same[0])
     path = group_options("model/net")[option] if group == "model/net" else None
     for name in sorted(experiments()):
         cls = find_class(composed(name)["model"]["_target_"], Task, "model")
