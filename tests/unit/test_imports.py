@@ -9,15 +9,15 @@ import pytest
 import sightseq
 
 PACKAGE = Path(sightseq.__file__).parent
+CODECS = {"text", "vision", "audio", "series", "music"}  # of which some are not there yet
 # A room, and the rooms that it may know.
 MAY_KNOW = {
     "nets": set(),
     "core": set(),
-    "vision": {"core"},
-    "text": {"core"},
+    **{codec: {"core"} for codec in CODECS},
     "decoding": set(),
-    "data": {"core", "vision", "text"},
-    "tasks": {"core", "decoding", "nets", "text", "vision"},
+    "data": {"core", *CODECS},
+    "tasks": {"core", "decoding", "nets", *CODECS},
     "testing": {"core"},
     "console": {"core"},
     "__main__": {"cli"},
@@ -77,7 +77,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def test_every_room_has_a_rule() -> None:
-    assert {room(file) for file in FILES} == set(MAY_KNOW)
+    assert {room(file) for file in FILES} == set(MAY_KNOW) - {
+        codec for codec in CODECS if not (PACKAGE / codec).is_dir()
+    }
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
