@@ -33,7 +33,10 @@ def as_overrides(command: str, arguments: Sequence[str]) -> list[str]:
         ConfigError: an input is empty, or `predict` is given a `data.KEY`.
     """
     if command != "predict":
-        return [quote(_added(command, argument)) for argument in arguments]
+        overrides = [quote(_added(command, argument)) for argument in arguments]
+        typed = {argument.split(".")[1].partition("=")[0] for argument in overrides if argument.startswith("++data.")}
+        # For the data, which cannot tell a typed value from its default: see `checkpoint.read_as`.
+        return [*overrides, f"++typed=[{','.join(sorted(typed))}]"] if typed else overrides
     overrides, inputs = split_inputs(arguments)
     if inputs:
         overrides.append(f"input={inputs[0]}" if len(inputs) == 1 else f"input=[{','.join(inputs)}]")

@@ -64,6 +64,15 @@ def test_other_data_is_read_as_the_own(command: str) -> None:
         data("data=imdb", spec=images, trained="digits", command=command)
 
 
+@pytest.mark.parametrize("command", ["test", "export"])
+@pytest.mark.parametrize("useless", ["max_tokens=30", "lowercase=false"])
+def test_what_the_model_says_cannot_be_typed_for_other_data(command: str, useless: str) -> None:
+    key = useless.partition("=")[0]
+    with pytest.raises(ConfigError, match=rf"^data\.{key}: other data is read as .* leave it out$"):
+        data("data=text_csv", "data.path=x.csv", f"data.{useless}", trained="imdb", command=command)
+    assert data("data=text_csv", "data.batch_size=3", trained="imdb", command=command).batch_size == 3
+
+
 def test_files_are_not_silently_passed_over_for_generated_data() -> None:
     content = {"sightseq": {"config": compose("debug=synthetic")}}
     spec = ImageSpec(1, 8, 8, ("a", "b"), (0.5,), (0.5,))

@@ -104,6 +104,10 @@ def data_of(content: dict[str, Any], task: Task, config: Config) -> DataModule:
     if "_target_" in given:
         data = build(given, DataModule, "data")
         read_as(data, task.spec)
+        if useless := data.encoding & set(config.get("typed", ())):
+            raise ConfigError(
+                f"data.{min(useless)}: other data is read as the checkpoint's model takes it; leave it out"
+            )
         return data
     if saved is None:
         raise CheckpointError("the checkpoint is not of sightseq train and does not say its data; name it with data=")

@@ -54,6 +54,8 @@ class DataModule(LightningDataModule, ABC):
     """
 
     name: str
+    encoding: ClassVar[frozenset[str]] = frozenset()
+    """Arguments that say how raw inputs are encoded; data that is read as a model takes it has them from the model."""
     counted: ClassVar[str] = "samples"
     """What the length of a split is the number of."""
     streams: Mapping[str, int] | None = None

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -35,6 +35,8 @@ class ImageFolder(ImageData):
         corrupt: "error" stops at a file that cannot be read, "skip" leaves it out and counts it.
         common: see `ImageData` and `DataModule`.
     """
+
+    encoding: ClassVar[frozenset[str]] = frozenset({"image_size", "margin"})
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -59,6 +59,7 @@ class TextData(TokenisedData, LabelledData):
         common: see `TokenisedData`, `LabelledData` and `DataModule`.
     """
 
+    encoding: ClassVar[frozenset[str]] = TokenisedData.encoding | {"max_tokens"}
     example_spec: TextSpec = TextSpec("", 100, ("a", "b"))
 
     def __init__(self, *, max_tokens: int = 400, **common: Any) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ class TokenisedData(DataModule):
         min_frequency: of words; one that is rarer in training is `<unk>`, or else a model would never have seen that.
         common: see `DataModule`.
     """
+
+    encoding: ClassVar[frozenset[str]] = frozenset({"unit", "vocab_size", "lowercase", "min_frequency"})
 
     def __init__(
         self,
