@@ -192,6 +192,21 @@ def test_a_prolonged_schedule_is_that_of_the_new_length(name: str) -> None:
     assert steps(longer, 10) == pytest.approx(expected[10:])
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("ReduceLROnPlateau", {"patience": 2}), ("CosineAnnealingWarmRestarts", {"T_0": 3})]
+)
+def test_a_schedule_without_a_length_is_restored_as_it_was(name: str, arguments: dict[str, Any]) -> None:
+    before, restored = (schedule(name, **arguments)["scheduler"] for _ in range(2))
+    for score in (0.5, 0.4, 0.3, 0.2):
+        before.optimizer.step()
+        before.step(score) if name == "ReduceLROnPlateau" else before.step()
+    fresh = restored.state_dict()
+    assert before.state_dict() != fresh
+    restored.load_state_dict(before.state_dict())
+    stretch(restored, fresh)
+    assert restored.state_dict() == before.state_dict()
+
+
 def test_a_plateau_lowers_the_rate_in_a_training() -> None:
     _, folder = run(
         "trainer.max_epochs=4", "scheduler=plateau", "model.scheduler.patience=0", "model.optimizer.lr=1e-6"

@@ -11,9 +11,6 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from sightseq.core.build import build, find_class, parameters
 from sightseq.core.errors import ConfigError
 
-PROGRESS = ("last_epoch", "_step_count", "_last_lr")
-"""The part of a schedule's state that says how far it has come; the rest follows from its arguments."""
-
 
 def make_optimizer(config: Mapping[str, Any], groups: list[dict[str, Any]]) -> Optimizer:
     """The optimizer, without weight decay on biases and normalisation.
@@ -80,14 +77,14 @@ def make_schedule(
 
 def stretch(scheduler: LRScheduler, fresh: Mapping[str, Any]) -> None:
     """Gives a restored schedule the length of a training that was prolonged: from here on its rate is that of a new
-    schedule of the new length at the same step.
+    schedule of the new length at the same step. One without `total_steps` has no length, and stays as it was restored.
 
     Args:
         scheduler: restored from a checkpoint.
         fresh: its `state_dict()` before that, of the new length.
     """
     restored = scheduler.state_dict()
-    if all(restored[key] == value for key, value in fresh.items() if key not in PROGRESS):
+    if restored.get("total_steps") == fresh.get("total_steps"):
         return
     # One step back and forth, which sets the rate of each parameter group.
     steps = {key: restored[key] - 1 for key in ("last_epoch", "_step_count")}
