@@ -49,7 +49,7 @@ def test_create_writes_the_config_down() -> None:
     saved = rundir.read_config(folder)
     assert saved == wanted
     assert saved["run"] == {"command": "sightseq train 'a b'"}
-    assert [path.name for path in folder.iterdir()] == ["config.yaml"]  # nothing half-written beside it
+    assert {path.name for path in folder.iterdir()} == {"config.yaml", rundir.NEW}  # nothing half-written beside it
 
 
 def test_an_experiment_that_needs_weights_does_not_begin_without() -> None:
@@ -130,6 +130,16 @@ def test_a_run_that_fails_later_is_kept(kept: str) -> None:
     with pytest.raises(ConfigError), rundir.filling(folder):
         raise ConfigError("x")
     assert folder.exists()
+
+
+def test_a_folder_that_no_command_made_is_kept() -> None:
+    """Somebody wrote its config by hand, or it has failed before."""
+    folder = Path("mine")
+    folder.mkdir()
+    rundir.write_config(folder, config())
+    with pytest.raises(ConfigError), rundir.filling(folder):
+        raise ConfigError("x")
+    assert (folder / "config.yaml").exists()
 
 
 def test_a_run_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,8 @@ LENGTH = frozenset({"trainer.max_epochs", "trainer.max_time"})
 """The only keys that a resumed run may change."""
 REQUIRED = "required"
 """The `init_from` of an experiment that makes no sense without one."""
+NEW = ".new"
+"""A file in a run directory that no process has filled yet."""
 NOT_COMPARED = ("run", "resume", "name", "run_test", "sweep")
 
 
@@ -52,6 +54,7 @@ def create(config: Config, command: str) -> Path:
         ) from error
     config["run"] = {"command": command}
     write_config(folder, config)
+    (folder / NEW).touch()
     return folder
 
 
@@ -176,12 +179,18 @@ def busy(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def filling(folder: Path) -> Iterator[None]:
-    """Holds the lock of a run directory; removes it when the block fails before anything was trained or scored."""
+    """Holds the lock of a run directory; removes it when the block fails before anything was trained or scored.
+
+    Only one that `create` has just made is removed: another may hold a config that somebody wrote by hand.
+    """
+    new = False
     try:
         with locked(folder):
+            new = (folder / NEW).exists()
+            (folder / NEW).unlink(missing_ok=True)
             yield
     except (SightseqError, KeyboardInterrupt):
-        if not (folder / "checkpoints").exists() and not (folder / "results.json").exists() and not busy(folder):
+        if new and not (folder / "checkpoints").exists() and not (folder / "results.json").exists():
             shutil.rmtree(folder, ignore_errors=True)
             with contextlib.suppress(OSError):  # other runs are there
                 folder.parent.rmdir()
