@@ -199,7 +199,10 @@ def test_the_status_of_a_process() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_is_told_to_leave_waits_for_the_job_to_save(number: int, tmp_path: Path) -> None:
     # From a terminal Ctrl-C reaches both; here the parent alone is told, and so the job ends by itself.
-    job = f"trap 'sleep 0.2; echo saved > {tmp_path}/saved; exit 130' TERM; touch {tmp_path}/begun; sleep 1 & wait"
+    sleep = 20 if number == signal.SIGTERM else 1  # seconds; one that is told to end does not wait for it
+    job = (
+        f"trap 'sleep 0.2; echo saved > {tmp_path}/saved; exit 130' TERM; touch {tmp_path}/begun; sleep {sleep} & wait"
+    )
     teller = subprocess.Popen(["sh", "-c", f"until [ -e {tmp_path}/begun ]; do :; done; kill -{number} {os.getpid()}"])
     with pytest.raises(KeyboardInterrupt):
         run_process(["sh", "-c", job])
