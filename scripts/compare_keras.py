@@ -140,8 +140,8 @@ def our_seconds(name: str) -> list[float]:
     from sightseq.composition import compose
     from sightseq.core.arrays import ArrayDataset
     from sightseq.core.environment import resolve_precision
+    from sightseq.core.loading import BatchSampler, Loader
     from sightseq.core.logfile import logged
-    from sightseq.core.order import Loader, Order
     from sightseq.core.trainer import make_trainer
 
     arrays, batch_size = data(name)
@@ -167,7 +167,7 @@ def our_seconds(name: str) -> list[float]:
         trainer = make_trainer(config, Path(folder), resolve_precision("auto"), task)
         trainer.callbacks.insert(0, Clock())
         trainer.progress_bar_callback.disable()
-        trainer.fit(task, Loader(ArrayDataset(arrays, np.arange(count)), Order(count, batch_size, shuffle=True)))
+        trainer.fit(task, Loader(ArrayDataset(arrays, np.arange(count)), BatchSampler(count, batch_size, shuffle=True)))
     return [end - begin for begin, end in pairwise(times[1:])]  # an epoch ends where the next one begins
 
 

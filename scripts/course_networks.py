@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from sightseq.composition import compose
 from sightseq.core.build import trust
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.core.scores import Output
 from sightseq.core.spec import Spec
 from sightseq.core.task import Task
@@ -60,7 +60,7 @@ class Plain(Task):
         count = torch.tensor(batch["target"].numel())
         return Output(self.net(batch) * count, count)
 
-    def picture(self, batch: Batch) -> list[str]:
+    def plot_batch(self, batch: Batch) -> list[str]:
         """Nothing."""
         return []
 

@@ -23,8 +23,8 @@ from sightseq.core.environment import commit, hardware, resolve_precision, versi
 from sightseq.core.errors import CheckpointError, ConfigError, ExportError
 from sightseq.core.files import output_file
 from sightseq.core.graph import Arrays, Call, graph_of
+from sightseq.core.loading import Batch
 from sightseq.core.logfile import logged
-from sightseq.core.order import Batch
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 from sightseq.core.trainer import count_steps, make_trainer

@@ -15,7 +15,7 @@ from sightseq import console
 from sightseq.core.build import build, find_class
 from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import DataError
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.core.rundir import Config
 from sightseq.core.scores import Output
 from sightseq.core.task import Task
@@ -92,7 +92,7 @@ def lecture(config: Config, data: DataModule, task: Task) -> Iterator[Row | str]
         "spec", type(data.spec), ", ".join(f"{name} {value}" for name, value in data.spec.net_arguments().items())
     )
     yield Row("samples", type(dataset))
-    yield Row("order", type(loader.order), f"{len(loader):,} batches an epoch")
+    yield Row("batch sampler", type(loader.sampler), f"{len(loader):,} batches an epoch")
     for name, tensor in batch.items():
         yield Row(f"  {name}", None, f"{shapes(tensor)} {str(tensor.dtype).removeprefix('torch.')}")
     yield "augmentation, network"

@@ -42,7 +42,7 @@ def show(config: Config) -> None:
         for name in names:
             table.add_row(name, *(str(found.get(name, 0)) for found in counts.values()))
         console.console().print(table)
-    picture = task.picture(batch)
+    picture = task.plot_batch(batch)
     if isinstance(picture, list):
         for line in picture:
             console.say("", line)

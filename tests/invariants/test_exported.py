@@ -10,7 +10,7 @@ from torch import Tensor
 from sightseq.composition import compose
 from sightseq.core.build import build
 from sightseq.core.graph import Call, Graph, graph_of
-from sightseq.core.order import FILLER, Batch
+from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.places import group_options
 from sightseq.core.spec import Spec
 from sightseq.core.task import Task
@@ -77,7 +77,7 @@ def test_what_a_graph_says_and_scores(kind: str) -> None:
     option = next(option for option in NETS if option.startswith(f"{kind}/"))
     found, batch = graph(option), example(option)
     assert all(isinstance(value, str) for value in found.metadata().values())
-    batch["index"][-1] = FILLER
+    batch["index"][-1] = PAD_INDEX
     ((output, target),) = found.read(found.call, [batch])
     assert len(output) == len(target)
     assert np.isfinite(found.score(found.call, [batch]))

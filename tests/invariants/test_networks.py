@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sightseq.composition import compose
 from sightseq.core.build import find_class
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.core.places import group_options
 from sightseq.core.scores import Output
 from sightseq.core.spec import Spec
@@ -223,7 +223,7 @@ class Sums(Task):
         real = torch.arange(found.shape[1]) < batch["input_length"][:, None]
         return Output(((found - batch["target"]).square() * real).sum(), real.sum(), {"prediction": found})
 
-    def picture(self, batch: Batch) -> list[str]:
+    def plot_batch(self, batch: Batch) -> list[str]:
         return []
 
 

@@ -7,7 +7,7 @@ from sightseq.composition import compose
 from sightseq.core.build import build
 from sightseq.core.checkpoint import load_task
 from sightseq.core.datamodule import DataModule
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.core.scores import Output
 from sightseq.core.task import Task
 from sightseq.tasks.classification.images import ImageClassificationTask

@@ -14,7 +14,16 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sightseq.core.callbacks import EMA, NOW_AND_THEN, PATIENCE, History, Last, Reseed, Sign, StopOnNaN
+from sightseq.core.callbacks import (
+    EMA,
+    NOW_AND_THEN,
+    PATIENCE,
+    CheckpointMetadata,
+    History,
+    Reseed,
+    ResumeCheckpoint,
+    StopOnNaN,
+)
 from sightseq.core.errors import ConfigError, SightseqError
 
 
@@ -210,13 +219,13 @@ def test_only_the_first_process_writes_history() -> None:
     assert not Path("metrics.csv").exists()
 
 
-# Last and Sign
+# ResumeCheckpoint and CheckpointMetadata
 
 
 @pytest.mark.parametrize("wrong", [{"minutes": -1}, {"minutes": 0}, {"steps": -5}])
 def test_checkpoints_are_saved_after_some_time_or_steps(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"callbacks\.last\.\w+=-?\d+ is not above 0"):
-        Last("checkpoints", **wrong)
+        ResumeCheckpoint("checkpoints", **wrong)
 
 
 NET: Any = torch.nn.Linear(2, 2)
@@ -229,7 +238,7 @@ def trainer_in_an_epoch(last: bool = False, **more: Any) -> Any:
     return SimpleNamespace(fit_loop=loop, **(common | more))
 
 
-def steps(last: Last, *batches: int, final: int | None = None, accumulate: int = 1) -> list[int]:
+def steps(last: ResumeCheckpoint, *batches: int, final: int | None = None, accumulate: int = 1) -> list[int]:
     """Runs the callback after these batches; after which of them a checkpoint was saved."""
     saved: list[int] = []
     for batch in batches:
@@ -245,13 +254,13 @@ def steps(last: Last, *batches: int, final: int | None = None, accumulate: int =
 
 
 def test_last_saves_every_so_many_steps_but_not_at_the_end_of_an_epoch() -> None:
-    assert steps(Last("c", minutes=None, steps=3), *range(9), final=8) == [2, 5]
-    assert steps(Last("c", minutes=None, steps=None), *range(200)) == []
+    assert steps(ResumeCheckpoint("c", minutes=None, steps=3), *range(9), final=8) == [2, 5]
+    assert steps(ResumeCheckpoint("c", minutes=None, steps=None), *range(200)) == []
 
 
 def test_last_does_not_save_while_gradients_are_accumulated() -> None:
-    assert steps(Last("c", minutes=None, steps=2), *range(15), accumulate=3) == [5, 11]
-    last = Last("c", minutes=None)
+    assert steps(ResumeCheckpoint("c", minutes=None, steps=2), *range(15), accumulate=3) == [5, 11]
+    last = ResumeCheckpoint("c", minutes=None)
     told_to_leave(last)
     assert steps(last, 0, 1, accumulate=3) == []
     with pytest.raises(KeyboardInterrupt):
@@ -264,12 +273,12 @@ def test_last_does_not_save_weights_that_are_no_numbers() -> None:
     saved: list[Path] = []
     trainer = trainer_in_an_epoch(save_checkpoint=saved.append)
     with pytest.raises(SightseqError, match="weights became no numbers in epoch 1 at step 1"):
-        Last("c").on_train_epoch_end(trainer, broken)
+        ResumeCheckpoint("c").on_train_epoch_end(trainer, broken)
     assert not saved
 
 
 def test_last_saves_when_the_last_checkpoint_is_old() -> None:
-    last = Last("c", minutes=5)
+    last = ResumeCheckpoint("c", minutes=5)
     assert steps(last, *range(200)) == []
     last._saved -= 301
     assert steps(last, *range(200)) == [NOW_AND_THEN - 1]  # once: then it is fresh
@@ -278,11 +287,11 @@ def test_last_saves_when_the_last_checkpoint_is_old() -> None:
 def test_last_saves_at_the_end_of_every_epoch() -> None:
     saved: list[Path] = []
     trainer: Any = SimpleNamespace(save_checkpoint=saved.append, world_size=1)
-    Last("folder").on_train_epoch_end(trainer, NET)
+    ResumeCheckpoint("folder").on_train_epoch_end(trainer, NET)
     assert saved == [Path("folder/last.ckpt")]
 
 
-def told_to_leave(last: Last) -> None:
+def told_to_leave(last: ResumeCheckpoint) -> None:
     """Ctrl-C, in a training."""
     trainer: Any = None
     last.on_train_start(trainer, trainer)
@@ -290,7 +299,7 @@ def told_to_leave(last: Last) -> None:
 
 
 def test_told_to_leave_it_saves_after_the_step_and_leaves() -> None:
-    last = Last("c", minutes=None)
+    last = ResumeCheckpoint("c", minutes=None)
     told_to_leave(last)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a second time is at once
     saved: list[Path] = []
@@ -300,7 +309,7 @@ def test_told_to_leave_it_saves_after_the_step_and_leaves() -> None:
 
 
 def test_the_end_of_an_epoch_is_waited_for_but_no_long_validation() -> None:
-    last = Last("c", minutes=None)
+    last = ResumeCheckpoint("c", minutes=None)
     trainer: Any = SimpleNamespace(world_size=1)
     last.on_validation_batch_end(trainer, None)
     told_to_leave(last)
@@ -311,7 +320,7 @@ def test_the_end_of_an_epoch_is_waited_for_but_no_long_validation() -> None:
 
 
 def test_of_several_processes_all_leave_or_none() -> None:
-    last, asked = Last("c", minutes=None), list[bool]()
+    last, asked = ResumeCheckpoint("c", minutes=None), list[bool]()
 
     def decide(decision: bool, all: bool) -> bool:
         asked.append(decision)
@@ -330,5 +339,7 @@ def test_of_several_processes_all_leave_or_none() -> None:
 
 def test_the_config_and_the_versions_join_what_the_task_has_written() -> None:
     checkpoint: dict[str, Any] = {"sightseq": {"task": "a.Task"}}
-    Sign({"config": {"seed": 1}, "versions": {"torch": "2"}}).on_save_checkpoint(None, Falling(), checkpoint)
+    CheckpointMetadata({"config": {"seed": 1}, "versions": {"torch": "2"}}).on_save_checkpoint(
+        None, Falling(), checkpoint
+    )
     assert checkpoint == {"sightseq": {"task": "a.Task", "config": {"seed": 1}, "versions": {"torch": "2"}}}

@@ -21,7 +21,7 @@ from torchvision.transforms.v2.functional import resize
 from sightseq.core.arrays import ArrayDataset
 from sightseq.core.blocks import FigureBlock, TableBlock
 from sightseq.core.errors import ConfigError
-from sightseq.core.order import FILLER, Batch
+from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.scores import Output
 from sightseq.tasks.classification.calibration import BINS, CalibrationError
 from sightseq.tasks.classification.images import ImageClassificationTask
@@ -189,14 +189,14 @@ def test_probabilities_never_exceed_one(views: dict[str, Any], surest: float) ->
 @pytest.mark.parametrize("sharpness", [1.0, 5.0, 40.0])
 def test_calibration_error_and_its_bins(sharpness: float) -> None:
     generator = torch.Generator().manual_seed(0)
-    ours, theirs = CalibrationError(), MulticlassCalibrationError(4, n_bins=15, ignore_index=FILLER)
+    ours, theirs = CalibrationError(), MulticlassCalibrationError(4, n_bins=15, ignore_index=PAD_INDEX)
     kept = []
     for _ in range(3):
         prediction = (sharpness * torch.randn(100, 4, generator=generator)).softmax(1)
-        target = torch.randint(FILLER, 4, (100,), generator=generator)
+        target = torch.randint(PAD_INDEX, 4, (100,), generator=generator)
         ours.update(prediction, target)
         theirs.update(prediction, target)
-        kept.append(prediction[target != FILLER].max(1).values)
+        kept.append(prediction[target != PAD_INDEX].max(1).values)
     assert (torch.cat(kept) == 1).any() == (sharpness == 40)  # these have a bin of their own
     assert ours.compute().item() == pytest.approx(theirs.compute().item(), rel=1e-5)
     count, confidence, hits = ours.bins()
@@ -591,7 +591,7 @@ def test_class_weights_are_those_of_scikit_learn() -> None:
 def test_picture_of_mixed_images_says_of_what() -> None:
     mix = {"mix": {"_target_": "sightseq.vision.augment.Mix", "mixup": 1.0, "alpha": 1.0}}
     task = photographs(augment=mix).train()
-    figure = task.picture(task.augment(photograph_batch()))
+    figure = task.plot_batch(task.augment(photograph_batch()))
     titles = [axes.get_title("left") for axes in figure.axes]
     assert any("+" in title and "%" in title for title in titles)
 

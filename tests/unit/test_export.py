@@ -18,7 +18,7 @@ from sightseq import export as package
 from sightseq.composition import compose
 from sightseq.core.errors import ConfigError, ExportError
 from sightseq.core.graph import Arrays, Call, Graph
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.export import export
 from sightseq.export.files import load_onnx
 
@@ -87,8 +87,8 @@ def test_texts_of_any_length(folder: Path, runs: dict[str, Path]) -> None:
     path = runs["imdb"] / "model.onnx"  # of a run, in its directory
     about = properties(path)
     for text in ("wonderful", "a film that is " * 30):
-        numbers = np.array([model.task.tokenizer.encode(text)])
-        (found,) = load_onnx(path)([numbers, np.array([numbers.shape[1]])])
+        token_ids = np.array([model.task.tokenizer.encode(text)])
+        (found,) = load_onnx(path)([token_ids, np.array([token_ids.shape[1]])])
         (said,) = model.predict([text])
         assert said["label"] == json.loads(about["labels"])[found[0].argmax()]
         assert said["probability"] == pytest.approx(found[0].max(), abs=1e-5)

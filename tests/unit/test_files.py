@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sightseq.core.arrays import new_array, save_split
-from sightseq.core.callbacks import WholeFiles
+from sightseq.core.callbacks import AtomicCheckpointIO
 from sightseq.core.errors import ConfigError, DiskError
 from sightseq.core.files import atomic_folder, output_file, replacing, room
 
@@ -87,7 +87,7 @@ def test_a_full_disk_is_said_and_leaves_what_was_there() -> None:
 @full
 @pytest.mark.parametrize("numbers", [10, 10_000_000])
 def test_a_checkpoint_on_a_full_disk(numbers: int) -> None:
-    path, writer = Path("last.ckpt"), WholeFiles()
+    path, writer = Path("last.ckpt"), AtomicCheckpointIO()
     writer.save_checkpoint({"weights": torch.ones(3)}, path)
     Path(".last.ckpt.part").symlink_to(FULL)
     with pytest.raises(DiskError):
@@ -96,7 +96,7 @@ def test_a_checkpoint_on_a_full_disk(numbers: int) -> None:
 
 
 def test_a_disk_that_fills_up_within_a_checkpoint() -> None:
-    path, writer = Path("last.ckpt"), WholeFiles()
+    path, writer = Path("last.ckpt"), AtomicCheckpointIO()
     writer.save_checkpoint({"weights": torch.ones(3)}, path)
     with at_most(1_000_000), pytest.raises(DiskError):
         writer.save_checkpoint({"weights": torch.ones(10_000_000)}, path)

@@ -15,14 +15,14 @@ from sightseq import predict as module
 from sightseq.composition import compose
 from sightseq.core.blocks import TextBlock
 from sightseq.core.errors import ConfigError
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.decoding.sampling import Sampling
 from sightseq.nets.language import RecurrentLanguageModel
 from sightseq.tasks.language_modeling.keystrokes import Keyboard, KeystrokeSavings
 from sightseq.tasks.language_modeling.predict import LanguagePredictor, cut
 from sightseq.tasks.language_modeling.task import LanguageModelingTask
 from sightseq.text.spec import LanguageSpec
-from sightseq.text.tokenizer import Speller, Tokenizer, fit
+from sightseq.text.tokenizer import StreamDecoder, Tokenizer, fit
 
 WORDS = fit(["the king loves the queen and the queen fears the king"], "words", 100)
 NET = {
@@ -88,7 +88,7 @@ def test_perplexity_and_bits_by_hand_whatever_the_window(length: int) -> None:
 def test_tokens_stand_for_the_characters_of_the_text(unit: Any, text: str) -> None:
     tokenizer = fit([TEXT, "naïve"], unit, 300)
     counts = tokenizer.characters()
-    assert sum(counts[number] for number in tokenizer.encode(text)) == len(text)
+    assert sum(counts[token_id] for token_id in tokenizer.encode(text)) == len(text)
     assert counts[0] == 0
 
 
@@ -159,11 +159,11 @@ KEYS = fit(["car cars care cat dog dogs"], "words", 100)
 
 
 def test_presses_by_hand() -> None:
-    numbers = {word: KEYS.encode(word)[0] for word in ("car", "cars", "care", "cat", "dog", "dogs")}
+    token_ids = {word: KEYS.encode(word)[0] for word in ("car", "cars", "care", "cat", "dog", "dogs")}
     keyboard, logits = Keyboard(KEYS), torch.zeros(1, KEYS.vocab_size)
     logits[0, 0] = logits[0, 1] = 99  # ends and unknown words are not offered
     for place, word in enumerate(["cars", "care", "cat", "dogs", "dog", "car"]):
-        logits[0, numbers[word]] = 10 - place
+        logits[0, token_ids[word]] = 10 - place
     expected = {
         "cars": 1,  # offered at once
         "cat": 1,  # the third of those
@@ -172,10 +172,10 @@ def test_presses_by_hand() -> None:
         "car": 4,  # c: cars, care, cat; ca: the same; car: cars, care, car, but then its letters are typed
     }
     for word, presses in expected.items():
-        assert keyboard.presses(logits, torch.tensor([numbers[word]])).tolist() == [presses], word
+        assert keyboard.presses(logits, torch.tensor([token_ids[word]])).tolist() == [presses], word
     assert keyboard.presses(logits, torch.tensor([0])).tolist() == [0]
     metric = KeystrokeSavings(keyboard)
-    tokens = torch.tensor([numbers["cars"], numbers["car"], 1, -1])
+    tokens = torch.tensor([token_ids["cars"], token_ids["car"], 1, -1])
     metric.update(torch.tensor([1, 4, 0, 3]), tokens)
     assert metric.compute().item() == pytest.approx(1 - (1 + 4) / (5 + 4))
 
@@ -266,17 +266,17 @@ def test_the_unknown_word_is_never_said_and_an_end_is_a_line() -> None:
 
 def test_characters_are_spelt_when_they_are_whole() -> None:
     tokenizer = fit(["ab"], "subwords", 258)
-    speller = Speller(tokenizer)
-    added = [speller.add(number) for number in tokenizer.encode("é\U0001f600a")]
+    stream = StreamDecoder(tokenizer)
+    added = [stream.add(token_id) for token_id in tokenizer.encode("é\U0001f600a")]
     assert added == ["", "é", "", "", "", "\U0001f600", "a"]
-    words = Speller(WORDS)
-    numbers = [*WORDS.encode("the king"), 0, *WORDS.encode("the")]
-    assert "".join(words.add(number) for number in numbers) == "the king\nthe"
-    words = Speller(WORDS, begins=False)
-    assert "".join(words.add(number) for number in WORDS.encode("the king")) == " the king"
+    words = StreamDecoder(WORDS)
+    token_ids = [*WORDS.encode("the king"), 0, *WORDS.encode("the")]
+    assert "".join(words.add(token_id) for token_id in token_ids) == "the king\nthe"
+    words = StreamDecoder(WORDS, begins=False)
+    assert "".join(words.add(token_id) for token_id in WORDS.encode("the king")) == " the king"
     signs = fit(["a , b"], "words", 9)
-    words = Speller(signs)
-    assert "".join(words.add(number) for number in signs.encode("a, b")) == "a, b"
+    words = StreamDecoder(signs)
+    assert "".join(words.add(token_id) for token_id in signs.encode("a, b")) == "a, b"
 
 
 def test_next_words_are_the_most_probable_ones() -> None:
@@ -388,4 +388,4 @@ def test_the_report_shows_samples(tmp_path: Path) -> None:
     for words in texts:
         assert 50 < len(words) <= 100  # so many tokens, of which some are ends
         assert set(words) <= set(ORDERED[2:])
-    assert task.picture(windows(TOKENS, 5)[1]) == [WORDS.decode(TOKENS[4:9].tolist())]
+    assert task.plot_batch(windows(TOKENS, 5)[1]) == [WORDS.decode(TOKENS[4:9].tolist())]

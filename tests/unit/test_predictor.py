@@ -19,7 +19,7 @@ import sightseq
 from sightseq import predict as module
 from sightseq.composition import compose
 from sightseq.core.errors import CheckpointError, ConfigError, InputError, InputWarning
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.core.predictor import Predictor, Row, Settings
 from sightseq.core.scores import Output
 from sightseq.core.spec import Spec
@@ -60,7 +60,7 @@ class ConversionTask(Task):
     def example(cls) -> tuple[Spec, Batch]:
         return ScaleSpec(), {"input": torch.arange(4.0), "target": torch.arange(4.0), "index": torch.arange(4)}
 
-    def picture(self, batch: Batch) -> list[str]:
+    def plot_batch(self, batch: Batch) -> list[str]:
         return []
 
     @classmethod

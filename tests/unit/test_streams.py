@@ -10,7 +10,7 @@ import torch
 
 from sightseq.console import describe
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.core.order import Streams
+from sightseq.core.loading import StreamSampler
 from sightseq.data.text import streams
 from sightseq.data.text.ptb import PTB
 from sightseq.data.text.python_docs import PythonDocs
@@ -20,28 +20,28 @@ from sightseq.data.text.tiny_shakespeare import TinyShakespeare
 from sightseq.data.text.wikitext2 import WikiText2
 from sightseq.tasks.language_modeling.task import LanguageModelingTask
 from sightseq.text.spec import LanguageSpec
-from sightseq.text.tokenizer import UNKNOWN_NUMBER, Tokenizer, fit
+from sightseq.text.tokenizer import UNKNOWN_ID, Tokenizer, fit
 
 
-def spans(order: Streams) -> list[list[list[int]]]:
+def spans(order: StreamSampler) -> list[list[list[int]]]:
     return [batch.tolist() for batch in order]
 
 
 def test_windows_by_hand() -> None:
     # 11 tokens in 2 streams of 6, the second one shorter, in windows of 4
-    assert spans(Streams(11, 2, 4)) == [[[0, 4, 1], [6, 10, 1]], [[4, 6, 0], [10, 11, 0]]]
+    assert spans(StreamSampler(11, 2, 4)) == [[[0, 4, 1], [6, 10, 1]], [[4, 6, 0], [10, 11, 0]]]
     # two processes have every other stream
-    assert spans(Streams(11, 2, 4, rank=0, world=2)) == [[[0, 4, 1]], [[4, 6, 0]]]
-    assert spans(Streams(11, 2, 4, rank=1, world=2)) == [[[6, 10, 1]], [[10, 11, 0]]]
+    assert spans(StreamSampler(11, 2, 4, rank=0, world=2)) == [[[0, 4, 1]], [[4, 6, 0]]]
+    assert spans(StreamSampler(11, 2, 4, rank=1, world=2)) == [[[6, 10, 1]], [[10, 11, 0]]]
     # one stream for two processes: the second reads nothing
-    assert spans(Streams(6, 1, 4, rank=0, world=2)) == [[[0, 4, 1]], [[4, 6, 0]]]
-    assert spans(Streams(6, 1, 4, rank=1, world=2)) == [[[6, 6, 1]], [[6, 6, 0]]]
+    assert spans(StreamSampler(6, 1, 4, rank=0, world=2)) == [[[0, 4, 1]], [[4, 6, 0]]]
+    assert spans(StreamSampler(6, 1, 4, rank=1, world=2)) == [[[6, 6, 1]], [[6, 6, 0]]]
     # more streams than tokens: the last are of nothing
-    assert spans(Streams(3, 4, 4)) == [[[0, 1, 1], [1, 2, 1], [2, 3, 1], [3, 3, 1]]]
+    assert spans(StreamSampler(3, 4, 4)) == [[[0, 1, 1], [1, 2, 1], [2, 3, 1], [3, 3, 1]]]
 
 
 def test_an_interrupted_epoch_goes_on_where_it_was() -> None:
-    order = Streams(100, 3, 5)
+    order = StreamSampler(100, 3, 5)
     whole = spans(order)
     assert len(order) == len(whole) == 7
     order.start = 4
@@ -50,7 +50,7 @@ def test_an_interrupted_epoch_goes_on_where_it_was() -> None:
 
 def test_batches_by_hand() -> None:
     dataset = StreamDataset(np.arange(10, 21).astype(np.uint16), "train")
-    first, second = (dataset[batch] for batch in Streams(11, 2, 4))
+    first, second = (dataset[batch] for batch in StreamSampler(11, 2, 4))
     assert first["target"].tolist() == [[10, 11, 12, 13], [16, 17, 18, 19]]
     assert first["input"].tolist() == [[0, 10, 11, 12], [15, 16, 17, 18]]
     assert first["fresh"].tolist() == [True, True]
@@ -142,7 +142,7 @@ def test_what_is_scored_does_not_depend_on_the_number_of_processes() -> None:
 
     def windows(split: str, world: int) -> list[list[tuple[int, ...]]]:
         """What is read at each step by all processes together."""
-        orders = [data.order(split, rank, world) for rank in range(world)]
+        orders = [data.batch_sampler(split, rank, world) for rank in range(world)]
         assert len({len(order) for order in orders}) == 1
         steps = zip(*orders, strict=True)
         return [sorted(tuple(w) for part in step for w in part.tolist() if w[0] < w[1]) for step in steps]
@@ -160,7 +160,7 @@ def test_a_process_without_a_stream_counts_nothing() -> None:
     net = {"_target_": "sightseq.nets.language.RecurrentLanguageModel", "embedding": 4, "hidden": [4]}
     task = LanguageModelingTask(spec=spec.to_dict(), net=net)
     for stage in ("val", "test"):
-        for spans in data.order(stage, rank=1, world=2) if stage == "test" else [torch.tensor([[9, 9, 1]])]:
+        for spans in data.batch_sampler(stage, rank=1, world=2) if stage == "test" else [torch.tensor([[9, 9, 1]])]:
             output = task.step(data.dataset(stage)[spans], stage)
             assert (float(output.loss_sum.detach()), int(output.count)) == (0, 0)
             task.scoreboard.update(stage, output)
@@ -251,7 +251,7 @@ def test_a_model_learns_what_an_unknown_word_is_like() -> None:
             val_fraction=0.1,
         )
         data.prepare_data()
-        assert int((data.dataset("train").tokens == UNKNOWN_NUMBER).sum()) == rare
+        assert int((data.dataset("train").tokens == UNKNOWN_ID).sum()) == rare
 
 
 def test_files_that_are_not_utf8_are_refused() -> None:

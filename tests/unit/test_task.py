@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import sightseq
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.core.scores import Score
 from sightseq.core.task import Task
 from sightseq.tasks.classification.images import ImageClassificationTask

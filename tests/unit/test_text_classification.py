@@ -98,7 +98,7 @@ def test_the_report_shows_the_texts() -> None:
     mistakes, mattering = blocks["Most confident mistakes"], blocks["The words that mattered"]
     assert isinstance(mistakes, PassagesBlock)
     worst = mistakes.passages
-    assert [passage.verdict for passage in worst] == [
+    assert [passage.caption for passage in worst] == [
         "✗ negative (100%), truth: positive",
         "✗ positive (73%), truth: negative",
     ]
@@ -112,4 +112,4 @@ def test_the_report_shows_the_texts() -> None:
 
 
 def test_the_picture_of_a_batch_is_its_texts() -> None:
-    assert make().picture(batch("good film", "bad", target=[1, 0])) == ["positive: good film ", "negative: bad "]
+    assert make().plot_batch(batch("good film", "bad", target=[1, 0])) == ["positive: good film ", "negative: bad "]

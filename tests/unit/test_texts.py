@@ -193,8 +193,8 @@ def test_the_tokenizer_knows_the_training_texts_alone() -> None:
 def test_a_batch_by_hand() -> None:
     tokenizer = fit(["a b c d e"], "words", 100)
     texts = ["a b c d e", "b", ""]
-    numbers = [tokenizer.encode(text) for text in texts]
-    tokens = Ragged(np.concatenate([np.array(n, np.int32) for n in numbers]), np.cumsum([len(n) for n in numbers]))
+    token_ids = [tokenizer.encode(text) for text in texts]
+    tokens = Ragged(np.concatenate([np.array(n, np.int32) for n in token_ids]), np.cumsum([len(n) for n in token_ids]))
     arrays = {"input": None, "target": np.array([1, 0, 1])}
     dataset = TextDataset(arrays, np.array([0, 1, 2]), "train", tokens, max_tokens=4)
     batch = dataset[torch.tensor([2, 0, -1])]

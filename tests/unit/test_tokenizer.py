@@ -1,4 +1,4 @@
-"""Text to numbers and back."""
+"""Text to token ids and back."""
 
 import json
 from random import Random

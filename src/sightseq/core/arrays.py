@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 
 ENDS, PADDING = "_ends", "_padding"  # after the name of a ragged column, in the names of its files
 IN_MEMORY = 2**30  # bytes; larger arrays stay on disk, memory-mapped

@@ -157,13 +157,13 @@ class Passage:
     """A text with what a model says of it.
 
     Attributes:
-        verdict: the prediction, in a few words.
+        caption: the prediction, in a few words.
         words: the text in pieces, spaces included, each with its weight in -1..1: how much it spoke for the
             prediction, or, below 0, against it.
         wrong: whether the prediction is a mistake, which is marked.
     """
 
-    verdict: str
+    caption: str
     words: Sequence[tuple[str, float]]
     wrong: bool = False
 
@@ -175,7 +175,7 @@ class Passage:
 
 @dataclass(eq=False)
 class PassagesBlock(Block):
-    """Texts with marked words, each below its verdict: blue behind what spoke for the prediction, red: against it."""
+    """Texts with marked words, each below its caption: blue behind what spoke for the prediction, red: against it."""
 
     passages: Sequence[Passage]
 
@@ -183,19 +183,19 @@ class PassagesBlock(Block):
         """A paragraph for each."""
         return Markup("\n").join(
             Markup('<p class="passage{}"><strong>{}</strong>\n<span dir="auto">{}</span></p>').format(
-                " wrong" if passage.wrong else "", passage.verdict, Markup().join(map(_marked, passage.words))
+                " wrong" if passage.wrong else "", passage.caption, Markup().join(map(_marked, passage.words))
             )
             for passage in self.passages
         )
 
     def log_wandb(self, logger: "WandbLogger", step: int) -> None:
-        """As a table of verdicts and texts."""
-        rows = [[passage.verdict, passage.text] for passage in self.passages]
-        logger.log_table(self.title, ["verdict", "text"], rows, step=step)
+        """As a table of captions and texts."""
+        rows = [[passage.caption, passage.text] for passage in self.passages]
+        logger.log_table(self.title, ["prediction", "text"], rows, step=step)
 
     def log_tensorboard(self, writer: "SummaryWriter", step: int) -> None:
         """As one text."""
-        texts = [f"**{passage.verdict}**  \n{passage.text}" for passage in self.passages]
+        texts = [f"**{passage.caption}**  \n{passage.text}" for passage in self.passages]
         writer.add_text(self.title, "\n\n".join(texts), step)
 
 

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sightseq.core.errors import ConfigError, SightseqError
 from sightseq.core.files import replacing
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 
 NOW_AND_THEN = 50  # steps between looks at what would cost time at every step
 PATIENCE = 5.0  # seconds that the end of a validation is waited for by who wants to leave
@@ -132,7 +132,7 @@ class History(Checkpoint):
                 writer.writerows(self.rows)
 
 
-class Last(Checkpoint):
+class ResumeCheckpoint(Checkpoint):
     """Keeps checkpoints/last.ckpt, which an interrupted run goes on from: at the end of every epoch and within it.
 
     Ctrl-C and SIGTERM save it too, after the step that is under way, and end the run; a second one ends it at once.
@@ -205,7 +205,7 @@ class Last(Checkpoint):
         self._saved = time.monotonic()
 
 
-class WholeFiles(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Checkpoints that are whole or not there.
 
     Lightning's own are written into the system's folder for temporary files and then moved, which is a copy where that
@@ -227,7 +227,7 @@ class WholeFiles(TorchCheckpointIO):
                 raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
-class Sign(Callback):
+class CheckpointMetadata(Callback):
     """Adds the config and the versions to every checkpoint; the task's class is the task's own to add."""
 
     def __init__(self, signature: dict[str, Any]) -> None:

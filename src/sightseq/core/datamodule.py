@@ -21,7 +21,7 @@ from sightseq.core.arrays import ArrayDataset, read_arrays
 from sightseq.core.environment import bounded_workers
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.files import CACHE, atomic_folder, making
-from sightseq.core.order import Loader, Order
+from sightseq.core.loading import BatchSampler, Loader
 from sightseq.core.sources import sources
 from sightseq.core.spec import Spec
 
@@ -219,10 +219,10 @@ class DataModule(LightningDataModule, ABC):
         """Lightning calls this in every process."""
         self.prepare_data()
 
-    def order(self, split: str, rank: int = 0, world: int = 1) -> Order:
+    def batch_sampler(self, split: str, rank: int = 0, world: int = 1) -> BatchSampler:
         """What the batches of a split consist of, for one process of several."""
         train = split == "train"
-        return Order(
+        return BatchSampler(
             len(self.dataset(split)),
             self.batch_size if train else self.eval_batch_size,
             shuffle=train and self.shuffle,
@@ -235,7 +235,7 @@ class DataModule(LightningDataModule, ABC):
     def loader(self, split: str) -> Loader:
         """The batches of a split, for this process of a distributed run."""
         trainer = self.trainer
-        order = self.order(split, trainer.global_rank if trainer else 0, trainer.world_size if trainer else 1)
+        order = self.batch_sampler(split, trainer.global_rank if trainer else 0, trainer.world_size if trainer else 1)
         return Loader(self.dataset(split), order, self.workers, pin_memory=torch.cuda.is_available())
 
     def train_dataloader(self) -> Loader:

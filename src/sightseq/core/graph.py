@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sightseq.core.errors import CheckpointError
+from sightseq.core.loading import Batch
 from sightseq.core.naming import ScoreInfo
-from sightseq.core.order import Batch
 from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 

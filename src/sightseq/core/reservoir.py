@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 
 
 class Reservoir:

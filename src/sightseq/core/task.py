@@ -19,8 +19,8 @@ from torch.optim import Optimizer
 from sightseq.core.blocks import Block
 from sightseq.core.build import build
 from sightseq.core.errors import ConfigError
+from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.optimization import has_dropout, make_optimizer, make_schedule, stretch
-from sightseq.core.order import FILLER, Batch
 from sightseq.core.scores import MeanLoss, Output, Score, Scoreboard
 from sightseq.core.spec import Spec, check_kind
 
@@ -96,7 +96,7 @@ class Task(LightningModule, ABC):
 
     def size(self, batch: Batch) -> int:
         """How much a batch holds of what is counted (samples, tokens, boxes), fillers apart."""
-        return int((batch["index"] != FILLER).sum())
+        return int((batch["index"] != PAD_INDEX).sum())
 
     @classmethod
     @abstractmethod
@@ -122,7 +122,7 @@ class Task(LightningModule, ABC):
         return [{"params": [p for p in self.parameters() if p.requires_grad]}]
 
     @abstractmethod
-    def picture(self, batch: Batch) -> Figure | list[str]:
+    def plot_batch(self, batch: Batch) -> Figure | list[str]:
         """A batch as `augment` gives it, with its targets, for people: a figure, or lines of text."""
 
     def counts(self, dataset: "ArrayDataset") -> Mapping[str, int]:

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 
 from sightseq.core.build import build, find_class, parameters
-from sightseq.core.callbacks import History, Reseed, Sign, StopOnNaN, WholeFiles
+from sightseq.core.callbacks import AtomicCheckpointIO, CheckpointMetadata, History, Reseed, StopOnNaN
 from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import hide_missing_gpus, keep_freed_memory, versions
 from sightseq.core.errors import ConfigError
@@ -107,7 +107,7 @@ def make_trainer(config: Config, folder: Path, precision: str, task: Task) -> Tr
     callbacks = [
         Reseed(config["seed"]),
         StopOnNaN(),
-        Sign({"config": config, "versions": versions()}),
+        CheckpointMetadata({"config": config, "versions": versions()}),
         History(folder / "metrics.csv"),  # before the checkpoints, which then know that it was written
         *make_callbacks(config, folder / "checkpoints", task),
     ]
@@ -116,7 +116,7 @@ def make_trainer(config: Config, folder: Path, precision: str, task: Task) -> Tr
         Trainer,
         "trainer",
         callbacks=callbacks,
-        plugins=[WholeFiles()],
+        plugins=[AtomicCheckpointIO()],
         logger=make_loggers(config, folder),
         precision=precision,
         default_root_dir=str(folder),
@@ -200,7 +200,7 @@ def count_steps(trainer: Trainer, data: DataModule) -> float:
 
     Lightning's own `estimated_stepping_batches` would make the loaders early, and resume would lose their state.
     """
-    batches = len(data.order("train", world=trainer.world_size))
+    batches = len(data.batch_sampler("train", world=trainer.world_size))
     limit = trainer.limit_train_batches
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
     epochs = math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs

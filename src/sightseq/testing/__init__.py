@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
-from sightseq.core.order import FILLER, Batch, Order
+from sightseq.core.loading import PAD_INDEX, Batch, BatchSampler
 from sightseq.core.scores import Output
 from sightseq.core.spec import Spec
 from sightseq.core.task import STAGES, Task
@@ -55,7 +55,7 @@ def check_task(task: Task, batch: Batch, steps: int = 60, learn: bool = True) ->
         assert torch.equal(whole.loss_sum, again.loss_sum), f"{name} computes otherwise when it is rebuilt"
         filled = {key: torch.cat([value, value[:1]]) for key, value in batch.items()}
         filled["index"] = filled["index"].clone()
-        filled["index"][-1] = FILLER
+        filled["index"][-1] = PAD_INDEX
         for stage in STAGES:
             _check_filler(name, task, stage, task.step(batch, stage), task.step(filled, stage))
     task.total_steps = 100
@@ -122,7 +122,7 @@ def check_datamodule(make: Callable[..., DataModule]) -> None:
             shared = set(dataset.rows) & set(another.rows) if dataset.source == another.source else set()
             assert split == other or not shared, f"{name}: {len(shared)} samples are in {split} and in {other}"
         for world in (1, 2):
-            orders = [data.order(split, rank, world) for rank in range(world)]
+            orders = [data.batch_sampler(split, rank, world) for rank in range(world)]
             seen = np.concatenate([_read(dataset, order) for order in orders])
             assert sorted(seen) == sorted(dataset.rows), f"{name}: {split} is not read exactly once"
             batches = {(len(order), sum(1 for _ in order)) for order in orders}
@@ -134,7 +134,7 @@ def check_datamodule(make: Callable[..., DataModule]) -> None:
         assert batch["index"].dtype == torch.int64, f"{name}: index is not int64"
 
 
-def _read(dataset: Any, order: Order) -> NDArray[np.int64]:
+def _read(dataset: Any, order: BatchSampler) -> NDArray[np.int64]:
     """The numbers of all samples that were read, or, of streams, of all tokens."""
     found = []
     for indices in order:
@@ -142,9 +142,9 @@ def _read(dataset: Any, order: Order) -> NDArray[np.int64]:
         index = batch["index"]
         if "fresh" in batch:
             index = torch.where(
-                batch["target"] == FILLER, FILLER, index[:, None] + torch.arange(batch["target"].shape[1])
+                batch["target"] == PAD_INDEX, PAD_INDEX, index[:, None] + torch.arange(batch["target"].shape[1])
             )
-        found.append(index[index != FILLER])
+        found.append(index[index != PAD_INDEX])
     return torch.cat(found).numpy()
 
 

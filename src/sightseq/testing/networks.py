@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from sightseq.core.build import trust
-from sightseq.core.order import FILLER, Batch
+from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 
@@ -124,7 +124,7 @@ def _check_padding(name: str, task: Task, batch: Batch, found: _Run) -> None:
             assert not torch.equal(changed[0], found.seen[0]), f"{name} does not look at place {place} of {of}"
         real = (torch.arange(size) < length[:, None]).view(len(length), size, *[1] * (tensor.ndim - 2))
         longer = {
-            other: torch.cat([value, torch.full_like(value, FILLER)], dim=1)
+            other: torch.cat([value, torch.full_like(value, PAD_INDEX)], dim=1)
             for other, value in batch.items()
             if value.shape[1:2] == (size,) and f"{other}_length" not in batch
         }

@@ -1,1 +1,1 @@
-"""Text to numbers and back. Knows no dataset and no network."""
+"""Text to token ids and back. Knows no dataset and no network."""

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 
 
 def pad(sequences: Sequence[Sequence[int] | NDArray[Any]], max_tokens: int) -> Batch:
-    """Token numbers as one batch.
+    """Token ids as one batch.
 
     Args:
         sequences: of each text; of one with more than `max_tokens`, the middle is left out.

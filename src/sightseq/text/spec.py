@@ -14,8 +14,8 @@ class TextSpec(Spec):
     """Texts with one label each.
 
     Attributes:
-        tokenizer: what turns a text into numbers and back, as JSON: see `text.tokenizer`.
-        vocab_size: how many numbers there are; 0 fills short rows up, 1 stands for what is unknown.
+        tokenizer: what turns a text into token ids and back, as JSON: see `text.tokenizer`.
+        vocab_size: how many token ids there are; 0 fills short rows up, 1 stands for what is unknown.
         classes: the name of each label, in the order of the logits.
         counts: training samples of each class; empty if they are not known.
         max_tokens: of a longer text, the middle is left out.
@@ -61,8 +61,8 @@ class LanguageSpec(Spec):
     """A language.
 
     Attributes:
-        tokenizer: what turns a text into numbers and back, as JSON: see `text.tokenizer`.
-        vocab_size: how many numbers there are; 0 ends a document, 1 stands for what is unknown.
+        tokenizer: what turns a text into token ids and back, as JSON: see `text.tokenizer`.
+        vocab_size: how many token ids there are; 0 ends a document, 1 stands for what is unknown.
     """
 
     tokenizer: str = field(repr=False)

@@ -1,4 +1,4 @@
-"""Text to token numbers and back, by Hugging Face's `tokenizers`."""
+"""Text to token ids and back, by Hugging Face's `tokenizers`."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ from sightseq.core.errors import CheckpointError, ConfigError, InputError
 Unit = Literal["words", "whitespace", "subwords", "characters"]
 EOS, UNKNOWN = "<eos>", "<unk>"
 SPECIAL = [EOS, UNKNOWN]  # only what stands alone in a text that is split at whitespace is taken for them
-EOS_NUMBER, UNKNOWN_NUMBER = 0, 1
+EOS_ID, UNKNOWN_ID = 0, 1
 BYTES = 256
 LONGEST_CHARACTER = 4  # bytes
 CLOSING = set(".,;:!?)]}")  # signs that no space stands before
@@ -55,7 +55,7 @@ class Tokenizer:
         self.words = isinstance(self._encoder.model, models.WordLevel)
 
     def encode(self, text: str) -> list[int]:
-        """The token numbers of a text; of an empty one, none.
+        """The token ids of a text; of an empty one, none.
 
         Raises:
             InputError: the text holds bytes that are no Unicode.
@@ -78,23 +78,23 @@ class Tokenizer:
         self.encode(text)
         found = self._encoder.encode(text, add_special_tokens=False)
         pairs = zip(found.ids, found.offsets, strict=True)
-        return [text[start:end] for number, (start, end) in pairs if number == UNKNOWN_NUMBER]
+        return [text[start:end] for token_id, (start, end) in pairs if token_id == UNKNOWN_ID]
 
-    def decode(self, numbers: Sequence[int]) -> str:
+    def decode(self, token_ids: Sequence[int]) -> str:
         """The text of these tokens: of subwords and characters exactly what was encoded, of words one space apart."""
-        text: str = self._encoder.decode(list(numbers), skip_special_tokens=False)
+        text: str = self._encoder.decode(list(token_ids), skip_special_tokens=False)
         return text
 
-    def pieces(self, numbers: Sequence[int]) -> list[str]:
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
         """Each token as it reads by itself; of a character in several tokens each reads as U+FFFD."""
         space = " " if self.words else ""
-        return [self.decode([number]) + space for number in numbers]
+        return [self.decode([token_id]) + space for token_id in token_ids]
 
     def characters(self) -> list[int]:
         """How many characters each token stands for: of a word also the space or line's end after it, of the end of a
         document none, of some of the bytes of a character one for its first.
         """
-        tokens = [str(self._encoder.id_to_token(number)) for number in range(self.vocab_size)]
+        tokens = [str(self._encoder.id_to_token(token_id)) for token_id in range(self.vocab_size)]
         if self.words:
             counts = [len(token) + 1 for token in tokens]
         elif isinstance(self._encoder.decoder, decoders.ByteLevel):
@@ -104,11 +104,11 @@ class Tokenizer:
         else:
             inner = {f"<0x{byte:02X}>" for byte in range(0x80, 0xC0)}
             counts = [int(token not in inner) for token in tokens]
-        counts[EOS_NUMBER] = 0
+        counts[EOS_ID] = 0
         return counts
 
 
-class Speller:
+class StreamDecoder:
     """Spells tokens as they come: a word after a space, a character when its last byte is there, an end as a line's.
 
     Args:
@@ -120,18 +120,18 @@ class Speller:
         self.tokenizer, self._begins = tokenizer, begins
         self._pending: list[int] = []
 
-    def add(self, number: int) -> str:
+    def add(self, token_id: int) -> str:
         """What a token adds to the text."""
-        if number == EOS_NUMBER:
+        if token_id == EOS_ID:
             self._pending.clear()
             self._begins = True
             return "\n"
         if self.tokenizer.words:
-            word = self.tokenizer.decode([number])
+            word = self.tokenizer.decode([token_id])
             space = "" if word in CLOSING or self._begins else " "
             self._begins = False
             return space + word
-        self._pending.append(number)
+        self._pending.append(token_id)
         text = self.tokenizer.decode(self._pending)
         if text.endswith("\ufffd") and len(self._pending) < LONGEST_CHARACTER:
             return ""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightseq.core.errors import ConfigError
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.vision.augmentation import Augmentation, Move, Movement
 
 

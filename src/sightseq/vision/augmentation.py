@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sightseq.core.build import build
 from sightseq.core.errors import ConfigError
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 
 SPATIAL = ("input", "mask", "target")
 """Entries of a batch that move with the pixels where they have the images' height and width: [B, H, W] or

@@ -9,7 +9,7 @@ from sightseq_dots.task import CountingTask
 from torch import Tensor
 
 from sightseq.core.graph import Arrays, Call, Graph
-from sightseq.core.order import FILLER, Batch
+from sightseq.core.loading import PAD_INDEX, Batch
 
 
 class CountingGraph(Graph):
@@ -33,7 +33,7 @@ class CountingGraph(Graph):
     def read(self, call: Call, batches: Iterable[Batch]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """Counts [B] and the truth [B]."""
         for batch in batches:
-            real = (batch["index"] != FILLER).numpy()
+            real = (batch["index"] != PAD_INDEX).numpy()
             (counts,) = call([batch["input"].numpy()])
             yield counts[real], batch["target"].numpy()[real]
 

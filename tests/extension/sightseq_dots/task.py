@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sightseq.core.blocks import Block, FigureBlock
 from sightseq.core.graph import Graph
-from sightseq.core.order import FILLER, Batch
+from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.predictor import Predictor
 from sightseq.core.reservoir import Reservoir
 from sightseq.core.scores import MeanLoss, Output, Score
@@ -24,7 +24,7 @@ class AbsoluteError(MeanLoss):
     """The mean absolute error of counts. Reads `prediction`, `target` and `index` [B]; fillers do not count."""
 
     def update(self, prediction: Tensor, target: Tensor, index: Tensor) -> None:
-        real = index != FILLER
+        real = index != PAD_INDEX
         super().update((prediction - target)[real].abs().sum(), real.sum())
 
 
@@ -79,7 +79,7 @@ class CountingTask(Task):
 
     def step(self, batch: Batch, stage: str) -> Output:
         """The squared error, summed over the images."""
-        real, target = batch["index"] != FILLER, batch["target"]
+        real, target = batch["index"] != PAD_INDEX, batch["target"]
         prediction = self(batch["input"])
         losses = ((prediction - target) / self.spec.std) ** 2
         values = {"prediction": prediction.detach(), "target": target, "index": batch["index"]}
@@ -89,7 +89,7 @@ class CountingTask(Task):
         """The mean absolute error."""
         return {"mae": Score(AbsoluteError(), "mean absolute error", ("prediction", "target", "index"))}
 
-    def picture(self, batch: Batch) -> Figure:
+    def plot_batch(self, batch: Batch) -> Figure:
         """The images with their counts."""
         images = batch["input"][:SHOWN, 0].cpu().numpy()
         return batch_figure(list(images), [f"{count:.0f}" for count in batch["target"][:SHOWN].tolist()])
@@ -98,7 +98,7 @@ class CountingTask(Task):
         """Keeps the images with the largest errors."""
         error = (output.values["prediction"] - output.values["target"]).abs()
         rows = {"input": batch["input"], **output.values}
-        self._worst.add(torch.where(batch["index"] != FILLER, error, -1.0), rows)
+        self._worst.add(torch.where(batch["index"] != PAD_INDEX, error, -1.0), rows)
 
     def reset_examples(self) -> None:
         """Empties what `collect_examples` kept."""

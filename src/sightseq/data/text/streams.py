@@ -17,10 +17,10 @@ from sightseq.core.arrays import ArrayDataset, RaggedWriter, map_arrays, save_sp
 from sightseq.core.datamodule import check_shares
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.files import atomic_folder
-from sightseq.core.order import FILLER, Batch, Order, Streams
+from sightseq.core.loading import PAD_INDEX, Batch, BatchSampler, StreamSampler
 from sightseq.data.text.tokenised import PIECE, Texts, TokenisedData, save_tokens
 from sightseq.text.spec import LanguageSpec
-from sightseq.text.tokenizer import EOS_NUMBER, Tokenizer
+from sightseq.text.tokenizer import EOS_ID, Tokenizer
 
 SAMPLE = 2**28  # bytes of the training text that the tokenizer is fitted on
 SPLITS = ("train", "val", "test")
@@ -44,7 +44,7 @@ class StreamDataset(ArrayDataset):
         """Windows of the tokens.
 
         Args:
-            spans: [B, 3] as `Streams` yields them: the first token that is predicted, the one after the last, and
+            spans: [B, 3] as `StreamSampler` yields them: the first token that is predicted, the one after the last, and
                 whether nothing came before. Numbers of tokens [B] are windows of that token alone.
 
         Returns:
@@ -55,15 +55,15 @@ class StreamDataset(ArrayDataset):
             spans = torch.stack([spans, spans + 1, spans == 0], dim=1)
         starts, ends, fresh = spans.unbind(1)
         length = max(int((ends - starts).max()), 1)  # all may be of nothing
-        target = np.full((len(spans), length), FILLER, np.int64)
-        before = np.full((len(spans), length), EOS_NUMBER, np.int64)
+        target = np.full((len(spans), length), PAD_INDEX, np.int64)
+        before = np.full((len(spans), length), EOS_ID, np.int64)
         for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
             target[row, : end - start] = self.tokens[start:end]
             # The first token of all follows the end of a document that is not there.
             first = max(start - 1, 0)
             if end > start:
                 before[row, first + 1 - start : end - start] = self.tokens[first : end - 1]
-        index = torch.where(ends > starts, starts, FILLER)
+        index = torch.where(ends > starts, starts, PAD_INDEX)
         return {
             "input": torch.from_numpy(before),
             "target": torch.from_numpy(target),
@@ -168,10 +168,10 @@ class StreamData(TokenisedData):
                     save_tokens(building / split, tokenizer, arrays["input"], arrays["last"])
         return {split: StreamDataset(map_arrays(place / split)["tokens"].values, split) for split in datasets}
 
-    def order(self, split: str, rank: int = 0, world: int = 1) -> Order:
+    def batch_sampler(self, split: str, rank: int = 0, world: int = 1) -> BatchSampler:
         """Streams side by side: in training so many for each process, else for all of them together."""
         streams = self.streams[split] * (world if split == "train" else 1)
-        return Streams(len(self.dataset(split)), streams, self.bptt, rank=rank, world=world)
+        return StreamSampler(len(self.dataset(split)), streams, self.bptt, rank=rank, world=world)
 
 
 def _pieces(document: str | Iterable[str]) -> Iterator[tuple[str, bool]]:

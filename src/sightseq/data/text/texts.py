@@ -11,7 +11,7 @@ from torch import Tensor
 from sightseq.core.arrays import ArrayDataset, Ragged, save_split
 from sightseq.core.errors import ConfigError
 from sightseq.core.files import atomic_folder
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.core.splits import Rows
 from sightseq.data.labelled import LabelledData
 from sightseq.data.text.tokenised import Texts, TokenisedData, save_tokens
@@ -50,7 +50,7 @@ class TextDataset(ArrayDataset):
 
 
 class TextData(TokenisedData, LabelledData):
-    """Texts with one label each: `input` int64 [B, T] of token numbers, filled up with 0, and `length` [B].
+    """Texts with one label each: `input` int64 [B, T] of token ids, filled up with 0, and `length` [B].
 
     `process` saves each split with `save_texts`.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sightseq.core.arrays import Ragged, RaggedWriter
 from sightseq.core.datamodule import DataModule, digest
 from sightseq.core.spec import Spec
-from sightseq.text.tokenizer import EOS_NUMBER, Tokenizer, Unit, fit
+from sightseq.text.tokenizer import EOS_ID, Tokenizer, Unit, fit
 
 PIECE = 2**17  # characters, or bytes, of texts that are tokenised at a time
 
@@ -85,8 +85,8 @@ def save_tokens(folder: Path, tokenizer: Tokenizer, texts: Texts, last: NDArray[
     writer = RaggedWriter(folder / "tokens.npy", np.uint16 if tokenizer.vocab_size <= 2**16 else np.int32)
     rows, size = np.arange(len(texts)), int(texts.ends[-1])
     for chunk in np.split(rows, np.searchsorted(texts.ends, np.arange(PIECE, size, PIECE))):
-        for row, numbers in zip(chunk, tokenizer.encode_all(list(texts[chunk])), strict=True):
+        for row, token_ids in zip(chunk, tokenizer.encode_all(list(texts[chunk])), strict=True):
             if last is not None and last[row]:
-                numbers.append(EOS_NUMBER)
-            writer.append(np.array(numbers, writer.dtype))
+                token_ids.append(EOS_ID)
+            writer.append(np.array(token_ids, writer.dtype))
     writer.close()

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from sightseq.tasks.classification.saliency import at_rest
-from sightseq.text.tokenizer import UNKNOWN_NUMBER
+from sightseq.text.tokenizer import UNKNOWN_ID
 
 STEPS = 32  # between a text of unknown words and the text itself
 ROWS = 64  # at a time
@@ -39,7 +39,7 @@ def token_weights(model: nn.Module, tokens: Tensor, lengths: Tensor, classes: Te
         tokens, lengths, classes = (t.to(embedding.weight.device, copy=True) for t in (tokens, lengths, classes))
         found: Tensor = LayerIntegratedGradients(score, embedding).attribute(
             tokens,
-            torch.full_like(tokens, UNKNOWN_NUMBER),
+            torch.full_like(tokens, UNKNOWN_ID),
             target=classes,
             additional_forward_args=(lengths,),
             n_steps=STEPS,

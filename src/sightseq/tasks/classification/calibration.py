@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from sightseq.core.order import FILLER
+from sightseq.core.loading import PAD_INDEX
 
 BINS = 15  # of confidence, as in the paper
 
@@ -33,7 +33,7 @@ class CalibrationError(Metric):
         confidence, guess = prediction.float().max(dim=1)
         edges = torch.linspace(0, 1, BINS + 1, device=confidence.device)
         place = torch.bucketize(confidence, edges, right=True) - 1
-        real = (target != FILLER).float()
+        real = (target != PAD_INDEX).float()
         self.count = self.count.index_add(0, place, real)
         self.confidence = self.confidence.index_add(0, place, confidence * real)
         self.hits = self.hits.index_add(0, place, (guess == target).float() * real)

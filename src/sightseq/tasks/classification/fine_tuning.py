@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from sightseq.core.errors import ConfigError
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.tasks.classification.images import ImageClassificationTask
 
 DEPTHS = 8  # groups of layers that share a learning rate

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightseq.core.graph import Arrays, Call, Graph
-from sightseq.core.order import FILLER, Batch
+from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.tasks.classification.task import ClassificationTask
 from sightseq.text.spec import TextSpec
 
@@ -43,7 +43,7 @@ class Classifier(Graph):
     def read(self, call: Call, batches: Iterable[Batch]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         """[B, num_classes] and [B]."""
         for batch in batches:
-            real = (batch["index"] != FILLER).numpy()
+            real = (batch["index"] != PAD_INDEX).numpy()
             (probabilities,) = call([batch[name].numpy() for name in self.inputs])
             yield probabilities[real], batch["target"].numpy()[real]
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from sightseq.core.blocks import Block, FigureBlock
 from sightseq.core.errors import ConfigError
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.nets.pixels import Pixels, centre, to_unit
 from sightseq.tasks.classification.saliency import heat_maps
 from sightseq.tasks.classification.task import SHOWN, ClassificationTask, two_logits
@@ -109,7 +109,7 @@ class ImageClassificationTask(ClassificationTask):
         part = centre(to_unit(images), *(round(share * side) for side in self.spec.prepared[1:]))
         return F.interpolate(part, (self.spec.height, self.spec.width), mode="bilinear", antialias=True)
 
-    def picture(self, batch: Batch) -> Figure:
+    def plot_batch(self, batch: Batch) -> Figure:
         """The images with the names of their classes; of mixed ones, with the shares of both."""
         images = (batch["input"][:SHOWN].clamp(0, 1) * 255).round().byte().cpu().numpy()
         names = [self.spec.classes[label] for label in batch["target"][:SHOWN].tolist()]

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field, PositiveInt
 
 from sightseq.core import predictor
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.core.predictor import Predictor, Row
 from sightseq.tasks.classification.task import ClassificationTask
 

@@ -13,7 +13,7 @@ from sightseq.tasks.classification.texts import TextClassificationTask
 from sightseq.text.batch import pad
 from sightseq.text.files import decoded, read_texts, short
 from sightseq.text.tables import SUFFIXES
-from sightseq.text.tokenizer import UNKNOWN_NUMBER
+from sightseq.text.tokenizer import UNKNOWN_ID
 
 
 class TextWarning(InputWarning):
@@ -77,7 +77,7 @@ class TextPredictor(ClassPredictor):
                 ),
                 stacklevel=2,
             )
-        elif set(tokens) == {UNKNOWN_NUMBER}:
+        elif set(tokens) == {UNKNOWN_ID}:
             warnings.warn(TextWarning(f"{short(text)}: the model knows none of its words"), stacklevel=2)
         return Text(text, tokens)
 

@@ -19,7 +19,7 @@ from torchmetrics.classification import (
 from sightseq.core.arrays import ArrayDataset
 from sightseq.core.blocks import Block, FigureBlock, TableBlock
 from sightseq.core.errors import ConfigError
-from sightseq.core.order import FILLER, Batch
+from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.reservoir import Reservoir
 from sightseq.core.scores import Output, Score
 from sightseq.core.task import Task
@@ -102,7 +102,7 @@ class ClassificationTask(Task):
         """Accuracy, and for validation and test all the others."""
         classes = len(self.spec.classes)
         # The metrics run on the hot path: what they would check is checked where the data is read.
-        common: dict[str, Any] = {"num_classes": classes, "ignore_index": FILLER, "validate_args": False}
+        common: dict[str, Any] = {"num_classes": classes, "ignore_index": PAD_INDEX, "validate_args": False}
         scores = {"accuracy": Score(MulticlassAccuracy(average="micro", **common), "accuracy", percent=True)}
         if stage == "train":
             return scores
@@ -137,7 +137,7 @@ class ClassificationTask(Task):
             count = (real * (weights[target] if aim is target else aim @ weights)).sum()
         predictions = scores.detach() if training else scores.exp()
         return Output(
-            (losses * real).sum(), count, {"prediction": predictions, "target": torch.where(real, target, FILLER)}
+            (losses * real).sum(), count, {"prediction": predictions, "target": torch.where(real, target, PAD_INDEX)}
         )
 
     def counts(self, dataset: ArrayDataset) -> Mapping[str, int]:
@@ -151,11 +151,11 @@ class ClassificationTask(Task):
         probabilities, target = output.values["prediction"], output.values["target"]
         rows = {**batch, "target": target, "probabilities": probabilities}
         confidence, guess = probabilities.max(dim=1)
-        wrong = (guess != target) & (target != FILLER)
+        wrong = (guess != target) & (target != PAD_INDEX)
         self._worst.add(torch.where(wrong, confidence, -1.0), rows)
         # A multiplicative hash of the index: random, but the same samples in every run.
         key = (batch["index"] * 2654435761 % 2**32).float()
-        self._random.add(torch.where(target != FILLER, key, -1.0), rows)
+        self._random.add(torch.where(target != PAD_INDEX, key, -1.0), rows)
 
     def reset_examples(self) -> None:
         """Empties what `collect_examples` has kept."""

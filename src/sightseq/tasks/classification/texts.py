@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightseq.core.blocks import Block, Passage, PassagesBlock
-from sightseq.core.order import Batch
+from sightseq.core.loading import Batch
 from sightseq.core.scores import Output
 from sightseq.tasks.classification.attribution import token_weights
 from sightseq.tasks.classification.task import SHOWN, ClassificationTask, two_logits
@@ -23,7 +23,7 @@ LONGEST = 120  # tokens of a text in the report
 
 
 class TextClassificationTask(ClassificationTask):
-    """Classification of texts: `input` [B, T] of token numbers and `length` [B].
+    """Classification of texts: `input` [B, T] of token ids and `length` [B].
 
     Args:
         classification: see `ClassificationTask`. The network maps tokens and lengths to logits [B, num_classes]; it is
@@ -64,7 +64,7 @@ class TextClassificationTask(ClassificationTask):
         logits: Tensor = self(batch["input"], batch["length"])
         return logits
 
-    def picture(self, batch: Batch) -> list[str]:
+    def plot_batch(self, batch: Batch) -> list[str]:
         """The texts as the network sees them, each after the name of its class."""
         rows = {name: tensor[:SHOWN].cpu() for name, tensor in batch.items()}
         truths = [self.spec.classes[label] for label in rows["target"].tolist()]
@@ -101,12 +101,12 @@ class TextClassificationTask(ClassificationTask):
 
     def _pieces(self, rows: Batch) -> list[list[str]]:
         found = zip(rows["input"].tolist(), rows["length"].tolist(), strict=True)
-        return [self.tokenizer.pieces(numbers[:length]) for numbers, length in found]
+        return [self.tokenizer.pieces(token_ids[:length]) for token_ids, length in found]
 
 
 def _passage(label: tuple[str, float, str], words: list[tuple[str, float]]) -> Passage:
     """A text with its prediction, and where that is wrong the truth."""
     guess, probability, truth = label
     wrong = guess != truth
-    verdict = f"{'✗' if wrong else '✓'} {guess} ({probability:.0%})"
-    return Passage(f"{verdict}, truth: {truth}" if wrong else verdict, words, wrong)
+    row = f"{'✗' if wrong else '✓'} {guess} ({probability:.0%})"
+    return Passage(f"{row}, truth: {truth}" if wrong else row, words, wrong)

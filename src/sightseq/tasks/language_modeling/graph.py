@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightseq.core.graph import Arrays, Call, Graph
-from sightseq.core.order import FILLER, Batch
+from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.decoding.sampling import single_tokens
 from sightseq.tasks.language_modeling.task import LanguageModelingTask
 
@@ -62,7 +62,7 @@ class LanguageStep(Graph):
         """The perplexity."""
         nats, count = 0.0, 0
         for probabilities, target in self.read(call, batches):
-            real = target != FILLER
+            real = target != PAD_INDEX
             nats -= float(np.log(np.take_along_axis(probabilities, target.clip(0)[..., None], -1)[..., 0][real]).sum())
             count += int(real.sum())
         return float(np.exp(nats / count))

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric
 
-from sightseq.core.order import FILLER
+from sightseq.core.loading import PAD_INDEX
 from sightseq.text.tokenizer import SPECIAL, Tokenizer
 
 OFFERED = 3  # words at a time
@@ -77,7 +77,7 @@ class KeystrokeSavings(Metric):
         self.add_state("without", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, presses: Tensor, tokens: Tensor) -> None:
-        words = (tokens != FILLER) & (presses > 0)
+        words = (tokens != PAD_INDEX) & (presses > 0)
         self.with_it += presses[words].sum()
         self.without += self.typed.to(tokens.device)[tokens[words]].sum()
 

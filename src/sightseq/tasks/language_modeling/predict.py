@@ -12,7 +12,7 @@ from sightseq.core.errors import ConfigError, InputError, InputWarning
 from sightseq.core.predictor import Predictor, Row
 from sightseq.decoding.sampling import READ, Sampling, advance
 from sightseq.tasks.language_modeling.task import LanguageModelingTask, State
-from sightseq.text.tokenizer import EOS_NUMBER, UNKNOWN_NUMBER, Speller
+from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID, StreamDecoder
 
 DEFAULT = Sampling()
 
@@ -159,10 +159,10 @@ class LanguagePredictor(Predictor):
         self, prompt: str, tokens: int, samples: int, sampling: Sampling, stop: Sequence[str] = (), seed: int = 0
     ) -> Iterator[list[str]]:
         """As `generate`, one token after another: what each adds to its text; nothing to one that has ended."""
-        spellers, tails = [Speller(self.task.tokenizer, begins=not prompt) for _ in range(samples)], [""] * samples
+        streams, tails = [StreamDecoder(self.task.tokenizer, begins=not prompt) for _ in range(samples)], [""] * samples
         longest, ended = max(map(len, stop), default=0), [False] * samples
-        for numbers in self.task.generate([prompt] * samples, tokens, sampling, seed):
-            added = ["" if end else speller.add(n) for end, speller, n in zip(ended, spellers, numbers, strict=True)]
+        for token_ids in self.task.generate([prompt] * samples, tokens, sampling, seed):
+            added = ["" if end else stream.add(n) for end, stream, n in zip(ended, streams, token_ids, strict=True)]
             tails = [(tail + new)[-longest - len(new) :] for tail, new in zip(tails, added, strict=True)]
             ended = [end or any(word in tail for word in stop) for end, tail in zip(ended, tails, strict=True)]
             yield added
@@ -191,10 +191,10 @@ class LanguagePredictor(Predictor):
             text: at least a word, where there is a state.
             state: what was read before.
         """
-        numbers = self.task.tokenizer.encode(text)
+        token_ids = self.task.tokenizer.encode(text)
         if state is None:
-            numbers = [EOS_NUMBER, *numbers]
-        for part in torch.split(torch.tensor([numbers], device=self.task.device), READ, dim=1):
+            token_ids = [EOS_ID, *token_ids]
+        for part in torch.split(torch.tensor([token_ids], device=self.task.device), READ, dim=1):
             logits, state = advance(self.task, part, state)
         return logits[0, -1].softmax(dim=0), state
 
@@ -205,10 +205,10 @@ class LanguagePredictor(Predictor):
                 "mode=next_word: this model knows parts of words; it wants one trained with data.unit=words"
             )
         found = []
-        for number in probabilities.argsort(descending=True).tolist():
-            word = keyboard.words[number]
-            if number not in (EOS_NUMBER, UNKNOWN_NUMBER) and word.startswith(prefix):
-                found.append((word, round(float(probabilities[number]), 6)))
+        for token_id in probabilities.argsort(descending=True).tolist():
+            word = keyboard.words[token_id]
+            if token_id not in (EOS_ID, UNKNOWN_ID) and word.startswith(prefix):
+                found.append((word, round(float(probabilities[token_id]), 6)))
                 if len(found) == top:
                     break
         return found

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torchmetrics import Metric
 
 from sightseq.core.blocks import Block, TextBlock
-from sightseq.core.order import FILLER, Batch
+from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.scores import MeanLoss, Output, Score
 from sightseq.core.task import Task
 from sightseq.core.tracking import log_text
@@ -22,7 +22,7 @@ from sightseq.decoding.sampling import Sampling, sample
 from sightseq.nets.recurrent import State
 from sightseq.tasks.language_modeling.keystrokes import Keyboard, KeystrokeSavings
 from sightseq.text.spec import LanguageSpec
-from sightseq.text.tokenizer import EOS_NUMBER, UNKNOWN_NUMBER, Speller, Tokenizer, fit
+from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID, StreamDecoder, Tokenizer, fit
 
 if TYPE_CHECKING:
     from sightseq.core.graph import Graph
@@ -53,7 +53,7 @@ class Hits(Metric):
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, ranks: Tensor, tokens: Tensor) -> None:
-        real = tokens != FILLER
+        real = tokens != PAD_INDEX
         self.hits += ((ranks < self.k) & real).sum()
         self.count += real.sum()
 
@@ -80,7 +80,7 @@ class BitsPerCharacter(MeanLoss):
         self.characters = torch.tensor(characters)  # no buffer, of which EMA would take averages
 
     def update(self, loss_sum: Tensor, tokens: Tensor) -> None:
-        super().update(loss_sum, self.characters.to(tokens.device)[tokens[tokens != FILLER]].sum())
+        super().update(loss_sum, self.characters.to(tokens.device)[tokens[tokens != PAD_INDEX]].sum())
 
     def compute(self) -> Tensor:
         return super().compute() / math.log(2)
@@ -137,7 +137,7 @@ class LanguageModelingTask(Task):
 
     def size(self, batch: Batch) -> int:
         """Tokens."""
-        return int((batch["target"] != FILLER).sum())
+        return int((batch["target"] != PAD_INDEX).sum())
 
     def scores(self, stage: str) -> Mapping[str, Score]:
         """In validation and test how often the next token is the most probable one, or among three; in the test, of
@@ -174,10 +174,10 @@ class LanguageModelingTask(Task):
 
     def step(self, batch: Batch, stage: str) -> Output:
         """One window; carries the state of the stage."""
-        target = torch.where(batch["index"][:, None] == FILLER, FILLER, batch["target"])
+        target = torch.where(batch["index"][:, None] == PAD_INDEX, PAD_INDEX, batch["target"])
         logits, after = self(batch["input"], self._carried(stage, batch["fresh"]))
         self._states[stage] = [tuple(part.detach() for part in layer) for layer in after]
-        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=FILLER, reduction="sum")
+        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD_INDEX, reduction="sum")
         values = {"target": target}
         if stage != "train":
             tokens = target.clamp(min=0)
@@ -185,14 +185,14 @@ class LanguageModelingTask(Task):
             if stage == "test" and self.keyboard:
                 presses = self.keyboard.presses(logits.flatten(0, 1), tokens.flatten())
                 values["presses"] = presses.view_as(tokens)
-        return Output(loss, (target != FILLER).sum(), values)
+        return Output(loss, (target != PAD_INDEX).sum(), values)
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
         """The natural logarithm of each token's probability [B, T]; 0 for filler."""
         logits, after = self(batch["input"], self._carried("predict", batch["fresh"]))
         self._states["predict"] = after
-        target = torch.where(batch["index"][:, None] == FILLER, FILLER, batch["target"])
-        return -F.cross_entropy(logits.transpose(1, 2), target, ignore_index=FILLER, reduction="none")
+        target = torch.where(batch["index"][:, None] == PAD_INDEX, PAD_INDEX, batch["target"])
+        return -F.cross_entropy(logits.transpose(1, 2), target, ignore_index=PAD_INDEX, reduction="none")
 
     def _carried(self, stage: str, fresh: Tensor) -> State | None:
         """The state in which the last window left the streams; zero for those that begin anew."""
@@ -239,13 +239,13 @@ class LanguageModelingTask(Task):
         Raises:
             InputError: a prompt is not valid Unicode.
         """
-        numbers = self.tokenizer.encode_all(prompts)
-        rows = torch.tensor([[EOS_NUMBER, *row] for row in numbers], device=self.device)
-        known = replace(sampling, forbidden=(*sampling.forbidden, UNKNOWN_NUMBER))
+        token_ids = self.tokenizer.encode_all(prompts)
+        rows = torch.tensor([[EOS_ID, *row] for row in token_ids], device=self.device)
+        known = replace(sampling, forbidden=(*sampling.forbidden, UNKNOWN_ID))
         for tokens in sample(self, rows, count, known, seed):
             yield tokens.tolist()
 
-    def picture(self, batch: Batch) -> list[str]:
+    def plot_batch(self, batch: Batch) -> list[str]:
         """What the streams read."""
         return [self.tokenizer.decode(row) for row in batch["input"][:SHOWN].tolist()]
 
@@ -256,6 +256,6 @@ class LanguageModelingTask(Task):
         return [TextBlock("Samples", text, caption=caption)]
 
     def _samples(self, count: int) -> list[str]:
-        spellers = [Speller(self.tokenizer) for _ in range(count)]
+        streams = [StreamDecoder(self.tokenizer) for _ in range(count)]
         rows = zip(*self.generate([""] * count, LENGTH, Sampling(TEMPERATURE)), strict=True)
-        return ["".join(map(speller.add, row)).strip() for speller, row in zip(spellers, rows, strict=True)]
+        return ["".join(map(stream.add, row)).strip() for stream, row in zip(streams, rows, strict=True)]

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 from sightseq.core.arrays import ArrayDataset
-from sightseq.core.order import FILLER, Loader, Order, _attend
+from sightseq.core.loading import PAD_INDEX, BatchSampler, Loader, _init_worker
 
 
-def batches(order: Order) -> list[list[int]]:
+def batches(order: BatchSampler) -> list[list[int]]:
     return [batch.tolist() for batch in order]
 
 
 def ranks(count: int, size: int, world: int, epoch: int = 0, shuffle: bool = True) -> list[list[list[int]]]:
     """The batches of each rank."""
-    orders = [Order(count, size, shuffle, seed=5, rank=rank, world=world) for rank in range(world)]
+    orders = [BatchSampler(count, size, shuffle, seed=5, rank=rank, world=world) for rank in range(world)]
     for order in orders:
         order.set_epoch(epoch)
     return [batches(order) for order in orders]
@@ -34,16 +34,16 @@ def ranks(count: int, size: int, world: int, epoch: int = 0, shuffle: bool = Tru
 def test_every_sample_once_and_equally_many_batches(count: int, size: int, world: int, shuffle: bool) -> None:
     found = ranks(count, size, world, shuffle=shuffle)
     read = [index for rank in found for batch in rank for index in batch]
-    assert sorted(index for index in read if index != FILLER) == list(range(count))
-    assert read.count(FILLER) < world
+    assert sorted(index for index in read if index != PAD_INDEX) == list(range(count))
+    assert read.count(PAD_INDEX) < world
     expected = -(-count // (size * world))
     assert [len(rank) for rank in found] == [expected] * world
-    assert [len(Order(count, size, rank=r, world=world)) for r in range(world)] == [expected] * world
+    assert [len(BatchSampler(count, size, rank=r, world=world)) for r in range(world)] == [expected] * world
     for together in zip(*found, strict=True):
         assert len({len(batch) for batch in together}) == 1  # no rank waits for another
         assert max(len(batch) for batch in together) <= size
     if world == 1:
-        assert FILLER not in read
+        assert PAD_INDEX not in read
 
 
 @pytest.mark.parametrize("world", [2, 3])
@@ -51,19 +51,19 @@ def test_every_sample_once_and_equally_many_batches(count: int, size: int, world
 def test_ranks_together_read_the_batches_of_one_process(count: int, world: int) -> None:
     alone = ranks(count, 4 * world, 1)[0]
     for k, whole in enumerate(alone):
-        together = [index for rank in ranks(count, 4, world) for index in rank[k] if index != FILLER]
+        together = [index for rank in ranks(count, 4, world) for index in rank[k] if index != PAD_INDEX]
         assert sorted(together) == sorted(whole)
 
 
 @pytest.mark.parametrize("world", [1, 2])
 def test_samples_of_a_batch_are_of_about_one_length(world: int) -> None:
     lengths = torch.arange(1000) * 7919 % 100
-    orders = [Order(1000, 8, True, seed=5, rank=rank, world=world, lengths=lengths) for rank in range(world)]
+    orders = [BatchSampler(1000, 8, True, seed=5, rank=rank, world=world, lengths=lengths) for rank in range(world)]
     found = [batches(order) for order in orders]
     read = [index for rank in found for batch in rank for index in batch]
-    assert sorted(index for index in read if index != FILLER) == list(range(1000))
+    assert sorted(index for index in read if index != PAD_INDEX) == list(range(1000))
     spread = [
-        int(lengths[batch].max() - lengths[batch].min()) for rank in found for batch in rank if FILLER not in batch
+        int(lengths[batch].max() - lengths[batch].min()) for rank in found for batch in rank if PAD_INDEX not in batch
     ]
     assert sum(spread) / len(spread) < 5  # of 100
     first = [int(lengths[batch[0]]) for batch in found[0]]
@@ -74,7 +74,7 @@ def test_samples_of_a_batch_are_of_about_one_length(world: int) -> None:
 
 
 def test_lengths_without_shuffling_by_hand() -> None:
-    order = Order(5, 2, lengths=torch.tensor([3, 1, 2, 1, 9]))
+    order = BatchSampler(5, 2, lengths=torch.tensor([3, 1, 2, 1, 9]))
     assert sorted(batches(order)) == [[1, 3], [2, 0], [4]]
     assert batches(order) == batches(order)
 
@@ -87,7 +87,7 @@ def test_by_hand() -> None:
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
     def order(seed: int, epoch: int) -> list[list[int]]:
-        made = Order(50, 8, shuffle=True, seed=seed)
+        made = BatchSampler(50, 8, shuffle=True, seed=seed)
         made.set_epoch(epoch)
         torch.rand(1)  # the default generator has no part in it
         return batches(made)
@@ -99,7 +99,7 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
 
 def test_reading_leaves_the_default_generator_alone() -> None:
     before = torch.get_rng_state()
-    batches(Order(50, 8, shuffle=True))
+    batches(BatchSampler(50, 8, shuffle=True))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -112,8 +112,8 @@ def test_unshuffled_is_the_same_in_every_epoch() -> None:
 
 def loader(epoch: int = 0, workers: int = 0) -> Loader:
     data = ArrayDataset({"input": np.arange(23)}, np.arange(23))
-    made = Loader(data, Order(23, 4, shuffle=True, seed=1), workers)
-    made.order.set_epoch(epoch)
+    made = Loader(data, BatchSampler(23, 4, shuffle=True, seed=1), workers)
+    made.sampler.set_epoch(epoch)
     return made
 
 
@@ -136,7 +136,7 @@ def test_resume_goes_on_with_exactly_the_rest(workers: int) -> None:
     assert next(rest)["input"].tolist() == whole[2]
     assert resumed.state_dict() == {"epoch": 3, "read": 3}  # interrupted once more
     assert [batch["input"].tolist() for batch in rest] == whole[3:]
-    resumed.order.set_epoch(4)
+    resumed.sampler.set_epoch(4)
     assert read(resumed) == read(loader(epoch=4))  # the next epoch is whole
     assert len(resumed) == 6
 
@@ -192,7 +192,7 @@ FORK = multiprocessing.get_context("fork")
 
 
 def read_for_long(pids: "SimpleQueue[int]") -> None:
-    _attend(0)
+    _init_worker(0)
     pids.put(os.getpid())
     time.sleep(60)
 

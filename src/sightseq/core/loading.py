@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 from threading import Thread
@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 Batch = dict[str, Tensor]
-FILLER = -1
+PAD_INDEX = -1
 POOL = 50  # batches among which samples of equal length are sought
 
 
-class Order(DistributedSampler[Tensor]):
+class BatchSampler(DistributedSampler[Tensor]):
     """Yields the indices of one batch after another, each as one tensor [batch_size].
 
     Every process takes every `world`-th index of a global batch of `batch_size * world`. The last global
@@ -75,10 +75,10 @@ class Order(DistributedSampler[Tensor]):
             batches = tuple(batches[place] for place in turns.tolist())
         for batch in batches[self.start :]:
             short = -len(batch) % self.world
-            yield torch.cat([batch, batch.new_full((short,), FILLER)])[self.rank :: self.world]
+            yield torch.cat([batch, batch.new_full((short,), PAD_INDEX)])[self.rank :: self.world]
 
 
-class Streams(Order):
+class StreamSampler(BatchSampler):
     """Reads one long row of tokens as streams side by side, each from its beginning to its end.
 
     The row is cut into streams of one length, which the processes share out among them: every process reads every
@@ -111,7 +111,7 @@ class Streams(Order):
             yield torch.stack([first, last, torch.full_like(first, number == 0)], dim=1)
 
 
-def _attend(worker: int) -> None:
+def _init_worker(worker: int) -> None:
     """Has a process that reads data leave when the training does, and not before.
 
     Ctrl-C reaches it too, and so does what a cluster tells all processes of a job; and PyTorch notices that a training
@@ -119,10 +119,10 @@ def _attend(worker: int) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    Thread(target=_leave_with, args=(parent_process(),), daemon=True).start()
+    Thread(target=_exit_with, args=(parent_process(),), daemon=True).start()
 
 
-def _leave_with(training: BaseProcess) -> None:
+def _exit_with(training: BaseProcess) -> None:
     training.join()
     os._exit(1)
 
@@ -134,37 +134,38 @@ class Loader(DataLoader[Batch]):
     the loader anew, with arguments of a DataLoader besides.
     """
 
+    sampler: BatchSampler
+
     def __init__(
-        self, dataset: Dataset[Batch], order: Order, workers: int = 0, pin_memory: bool = False, **_: Any
+        self, dataset: Dataset[Batch], batches: BatchSampler, workers: int = 0, pin_memory: bool = False, **_: Any
     ) -> None:
         super().__init__(
             dataset,
             batch_size=None,
-            sampler=order,
+            sampler=batches,
             num_workers=workers,
             persistent_workers=workers > 0,
-            worker_init_fn=_attend,
+            worker_init_fn=_init_worker,
             pin_memory=pin_memory,
         )
-        self.order = order
         self._read = 0
         self._resume = {"epoch": -1, "read": 0}
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # not the class that torch returns
         # A generator, so that the workers start with the first batch: only then is the epoch known.
-        self._read = self._resume["read"] if self._resume["epoch"] == self.order.epoch else 0
+        self._read = self._resume["read"] if self._resume["epoch"] == self.sampler.epoch else 0
         self._resume = {"epoch": -1, "read": 0}
-        self.order.start = self._read
+        self.sampler.start = self._read
         for batch in super().__iter__():
             self._read += 1
             yield cast(Batch, batch)
 
     def __len__(self) -> int:
-        return len(cast(Sized, self.order))
+        return len(self.sampler)
 
     def state_dict(self) -> dict[str, Any]:
         """The epoch and how many of its batches were read."""
-        return {"epoch": self.order.epoch, "read": self._read}
+        return {"epoch": self.sampler.epoch, "read": self._read}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The next iteration goes on there, if it is of the same epoch."""
