@@ -10,6 +10,7 @@ from sklearn.svm import SVC
 
 from sightseq.core import results
 from sightseq.core.arrays import ArrayDataset
+from sightseq.core.baseline import Baseline
 from sightseq.core.datamodule import DataModule
 from sightseq.core.results import score_baselines
 from sightseq.data.image.digits import Digits
@@ -115,6 +116,16 @@ def test_baselines_do_not_see_the_test_split_unasked(data: DataModule) -> None:
     noted = Noted()
     assert score_baselines({"noted": noted}, data, test=False)["noted"]["test"] is None
     assert [5] not in [labels for _, labels in noted.seen]
+
+
+def test_training_data_is_not_read_for_a_baseline_without_fit(data: DataModule) -> None:
+    class Fixed(Noted):
+        fit = Baseline.fit
+
+    data._datasets["train"].arrays = {}  # reading it would fail
+    fixed = Fixed()
+    assert score_baselines({"fixed": fixed}, data, test=True)["fixed"]["test"]["accuracy"] == 1
+    assert fixed.seen == [("predict", [1, 3]), ("predict", [5])]
 
 
 def test_a_baseline_that_fails_says_why_and_the_others_are_scored(data: DataModule) -> None:

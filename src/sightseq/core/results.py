@@ -90,11 +90,15 @@ def score_baselines(baselines: Mapping[str, Baseline], data: DataModule, test: b
 
 def _score(baseline: Baseline, data: DataModule, test: bool) -> dict[str, Any]:
     began = time.monotonic()
-    train, val = look(baseline, data.dataset("train")), look(baseline, data.dataset("val"))
-    baseline.fit(train)
+    learns = type(baseline).fit is not Baseline.fit
+    val = look(baseline, data.dataset("val"))
+    if learns:
+        train = look(baseline, data.dataset("train"))
+        baseline.fit(train)
     scores: dict[str, Any] = {"val": baseline.score(val), "test": None}
     if test:
-        baseline.fit({key: np.concatenate([train[key], val[key]]) for key in train})
+        if learns:
+            baseline.fit({key: np.concatenate([train[key], val[key]]) for key in train})
         scores["test"] = baseline.score(look(baseline, data.dataset("test")))
     return scores | {"seconds": round(time.monotonic() - began, 1)}
 
