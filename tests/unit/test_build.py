@@ -397,7 +397,7 @@ def test_find_class_returns_the_class() -> None:
 
 @pytest.mark.parametrize("target", ["", "eval", "ConvNet"])
 def test_name_without_a_module_is_refused(target: str) -> None:
-    assert "is no full name" in refusal({"_target_": target}, object)
+    assert "is not a full name" in refusal({"_target_": target}, object)
 
 
 @pytest.mark.parametrize("config", [{}, 3, "a", None])

@@ -272,7 +272,7 @@ def test_last_does_not_save_weights_that_are_no_numbers() -> None:
     torch.nn.init.constant_(broken.bias, math.nan)
     saved: list[Path] = []
     trainer = trainer_in_an_epoch(save_checkpoint=saved.append)
-    with pytest.raises(SightseqError, match="weights became no numbers in epoch 1 at step 1"):
+    with pytest.raises(SightseqError, match="the weights became NaN or infinite in epoch 1 at step 1; lower"):
         ResumeCheckpoint("c").on_train_epoch_end(trainer, broken)
     assert not saved
 

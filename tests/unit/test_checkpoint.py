@@ -60,7 +60,7 @@ def test_other_data_is_read_as_the_own(command: str) -> None:
     assert str(found.path) == "x.csv"
     assert found.encoder is found.given_spec is TEXT
     images = ImageSpec(1, 8, 8, ("a", "b"), (0.5,), (0.5,))
-    with pytest.raises(ConfigError, match="its samples have a TextSpec, and the model takes those with a ImageSpec"):
+    with pytest.raises(ConfigError, match="has the spec TextSpec, but the model expects ImageSpec"):
         data("data=imdb", spec=images, trained="digits", command=command)
 
 
@@ -68,7 +68,7 @@ def test_other_data_is_read_as_the_own(command: str) -> None:
 @pytest.mark.parametrize("useless", ["max_tokens=30", "lowercase=false"])
 def test_what_the_model_says_cannot_be_typed_for_other_data(command: str, useless: str) -> None:
     key = useless.partition("=")[0]
-    with pytest.raises(ConfigError, match=rf"^data\.{key}: other data is read as .* leave it out$"):
+    with pytest.raises(ConfigError, match=rf"^data\.{key}: the checkpoint sets how .* leave this option out$"):
         data("data=text_csv", "data.path=x.csv", f"data.{useless}", trained="imdb", command=command)
     assert data("data=text_csv", "data.batch_size=3", trained="imdb", command=command).batch_size == 3
 

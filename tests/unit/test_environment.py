@@ -44,4 +44,4 @@ def test_no_more_workers_than_cores(capsys: pytest.CaptureFixture[str]) -> None:
     assert bounded_workers(cores()) == cores()
     assert capsys.readouterr().err == ""
     assert bounded_workers(999) == cores()
-    assert capsys.readouterr().err == f"data.workers=999: takes {cores()}, as many as there are cores\n"
+    assert capsys.readouterr().err == f"data.workers=999: using {cores()}, the number of cores\n"

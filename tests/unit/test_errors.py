@@ -12,8 +12,8 @@ from sightseq.core.errors import ConfigError, DataError, SightseqError, nearest
         ("lr", ["model.optimizer.lr", "seed"], "did you mean model.optimizer.lr?"),
         ("optimizer.lr", ["model.optimizer.lr", "model.scheduler.max_lr"], "did you mean model.optimizer.lr?"),
         ("x.max_epoch", ["trainer.max_epochs", "seed"], "did you mean trainer.max_epochs?"),
-        ("zzz", ["b", "a"], "there is: a, b"),
-        ("zzz", [], "there is none"),
+        ("zzz", ["b", "a"], "available: a, b"),
+        ("zzz", [], "none are available"),
         ("n123456", [f"name{i}" for i in range(13)], "the nearest are name12, name6, name5"),
     ],
 )

@@ -77,7 +77,7 @@ def test_a_full_disk_is_said_and_leaves_what_was_there() -> None:
     path.write_bytes(b"old")
     Path(".file.part").symlink_to(FULL)
     with (
-        pytest.raises(DiskError, match=r"file cannot be written \(No space left on device\); make room"),
+        pytest.raises(DiskError, match=r"file cannot be written \(No space left on device\); free some space"),
         replacing(path) as file,
     ):
         file.write(b"new")

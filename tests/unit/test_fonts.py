@@ -53,7 +53,7 @@ def test_letters_that_no_font_has_are_told_once(capfd, caplog: pytest.LogCapture
     with warnings.catch_warnings():
         for label in ("बिल्ली", "बिल्ली", "कुत्ता"):
             batch_figure([np.zeros((4, 4), np.uint8)], [label]).savefig(io.BytesIO())
-    text = "no installed font has the letters of Devanagari, so figures show boxes; install one, such as Noto Sans"
+    text = "no installed font has the characters of Devanagari, so figures show boxes; install one, such as Noto Sans"
     assert capfd.readouterr().err == f"Warning: {text}\n"
     assert [(record.levelno, record.message) for record in caplog.records] == [(logging.WARNING, text)]
 

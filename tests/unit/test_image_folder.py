@@ -307,6 +307,6 @@ def test_pictures_are_read_as_another_model_reads_them() -> None:
 
 def test_a_model_of_texts_cannot_read_pictures() -> None:
     with pytest.raises(
-        ConfigError, match=r"^data=mine: its samples have a ImageSpec, and the model takes those with a TextSpec$"
+        ConfigError, match=r"^data=mine: has the spec ImageSpec, but the model expects TextSpec; choose other data$"
     ):
         read_as(folder(), TextSpec("", 100, ("a", "b")))

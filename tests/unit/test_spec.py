@@ -37,7 +37,7 @@ def test_dictionary_is_plain() -> None:
         ({"_target_": "sightseq.vision.spec.PictureSpec"}, "has no PictureSpec; did you mean .*ImageSpec"),
         ({"_target_": "sightseq.core.errors.DataError"}, "is not a class of kind Spec"),
         ({"_target_": "os.system"}, "spec._target_: os.system is not from a trusted package"),
-        ({"_target_": None}, "is no full name"),
+        ({"_target_": None}, "is not a full name"),
         ({"depth": 3}, "spec.depth: ImageSpec takes no such argument"),
         ({"height": "tall"}, "spec.height='tall' does not fit ImageSpec"),
         ({"classes": 3}, "spec.classes=3 does not fit"),

@@ -1,1 +1,1 @@
-"""What all projects have in common; knows no dataset, no network and no task of theirs."""
+"""Code shared by all projects; independent of any concrete dataset, network or task."""

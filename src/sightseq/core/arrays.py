@@ -1,4 +1,4 @@
-"""Processed data: arrays on disk, and the rows of them that make a split."""
+"""Processed data: arrays on disk, and the rows that form a split."""
 
 import json
 import os
@@ -21,13 +21,13 @@ IN_MEMORY = 2**30  # bytes; larger arrays stay on disk, memory-mapped
 
 
 class Ragged:
-    """A column of sequences of unequal lengths (tokens, waveforms, boxes), kept one after another.
+    """A column of N sequences of unequal lengths (tokens, waveforms, boxes), stored as one concatenated array.
 
     Args:
-        values: of all sequences, [sum of the lengths, ...].
-        ends: where each of the N sequences ends in it; [N].
-        padding: what fills up the shorter sequences of a batch; its dtype is that of the batch. Without it, 0 of the
-            dtype of the values.
+        values: values of all sequences, [sum of the lengths, ...].
+        ends: end of each sequence in `values` (exclusive), [N].
+        padding: value that pads the shorter sequences of a batch; its dtype is the dtype of the batch. By default 0 of
+            the dtype of the values.
     """
 
     def __init__(self, values: NDArray[Any], ends: NDArray[np.int64], padding: Any = None) -> None:
@@ -36,7 +36,7 @@ class Ragged:
 
     @classmethod
     def of(cls, sequences: Sequence[NDArray[Any]], padding: Any = None) -> Self:
-        """Of arrays [length, ...], at least one; one without values has the shape [0, ...]."""
+        """Concatenate arrays [length, ...], at least one; an empty sequence has the shape [0, ...]."""
         ends = np.cumsum([len(sequence) for sequence in sequences], dtype=np.int64)
         return cls(np.concatenate(sequences), ends, padding)
 
@@ -45,49 +45,49 @@ class Ragged:
 
     @property
     def nbytes(self) -> int:
-        """Of all values and ends."""
+        """Size of the values and ends in bytes."""
         return self.values.nbytes + self.ends.nbytes
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Of the sequences, [N]."""
+        """Lengths of the sequences, [N]."""
         return np.diff(self.ends, prepend=0)
 
     def row(self, number: int) -> NDArray[Any]:
-        """One sequence."""
+        """Return one sequence, [length, ...]."""
         return self.values[self.ends[number - 1] if number else 0 : self.ends[number]]
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Any:
-        """These sequences, as a `Ragged` of their own."""
+        """Return the selected sequences as a new `Ragged`."""
         ends = np.cumsum([len(self.row(row)) for row in rows], dtype=np.int64)
         return Ragged(np.concatenate([self.values[:0], *map(self.row, rows)]), ends, self.padding)
 
     def padded(self, rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """These sequences [B, longest, ...], filled up with `padding`, and their lengths [B]."""
+        """Return the selected sequences [B, longest, ...], padded with `padding`, and their lengths [B]."""
         sequences = [self.row(row) for row in rows]
         lengths = np.array([len(sequence) for sequence in sequences], np.int64)
         shape = (len(rows), lengths.max(initial=0), *self.values.shape[1:])
-        found = np.full(shape, self.padding, self.padding.dtype)
-        for place, sequence in enumerate(sequences):
-            found[place, : len(sequence)] = sequence
-        return found, lengths
+        batch = np.full(shape, self.padding, self.padding.dtype)
+        for row, sequence in enumerate(sequences):
+            batch[row, : len(sequence)] = sequence
+        return batch, lengths
 
     def in_memory(self) -> "Ragged":
-        """A copy that is not memory-mapped."""
+        """Return a copy that is not memory-mapped."""
         return Ragged(np.array(self.values), np.array(self.ends), self.padding)
 
 
 class ArrayDataset(Dataset[Batch]):
-    """Some rows of columns of N samples, read a whole batch at a time.
+    """The rows of one split, selected from columns of N samples; read a whole batch at a time.
 
     Args:
-        arrays: by name ("input", "target", ...), each an array [N, ...] or a `Ragged` of N sequences.
-        rows: which of the N rows belong to this split, in ascending order.
-        source: the publisher's split they are part of.
+        arrays: columns by name ("input", "target", ...), each an array [N, ...] or a `Ragged` of N sequences.
+        rows: indices of the rows that belong to this split, in ascending order.
+        source: the publisher's split that the columns belong to.
     """
 
     lengths: Tensor | None
-    """Of the inputs of this split, where they differ: batches are then of about one length."""
+    """Lengths of the inputs of this split if they are ragged, else None; batches then contain similar lengths."""
 
     def __init__(self, arrays: Mapping[str, Any], rows: NDArray[np.int64], source: str = "train") -> None:
         self.arrays, self.rows, self.source = arrays, rows, source
@@ -98,24 +98,26 @@ class ArrayDataset(Dataset[Batch]):
         return len(self.rows)
 
     def __getitem__(self, indices: Tensor | SupportsIndex | slice | Sequence[int]) -> Batch:
-        """One sample for a number; a batch for a tensor [B], in which -1 is filler, a slice or a sequence.
+        """Return one sample for an index; a batch for a slice, a sequence, or a tensor [B] in which -1 is padding.
 
         Raises:
-            IndexError: a number is not that of a sample.
+            IndexError: an index is out of range.
         """
         if isinstance(indices, Tensor) and indices.ndim:
             return self.batch(indices)
-        numbers = range(len(self))
+        samples = range(len(self))
         if isinstance(indices, slice):
-            return self.batch(torch.tensor(numbers[indices], dtype=torch.int64))
+            return self.batch(torch.tensor(samples[indices], dtype=torch.int64))
         if isinstance(indices, Sequence | np.ndarray):
-            return self.batch(torch.tensor([numbers[index] for index in indices], dtype=torch.int64))
-        return {name: rows[0] for name, rows in self.batch(torch.tensor([numbers[indices]])).items()}
+            return self.batch(torch.tensor([samples[index] for index in indices], dtype=torch.int64))
+        return {name: rows[0] for name, rows in self.batch(torch.tensor([samples[indices]])).items()}
 
     def batch(self, indices: Tensor) -> Batch:
-        """The batch of these samples: every array's rows [B, ...] and `index` [B], -1 where an index was -1.
+        """Return the batch of these samples.
 
-        The sequences of a `Ragged` are filled up to the longest of them; `<name>_length` [B] says how long each is.
+        It contains the rows [B, ...] of every array, and `index` [B], the row in the publisher's split (-1 where an
+        index was -1). The sequences of a `Ragged` are padded to the longest one; `<name>_length` [B] contains their
+        lengths.
         """
         rows = self.rows[indices.clamp(min=0).numpy()]
         batch: Batch = {}
@@ -129,34 +131,34 @@ class ArrayDataset(Dataset[Batch]):
         return batch
 
     def chunks(self, size: int) -> Iterator[dict[str, Any]]:
-        """The rows of this split as they are, so many at a time."""
+        """Yield the rows of this split, `size` at a time: arrays, or `Ragged` without padding."""
         for start in range(0, len(self.rows), size):
             rows = self.rows[start : start + size]
             yield {name: column[rows] for name, column in self.arrays.items()}
 
     def numpy(self) -> dict[str, Any]:
-        """The rows of this split as they are."""
+        """Return the rows of this split: arrays, or `Ragged` without padding."""
         return {name: column[self.rows] for name, column in self.arrays.items()}
 
 
 def map_arrays(folder: Path) -> dict[str, Any]:
-    """The columns of a folder, arrays or `Ragged`, memory-mapped."""
-    found: dict[str, Any] = {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}
-    for name in [name for name in found if f"{name}{ENDS}" in found]:
-        found[name] = Ragged(found[name], found.pop(f"{name}{ENDS}"), found.pop(f"{name}{PADDING}"))
-    return found
+    """Load the columns of a folder, arrays or `Ragged`, memory-mapped."""
+    columns: dict[str, Any] = {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}
+    for name in [name for name in columns if f"{name}{ENDS}" in columns]:
+        columns[name] = Ragged(columns[name], columns.pop(f"{name}{ENDS}"), columns.pop(f"{name}{PADDING}"))
+    return columns
 
 
 def read_arrays(folder: Path) -> dict[str, Any]:
-    """As `map_arrays`, but in memory if together they are small."""
-    found = map_arrays(folder)
-    if sum(column.nbytes for column in found.values()) > IN_MEMORY:
-        return found
-    return {name: one.in_memory() if isinstance(one, Ragged) else np.array(one) for name, one in found.items()}
+    """Load the columns of a folder into memory if they are at most `IN_MEMORY` bytes together, else memory-mapped."""
+    columns = map_arrays(folder)
+    if sum(column.nbytes for column in columns.values()) > IN_MEMORY:
+        return columns
+    return {name: one.in_memory() if isinstance(one, Ragged) else np.array(one) for name, one in columns.items()}
 
 
 def save_split(folder: Path, split: str, **columns: "NDArray[Any] | Ragged") -> None:
-    """Saves columns of N samples, arrays [N, ...] or `Ragged`, as one of the publisher's splits."""
+    """Save columns of N samples, arrays [N, ...] or `Ragged`, as one of the publisher's splits."""
     (folder / split).mkdir(parents=True, exist_ok=True)
     for name, column in columns.items():
         path = folder / split / f"{name}.npy"
@@ -168,40 +170,43 @@ def save_split(folder: Path, split: str, **columns: "NDArray[Any] | Ragged") -> 
 
 
 def _save_ends(path: Path, ends: NDArray[np.int64], padding: NDArray[Any]) -> None:
-    """What a `Ragged` has besides the values at `path`."""
+    """Save the ends and the padding of the `Ragged` whose values are at `path`."""
     save_array(path.with_name(f"{path.stem}{ENDS}.npy"), ends)
     save_array(path.with_name(f"{path.stem}{PADDING}.npy"), padding)
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
-    """As `np.save`, which would not notice that the disk is full if only the last block does not fit."""
+    """Save an array like `np.save`, which does not notice a full disk if only the last block does not fit."""
     with path.open("wb") as file:
         np.lib.format.write_array(cast(Any, SimpleNamespace(write=file.write)), array, allow_pickle=False)
 
 
 def new_array(folder: Path, split: str, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """An array of bytes on disk, to be filled: what `save_split` does for arrays that do not fit into memory."""
+    """Create a memory-mapped array of bytes (uint8) on disk, for the caller to write.
+
+    It replaces `save_split` for arrays that do not fit into memory.
+    """
     (folder / split).mkdir(parents=True, exist_ok=True)
     path = folder / split / f"{name}.npy"
     array = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
-    if hasattr(os, "posix_fallocate"):  # on a full disk, writing to what is mapped would kill the process
+    if hasattr(os, "posix_fallocate"):  # otherwise writing to the map on a full disk kills the process
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
 
 
 def save_about(folder: Path, about: dict[str, Any]) -> None:
-    """Saves what the files say of themselves besides the arrays, for `make_spec`: "skipped" lists what was left out."""
+    """Save metadata of the files for `make_spec`; "skipped" lists the files or rows that were left out."""
     (folder / "about.json").write_text(json.dumps(about))
 
 
 class RaggedWriter:
-    """A `Ragged` on disk that grows by a sequence at a time: for what does not fit into memory and is not counted yet.
+    """Write a `Ragged` to disk one sequence at a time: for data that exceeds memory and whose size is not known yet.
 
     Args:
-        path: of the values' file; the name of the column and ".npy".
-        dtype: of the values.
-        shape: of one value; a number each by default.
+        path: file of the values; its name is the name of the column and ".npy".
+        dtype: dtype of the values.
+        shape: shape of one value; by default (), a scalar.
         padding: see `Ragged`.
     """
 
@@ -213,12 +218,12 @@ class RaggedWriter:
         self._write_header()
 
     def append(self, values: NDArray[Any]) -> None:
-        """Writes one more sequence [length, *shape]."""
+        """Append one sequence [length, *shape]."""
         self._file.write(values.astype(self.dtype, copy=False).tobytes())
         self.ends.append(self._count() + len(values))
 
     def close(self) -> None:
-        """Writes down how many there are; before that, the column is empty."""
+        """Save the number of values and the ends; until then the column on disk is empty."""
         self._file.seek(0)
         self._write_header()
         self._file.close()
@@ -228,6 +233,6 @@ class RaggedWriter:
         return self.ends[-1] if self.ends else 0
 
     def _write_header(self) -> None:
-        """The header of numpy's format, filled up to 128 bytes, whatever the count."""
-        about = {"descr": self.dtype.str, "fortran_order": False, "shape": (self._count(), *self.shape)}
-        self._file.write(b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + f"{about!r:<117}\n".encode())
+        """Write the header of the .npy format, padded to 128 bytes so that a later count fits too."""
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self._count(), *self.shape)}
+        self._file.write(b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + f"{header!r:<117}\n".encode())

@@ -1,4 +1,4 @@
-"""The kind of all baselines: what a neural result must beat."""
+"""Base class of all baselines, the models that a neural network must beat."""
 
 import math
 from abc import ABC, abstractmethod
@@ -10,22 +10,28 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Baseline(ABC):
-    """fit(train) and predict(batch) on arrays by name: `input` [N, ...] as `features` gives it, `target` [N, ...]."""
+    """A model without a neural network, fitted and scored on NumPy arrays by name.
+
+    The arrays are `input` [N, ...], as `features` returns it, and `target` [N, ...].
+    """
 
     most: ClassVar[float] = math.inf
-    """How many samples it looks at of a split; the first ones, where there are more."""
+    """About how many samples of a split are used, from the first one; by default all."""
 
     def features(self, inputs: NDArray[Any]) -> NDArray[Any]:
-        """What it looks at of raw inputs [N, ...]: [N, ...]; given some at a time, for all may be too large."""
+        """Return the features [N, ...] of raw inputs [N, ...]; by default the inputs themselves.
+
+        It is called with a part of a split at a time, as a whole split may not fit into memory.
+        """
         return inputs
 
     def fit(self, train: Arrays) -> None:  # noqa: B027 (optional)
-        """Learns from the training split, which is not read for a baseline without a `fit` of its own."""
+        """Fit the baseline to the training split. Without an override, the training split is not read."""
 
     @abstractmethod
     def predict(self, batch: Arrays) -> NDArray[Any]:
-        """An answer for each row [N, ...]; looks at `input` alone."""
+        """Return a prediction for each row, [N, ...]; uses only `input`."""
 
     @abstractmethod
     def score(self, batch: Arrays) -> dict[str, float]:
-        """Metrics of its answers, by the names that the task of the same data gives them."""
+        """Return metrics of the predictions, under the names that the task uses for the same data."""

@@ -1,7 +1,7 @@
-"""The parts of a report: each writes itself into the page and sends itself to the experiment trackers.
+"""The parts of a report: each block writes its content to the page and to the experiment trackers.
 
-A block of one's own is a subclass with `html`, and with `log_wandb` and `log_tensorboard` where it is to be tracked.
-Pictures and sounds are in `core.media`.
+For your own block, subclass `Block` and define `html`; to track it, define `log_wandb` and `log_tensorboard` too.
+Blocks of images and audio are in `core.media`.
 """
 
 import base64
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger, WandbLogger
     from torch.utils.tensorboard import SummaryWriter
 
-DPI = 200  # of the figures on disk: two pixels of the file for each that the page shows
-LARGEST_PNG = 250_000  # bytes; a larger picture stands in the page as WebP, so that the page stays below 2 MB
-LARGEST_SIDE = 1600  # pixels of such a picture in the page
-OPEN_ROWS = 30  # a longer table is folded
+DPI = 200  # of the figures on disk: 2 pixels in the file for each CSS pixel of the page
+LARGEST_PNG = 250_000  # bytes; a larger image is embedded as WebP, so that the page stays below 2 MB
+LARGEST_SIDE = 1600  # pixels, of such an image
+OPEN_ROWS = 30  # a longer table is collapsed
 WHITE_SPACE = re.compile(r"\s+")
 
 
 class Page:
-    """The files of a page.
+    """The folder of a page's files, with a unique name for each file.
 
     Args:
-        folder: where they are written; it is made.
+        folder: where the files are written; it is created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,7 +45,7 @@ class Page:
         self._names: set[str] = set()
 
     def path(self, title: str, suffix: str) -> Path:
-        """A path for a new file, which no other block of the page has: `title` "Sample texts", `suffix` ".png"."""
+        """Return an unused path for a new file: "Sample texts" with the suffix ".png" gives sample-texts.png."""
         slug = re.sub(r"\W+", "-", title.lower()).strip("-")[:100] or "figure"
         name, number = f"{slug}{suffix}", 1
         while name in self._names:
@@ -55,19 +55,19 @@ class Page:
         return self.folder / name
 
     def source(self, path: Path) -> str:
-        """A file as a data URI; a PNG of more than `LARGEST_PNG` bytes as a smaller WebP."""
+        """Return a file as a data URI; a PNG of more than `LARGEST_PNG` bytes is converted to a smaller WebP."""
         data, kind = path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         if kind == "image/png" and len(data) > LARGEST_PNG:
             with Image.open(path) as file:
-                picture = file.convert("RGB")
-            picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-            picture.save(smaller := io.BytesIO(), "webp", quality=80)
+                image = file.convert("RGB")
+            image.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+            image.save(smaller := io.BytesIO(), "webp", quality=80)
             data, kind = smaller.getvalue(), "image/webp"
         return data_uri(data, kind)
 
 
 def data_uri(data: bytes, kind: str) -> str:
-    """Bytes of a media type, such as "audio/wav", as the source of an HTML element."""
+    """Return bytes of a media type, such as "audio/wav", as the source of an HTML element."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
@@ -76,8 +76,8 @@ class Block(ABC):
     """A part of the report.
 
     Attributes:
-        title: its heading on the page and its name in the trackers; its files are named after it.
-        caption: what the reader sees, in a sentence or two. Line breaks are kept.
+        title: heading on the page, name in the trackers, and base of the file names.
+        caption: what the block shows, in one or two sentences. Line breaks are kept.
     """
 
     title: str
@@ -85,13 +85,13 @@ class Block(ABC):
 
     @abstractmethod
     def html(self, page: Page) -> Markup:
-        """The content below title and caption, which the page writes.
+        """Return the content below the title and the caption, which the page writes.
 
-        Texts are escaped by `Markup("<p>{}</p>").format(text)`; a plain str is shown as it is, tags and all.
+        Escape texts with `Markup("<p>{}</p>").format(text)`; a plain str is inserted without escaping, tags included.
         """
 
     def log(self, logger: "Logger", step: int) -> None:
-        """Sends the block to a tracker; one that is neither W&B nor TensorBoard gets nothing."""
+        """Send the block to a tracker, W&B or TensorBoard; do nothing for any other."""
         from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
         if isinstance(logger, WandbLogger):
@@ -100,22 +100,22 @@ class Block(ABC):
             self.log_tensorboard(logger.experiment, step)
 
     def log_wandb(self, logger: "WandbLogger", step: int) -> None:
-        """Sends the block to Weights & Biases."""
+        """Send the block to Weights & Biases."""
         return
 
     def log_tensorboard(self, writer: "SummaryWriter", step: int) -> None:
-        """Sends the block to TensorBoard."""
+        """Send the block to TensorBoard."""
         return
 
 
 @dataclass(eq=False)
 class FigureBlock(Block):
-    """A figure, at most 8 inches wide; see `core.plots`."""
+    """A Matplotlib figure, at most 8 inches wide; see `core.plots`."""
 
     figure: Figure
 
     def html(self, page: Page) -> Markup:
-        """The figure as a picture."""
+        """Return the figure as an image."""
         path = page.path(self.title, ".png")
         with style():
             self.figure.savefig(path, dpi=DPI)
@@ -125,11 +125,11 @@ class FigureBlock(Block):
         ).format(page.source(path), width, self.title, min(width, 520))
 
     def log_wandb(self, logger: "WandbLogger", step: int) -> None:
-        """As an image."""
+        """Log the figure as an image."""
         logger.log_image(self.title, [self.figure], step)
 
     def log_tensorboard(self, writer: "SummaryWriter", step: int) -> None:
-        """As an image."""
+        """Log the figure as an image."""
         writer.add_figure(self.title, self.figure, step)
 
 
@@ -140,27 +140,27 @@ class TextBlock(Block):
     text: str
 
     def html(self, page: Page) -> Markup:
-        """The text as one paragraph."""
+        """Return the text as one paragraph."""
         return Markup('<p class="lines" dir="auto">{}</p>').format(self.text)
 
     def log_wandb(self, logger: "WandbLogger", step: int) -> None:
-        """As a table of one cell: W&B has nothing else for texts."""
+        """Log the text as a table of one cell: W&B has no other type for texts."""
         logger.log_text(self.title, columns=["text"], data=[[self.text]], step=step)
 
     def log_tensorboard(self, writer: "SummaryWriter", step: int) -> None:
-        """As a text."""
+        """Log the text."""
         writer.add_text(self.title, self.text.replace("\n", "  \n"), step)  # two spaces: a line break in Markdown
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A text with what a model says of it.
+    """A text with a model's prediction and the weight of each word in it.
 
     Attributes:
         caption: the prediction, in a few words.
-        words: the text in pieces, spaces included, each with its weight in -1..1: how much it spoke for the
-            prediction, or, below 0, against it.
-        wrong: whether the prediction is a mistake, which is marked.
+        words: the text in pieces, spaces included, each with a weight in -1..1: above 0 it supports the prediction,
+            below 0 it speaks against it.
+        wrong: whether the prediction is wrong; wrong ones are marked.
     """
 
     caption: str
@@ -169,18 +169,18 @@ class Passage:
 
     @property
     def text(self) -> str:
-        """The words together."""
+        """The whole text: all pieces joined."""
         return "".join(word for word, _ in self.words)
 
 
 @dataclass(eq=False)
 class PassagesBlock(Block):
-    """Texts with marked words, each below its caption: blue behind what spoke for the prediction, red: against it."""
+    """Texts with marked words, each below its caption: blue supports the prediction, red speaks against it."""
 
     passages: Sequence[Passage]
 
     def html(self, page: Page) -> Markup:
-        """A paragraph for each."""
+        """Return one paragraph for each passage."""
         return Markup("\n").join(
             Markup('<p class="passage{}"><strong>{}</strong>\n<span dir="auto">{}</span></p>').format(
                 " wrong" if passage.wrong else "", passage.caption, Markup().join(map(_marked, passage.words))
@@ -189,12 +189,12 @@ class PassagesBlock(Block):
         )
 
     def log_wandb(self, logger: "WandbLogger", step: int) -> None:
-        """As a table of captions and texts."""
+        """Log the passages as a table of captions and texts."""
         rows = [[passage.caption, passage.text] for passage in self.passages]
         logger.log_table(self.title, ["prediction", "text"], rows, step=step)
 
     def log_tensorboard(self, writer: "SummaryWriter", step: int) -> None:
-        """As one text."""
+        """Log the passages as one text."""
         texts = [f"**{passage.caption}**  \n{passage.text}" for passage in self.passages]
         writer.add_text(self.title, "\n\n".join(texts), step)
 
@@ -209,12 +209,12 @@ def _marked(piece: tuple[str, float]) -> Markup:
 
 @dataclass(eq=False)
 class TableBlock(Block):
-    """A table; one of more than 30 rows is folded.
+    """A table; if it has more than 30 rows, it is collapsed.
 
     Attributes:
-        columns: their names; the first column names the rows.
-        rows: for each column a text, a number, or None where there is nothing.
-        percent: names of columns whose numbers lie in 0..1 and are read as percentages.
+        columns: names of the columns; the first column names the rows.
+        rows: for each column a text, a number, or None for a missing value (shown as a dash).
+        percent: names of the columns whose numbers lie in 0..1 and are shown as percentages.
     """
 
     columns: Sequence[str]
@@ -222,10 +222,10 @@ class TableBlock(Block):
     percent: Container[str] = field(default=(), kw_only=True)
 
     def html(self, page: Page) -> Markup:
-        """The table, texts to the left and numbers to the right."""
+        """Return the table, with texts aligned left and numbers aligned right."""
         header = Markup().join(
-            Markup('<th scope="col"{}>{}</th>').format(self._side(place), name)
-            for place, name in enumerate(self.columns)
+            Markup('<th scope="col"{}>{}</th>').format(self._side(column), name)
+            for column, name in enumerate(self.columns)
         )
         body = Markup("\n").join(
             Markup("<tr>{}</tr>").format(Markup().join(self._cell(*cell) for cell in enumerate(row)))
@@ -239,16 +239,16 @@ class TableBlock(Block):
         return Markup('<details><summary class="soft">{} rows</summary>\n{}\n</details>').format(len(self.rows), table)
 
     def log_wandb(self, logger: "WandbLogger", step: int) -> None:
-        """As a table, whose numbers are numbers where a whole column is."""
-        texts = [place for place in range(len(self.columns)) if self._is_text(place)]
+        """Log the table; W&B needs one type per column, so a column with any text is logged as text."""
+        texts = [column for column in range(len(self.columns)) if self._is_text(column)]
         rows = [
-            [str(value) if place in texts and value is not None else value for place, value in enumerate(row)]
+            [str(value) if column in texts and value is not None else value for column, value in enumerate(row)]
             for row in self.rows
         ]
         logger.log_table(self.title, list(self.columns), rows, step=step)
 
     def log_tensorboard(self, writer: "SummaryWriter", step: int) -> None:
-        """As a table in Markdown."""
+        """Log the table as Markdown."""
         rows = [list(self.columns), ["---"] * len(self.columns), *self._texts()]
         cells = ([WHITE_SPACE.sub(" ", text).replace("|", "\\|") for text in row] for row in rows)
         writer.add_text(self.title, "\n".join(f"| {' | '.join(row)} |" for row in cells), step)
@@ -260,13 +260,13 @@ class TableBlock(Block):
             for row in self.rows
         ]
 
-    def _is_text(self, place: int) -> bool:
-        return any(isinstance(row[place], str) for row in self.rows)
+    def _is_text(self, column: int) -> bool:
+        return any(isinstance(row[column], str) for row in self.rows)
 
-    def _side(self, place: int) -> Markup:
-        return Markup(' class="text"') if self._is_text(place) else Markup()
+    def _side(self, column: int) -> Markup:
+        return Markup(' class="text"') if self._is_text(column) else Markup()
 
-    def _cell(self, place: int, text: str) -> Markup:
-        if place == 0:
+    def _cell(self, column: int, text: str) -> Markup:
+        if column == 0:
             return Markup('<th scope="row">{}</th>').format(text)
-        return Markup("<td{}>{}</td>").format(self._side(place), text)
+        return Markup("<td{}>{}</td>").format(self._side(column), text)

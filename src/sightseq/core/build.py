@@ -1,7 +1,7 @@
-"""Turns a plain dictionary with a `_target_` into an object, and refuses everything else.
+"""Builds an object from a plain dictionary with a `_target_`, and rejects everything else.
 
 This is the only place where a name in a config or a checkpoint becomes code that runs. A target must be a
-class, of the kind that is asked for, defined in a trusted package. Functions are never targets.
+class, a subclass of the requested kind, and defined in a trusted package. Functions are never targets.
 """
 
 import importlib
@@ -26,15 +26,15 @@ _trusted = {"sightseq", "torch", "torchvision", "torchmetrics", "lightning"} | e
 
 
 def trust(packages: str | Iterable[str]) -> None:
-    """Lets classes of these top-level packages be built, for the rest of the process.
+    """Allow classes of these top-level packages to be built, for the rest of the process.
 
-    Where one of them is not installed, modules of the working directory can be imported from here on.
+    If one of them is not installed, modules of the working directory become importable too.
 
     Args:
-        packages: their names; a text is one name.
+        packages: names of the packages; a str is one name.
 
     Raises:
-        ConfigError: a name is not that of a top-level package.
+        ConfigError: a name is not the name of a top-level package.
     """
     names = [packages] if isinstance(packages, str) else list(packages)
     for name in names:
@@ -43,13 +43,13 @@ def trust(packages: str | Iterable[str]) -> None:
     if any(name not in sys.modules and find_spec(name) is None for name in names):
         here = str(Path.cwd())
         if here not in sys.path:
-            sys.path.append(here)  # the last place, where it hides nothing that is installed
+            sys.path.append(here)  # last, so that it hides no installed package
         importlib.invalidate_caches()
     _trusted.update(names)
 
 
 def find_class(target: object, kind: type[T], key: str) -> type[T]:
-    """The class that a `_target_` names.
+    """Return the class that a `_target_` names.
 
     Raises:
         ConfigError: no such class, not a class, not a subclass of `kind`, or not from a trusted package.
@@ -58,7 +58,7 @@ def find_class(target: object, kind: type[T], key: str) -> type[T]:
     module_name, _, class_name = name.rpartition(".")
     package = module_name.partition(".")[0]
     if not module_name:
-        raise ConfigError(f"{key}._target_: {name} is no full name; write it as in package.module.ClassName")
+        raise ConfigError(f"{key}._target_: {name} is not a full name; write it as in package.module.ClassName")
     if package not in _trusted:
         raise ConfigError(
             f"{key}._target_: {name} is not from a trusted package ({', '.join(sorted(_trusted))}); "
@@ -68,42 +68,42 @@ def find_class(target: object, kind: type[T], key: str) -> type[T]:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise ConfigError(f"{key}._target_: cannot import {module_name} ({error})") from error
-    found = getattr(module, class_name, None)
-    if found is None:
+    cls = getattr(module, class_name, None)
+    if cls is None:
         classes = [f"{module_name}.{n}" for n, c in vars(module).items() if inspect.isclass(c) and issubclass(c, kind)]
         raise ConfigError(f"{key}._target_: {module_name} has no {class_name}; {nearest(name, classes)}")
-    if not inspect.isclass(found) or not issubclass(found, kind):
+    if not inspect.isclass(cls) or not issubclass(cls, kind):
         raise ConfigError(f"{key}._target_: {name} is not a class of kind {kind.__name__}")
-    if found.__module__.partition(".")[0] not in _trusted:  # a trusted module may re-export what is not
-        raise ConfigError(f"{key}._target_: {name} comes from {found.__module__}, which is not trusted")
-    return found
+    if cls.__module__.partition(".")[0] not in _trusted:  # a trusted module may re-export an untrusted class
+        raise ConfigError(f"{key}._target_: {name} comes from {cls.__module__}, which is not trusted")
+    return cls
 
 
 def build(config: Mapping[str, Any], kind: type[T], key: str, **extra: Any) -> T:
-    """Calls the class that `config` names with the other values of `config` as its arguments.
+    """Call the class that `config` names, with the other values of `config` as arguments.
 
-    A value with a `_target_` of its own is built too where the class annotates a class, an optional one, or a list,
-    tuple or mapping of such (an encoder and a decoder); that annotation is then the kind. Where it annotates a mapping
-    of plain values or `Any`, the value stays as it is.
+    A value with its own `_target_` is built too if its parameter is annotated with a class, an optional class, or a
+    list, tuple or mapping of classes (an encoder and a decoder); the annotated class is then the required kind. If the
+    parameter is annotated with a mapping of plain values or `Any`, the value is passed unchanged.
 
     Args:
         config: plain values with a `_target_`.
         kind: the class that the target must be or inherit from.
-        key: where `config` stands in the whole, for messages: "model.net".
-        extra: further arguments, given when the class names them and ignored when it does not; nested classes are
-            given them too, but `config` goes first.
+        key: position of `config` in the whole config, for messages: "model.net".
+        extra: further arguments, passed to the class and to nested classes if they have parameters of these names,
+            else ignored; a value in `config` takes precedence.
 
     Raises:
-        ConfigError: the target is refused, an argument is unknown, missing or of the wrong type, or the
-            class itself refuses a value.
+        ConfigError: the target is rejected, an argument is unknown, missing or of the wrong type, or the
+            class itself rejects a value.
     """
     if not isinstance(config, Mapping) or "_target_" not in config:
-        raise ConfigError(f"{key}: no _target_ says which class this is")
+        raise ConfigError(f"{key}: no _target_; name a class, as in package.module.ClassName")
     cls = find_class(config["_target_"], kind, key)
     known = parameters(cls)
     arguments = {name: value for name, value in config.items() if name != "_target_"}
     unknown = [name for name in arguments if name not in known]
-    if len(unknown) > 1:  # as when another _target_ was typed: the arguments of the former one are left
+    if len(unknown) > 1:  # such as after a new _target_: the arguments of the old one remain
         remedy = " ".join(f"~{key}.{name}" for name in unknown)
         raise ConfigError(f"{key}: {cls.__name__} takes no {', '.join(unknown)}; to leave them out, add {remedy}")
     for name in unknown:
@@ -119,13 +119,13 @@ def build(config: Mapping[str, Any], kind: type[T], key: str, **extra: Any) -> T
         return cls(**arguments)
     except SightseqError:
         raise
-    except Exception as error:  # whatever a constructor raises, it raises for its arguments
+    except Exception as error:  # any error in a constructor is reported as one of its arguments
         raise ConfigError(f"{key}: {cls.__name__} refuses its arguments: {error}") from error
 
 
 def parameters(cls: type) -> dict[str, inspect.Parameter]:
-    """The named arguments of a class; where it has **kwargs, those of its base classes too."""
-    found: dict[str, inspect.Parameter] = {}
+    """Return the named parameters of a class; if it takes **kwargs, those of its base classes too."""
+    named: dict[str, inspect.Parameter] = {}
     for base in cls.__mro__:
         if "__init__" not in vars(base):
             continue
@@ -133,26 +133,26 @@ def parameters(cls: type) -> dict[str, inspect.Parameter]:
         for parameter in list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]:
             open_ended |= parameter.kind is parameter.VAR_KEYWORD
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                found.setdefault(parameter.name, parameter)
+                named.setdefault(parameter.name, parameter)
         if not open_ended:
             break
-    return found
+    return named
 
 
 def settings(config: Mapping[str, Any], kind: type[BaseModel]) -> dict[str, Any]:
-    """The config with its values as `kind` has them: 3.0 tokens are 3.
+    """Return the config with its values converted to the types of `kind`: 3.0 tokens become 3.
 
     Raises:
-        ConfigError: a value does not fit.
+        ConfigError: a value is invalid.
     """
     return {**config, **validated(config, kind).model_dump()}
 
 
 def validated(config: Mapping[str, Any], kind: type[AnyModel]) -> AnyModel:
-    """The values of the config that `kind` has, as it has them; `model_fields_set` says which were given.
+    """Return the values of the config as a `kind`; its `model_fields_set` contains the names that were given.
 
     Raises:
-        ConfigError: a value does not fit.
+        ConfigError: a value is invalid.
     """
     try:
         return kind.model_validate(config)
@@ -162,7 +162,7 @@ def validated(config: Mapping[str, Any], kind: type[AnyModel]) -> AnyModel:
 
 
 def _nested(hint: Any, value: Any, key: str, extra: Mapping[str, Any]) -> Any:
-    """`value`, with what `hint` says is an object built: see `build`."""
+    """Return `value` with nested objects built as the annotation `hint` requires: see `build`."""
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if isinstance(value, Mapping) and "_target_" in value:
         classes = [option for option in options if inspect.isclass(option) and option is not type(None)]
@@ -178,7 +178,7 @@ def _nested(hint: Any, value: Any, key: str, extra: Mapping[str, Any]) -> Any:
         for option in options:
             origin, inner = get_origin(option), get_args(option)
             if inspect.isclass(origin) and issubclass(origin, Sequence):
-                # Of a tuple each place may have a class of its own; tuple[X, ...] and list[X] have one for all.
+                # A tuple may have a class for each position; tuple[X, ...] and list[X] have one class for all.
                 kinds = inner if len(inner) == len(value) and ... not in inner else inner[:1] * len(value)
                 return [
                     _nested(kind, one, f"{key}.{i}", extra)
@@ -188,13 +188,13 @@ def _nested(hint: Any, value: Any, key: str, extra: Mapping[str, Any]) -> Any:
 
 
 def _takes_mappings(hint: Any) -> bool:
-    """Whether a mapping is a value of this annotation."""
+    """Return whether this annotation accepts a mapping."""
     kind = get_origin(hint) or hint
     return kind in (Any, object) or (inspect.isclass(kind) and issubclass(kind, Mapping))
 
 
 def _checked(cls: type, name: str, value: Any, key: str, extra: Mapping[str, Any]) -> Any:
-    """`value`, converted to what the class annotates, so that `lr=abc` is found before anything is built."""
+    """Return `value` converted to the annotated type, so that `lr=abc` is reported before the class is called."""
     for base in cls.__mro__:
         init = vars(base).get("__init__")
         if init is None or name not in inspect.signature(init).parameters:
@@ -204,7 +204,7 @@ def _checked(cls: type, name: str, value: Any, key: str, extra: Mapping[str, Any
             options = None if is_dataclass(hint) else ConfigDict(arbitrary_types_allowed=True)
             adapter: TypeAdapter[Any] = TypeAdapter(hint, config=options)
         except (NameError, TypeError, PydanticUserError):
-            return value  # a foreign class whose annotations cannot be resolved
+            return value  # a third-party class whose annotations cannot be resolved
         value = _nested(hint, value, key, extra)
         try:
             return adapter.validate_python(value)

@@ -1,4 +1,4 @@
-"""What happens around training, whatever the task: reproducible random numbers, EMA, metrics.csv, checkpoints."""
+"""Callbacks for the training of any task: reproducible random numbers, EMA, metrics.csv, checkpoints."""
 
 import codecs
 import csv
@@ -20,61 +20,62 @@ from sightseq.core.errors import ConfigError, SightseqError
 from sightseq.core.files import replacing
 from sightseq.core.loading import Batch
 
-NOW_AND_THEN = 50  # steps between looks at what would cost time at every step
-PATIENCE = 5.0  # seconds that the end of a validation is waited for by who wants to leave
+NOW_AND_THEN = 50  # steps between checks that are too slow for every step
+PATIENCE = 5.0  # seconds that a requested exit waits for the end of a validation
 
 
 class Reseed(Callback):
-    """Seeds torch before every training batch from (seed, epoch, batch, rank).
+    """Seed torch before every training batch from (seed, epoch, batch, rank).
 
-    So dropout and augmentation do not depend on where a training was interrupted.
+    Dropout and augmentation therefore do not depend on where a training was interrupted.
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
-        place = f"{self.seed} {trainer.current_epoch} {batch_idx} {trainer.global_rank}"
-        number, device = int.from_bytes(hashlib.sha256(place.encode()).digest()[:7]), pl_module.device.type
-        # Not `torch.manual_seed`, which at each call notes the traceback for devices that are not in use yet.
-        torch.default_generator.manual_seed(number)
+        position = f"{self.seed} {trainer.current_epoch} {batch_idx} {trainer.global_rank}"
+        seed, device = int.from_bytes(hashlib.sha256(position.encode()).digest()[:7]), pl_module.device.type
+        # Not `torch.manual_seed`, which stores a traceback at each call for devices that are not initialised yet.
+        torch.default_generator.manual_seed(seed)
         if device != "cpu":
-            getattr(torch, device).manual_seed(number)
+            getattr(torch, device).manual_seed(seed)
 
 
 class StopOnNaN(Callback):
-    """Ends a run when a tensor that the training step returned is no longer finite, and says where."""
+    """Stop a run when the training step returns a tensor that is NaN or infinite; the error names epoch and step."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        # On a GPU looking at the loss waits for it, so only now and then.
+        # On a GPU, reading the loss waits for its computation, so it is not checked at every step.
         if batch_idx % NOW_AND_THEN and pl_module.device.type != "cpu":
             return
         for name, value in (outputs if isinstance(outputs, Mapping) else {"loss": outputs}).items():
             if isinstance(value, torch.Tensor) and not torch.isfinite(value).all():
-                samples = f"(samples {batch['index'][:5].tolist()}, ...)"
-                raise no_number(trainer, f"the {name} became {value.item() if value.ndim == 0 else 'NaN'}", samples)
+                samples = f" (samples {batch['index'][:5].tolist()}, ...)"
+                shown = value.item() if value.ndim == 0 else "NaN or infinite"
+                raise no_number(trainer, f"the {name} became {shown}", samples)
 
 
 def no_number(trainer: Trainer, what: str, samples: str = "") -> SightseqError:
-    """What to say of a training that has gone astray."""
+    """Return the error of a training whose loss or weights are NaN or infinite."""
     return SightseqError(
-        f"{what} in epoch {trainer.current_epoch + 1} at step {trainer.global_step} {samples}; lower "
+        f"{what} in epoch {trainer.current_epoch + 1} at step {trainer.global_step}{samples}; lower "
         f"model.optimizer.lr, or try trainer.gradient_clip_val=1 or precision=32"
     )
 
 
 class EMA(WeightAveraging):
-    """Validates, tests and saves an exponential moving average of the weights (Polyak and Juditsky, 1992).
+    """Validate, test and save an exponential moving average of the weights (Polyak and Juditsky, 1992).
 
-    Lightning's own `EMAWeightAveraging` averages one tensor after another; this one all at once.
+    Lightning's `EMAWeightAveraging` averages one tensor after another; this class averages all at once.
 
-    The first steps look back less far, over about a tenth of what was trained, or a short training would end with
-    little but its first weights.
+    Early in training, the average covers only about the last tenth of the steps so far. Otherwise a short training
+    would end with an average of mostly its initial weights.
 
     Args:
-        decay: weight of the past in each step; 0.999 looks back over about 1,000 steps.
+        decay: weight of the previous average in each step, between 0 and 1; 0.999 averages over about 1,000 steps.
     """
 
     def __init__(self, decay: float = 0.999) -> None:
@@ -84,22 +85,22 @@ class EMA(WeightAveraging):
         super().__init__(multi_avg_fn=self._average)
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """After every step."""
+        """Return True after a step, False after an epoch."""
         if step_idx is not None:
             self._step = step_idx
         return step_idx is not None
 
     def _average(self, averages: Any, weights: Any, _: Any) -> None:
-        # The count that torch gives lies on the device, where reading it would wait for all that is under way.
+        # The step count that torch passes is on the device; reading it would wait for all pending computation.
         decay = min(self.decay, (1 + self._step) / (10 + self._step))
         get_ema_multi_avg_fn(decay)(averages, weights, None)  # type: ignore[no-untyped-call]  # torch has no types here
 
 
 class History(Checkpoint):
-    """Writes metrics.csv: a row for each epoch, the training and validation metrics side by side.
+    """Write metrics.csv: one row per epoch with its training and validation metrics.
 
-    A `Checkpoint` because Lightning calls those last, when the task has logged the epoch. Lightning's
-    CSVLogger would delete the file on resume; here, rows after the checkpoint are written anew.
+    It is a `Checkpoint` because Lightning calls those last, after the task has logged the epoch. Lightning's
+    CSVLogger would delete the file on resume; this callback replaces only the rows after the checkpoint.
     """
 
     def __init__(self, path: Path) -> None:
@@ -107,21 +108,21 @@ class History(Checkpoint):
         self.rows: list[dict[str, Any]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        (self.path.parent / "checkpoints").mkdir(exist_ok=True)  # a run directory without is removed: see `filling`
+        (self.path.parent / "checkpoints").mkdir(exist_ok=True)  # on an error, `filling` removes a run without it
         if self.path.exists():
             with self.path.open(newline="") as file:
                 self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= trainer.global_step]
-        before = float(self.rows[-1]["seconds"]) if self.rows else 0.0
-        self._began = time.monotonic() - before
+        elapsed = float(self.rows[-1]["seconds"]) if self.rows else 0.0
+        self._start = time.monotonic() - elapsed
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         row: dict[str, Any] = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
-            "seconds": round(time.monotonic() - self._began, 2),
+            "seconds": round(time.monotonic() - self._start, 2),
         }
-        for number, optimizer in enumerate(trainer.optimizers):
-            row["lr" + f"-{number + 1}" * (number > 0)] = optimizer.param_groups[0]["lr"]
+        for index, optimizer in enumerate(trainer.optimizers):
+            row["lr" + f"-{index + 1}" * (index > 0)] = optimizer.param_groups[0]["lr"]
         names = sorted(n for n in trainer.callback_metrics if n.startswith(("train/", "val/")))
         self.rows.append(row | {name: float(f"{trainer.callback_metrics[name].item():.7g}") for name in names})
         if trainer.is_global_zero:
@@ -133,16 +134,17 @@ class History(Checkpoint):
 
 
 class ResumeCheckpoint(Checkpoint):
-    """Keeps checkpoints/last.ckpt, which an interrupted run goes on from: at the end of every epoch and within it.
+    """Save checkpoints/last.ckpt, from which an interrupted run resumes, at the end of every epoch and within it.
 
-    Ctrl-C and SIGTERM save it too, after the step that is under way, and end the run; a second one ends it at once.
-    A validation cannot be gone on with: they wait a few seconds for its end, and then leave what was saved before.
-    Nor can gradients that are still being accumulated. Weights that are no numbers are not saved.
+    Ctrl-C and SIGTERM also save it, after the current step, and end the run; a second signal ends the run at once.
+    A run cannot resume within a validation: after a signal, it waits a few seconds for the validation to end, and
+    then exits with the previous checkpoint. Nothing is saved while gradients are being accumulated. Weights that are
+    NaN or infinite are not saved: they end the run with an error.
 
     Args:
-        dirpath: the folder of last.ckpt.
-        minutes: save within an epoch when the last checkpoint is so old.
-        steps: save within an epoch every so many steps of the optimizer.
+        dirpath: folder of last.ckpt.
+        minutes: save within an epoch when the last checkpoint is older than this; None for never.
+        steps: save within an epoch every `steps` optimizer steps; None for never.
     """
 
     def __init__(self, dirpath: str, minutes: float | None = 5, steps: int | None = None) -> None:
@@ -151,18 +153,19 @@ class ResumeCheckpoint(Checkpoint):
                 raise ConfigError(f"callbacks.last.{name}={value} is not above 0; null saves at the end of epochs only")
         self.path, self.minutes, self.steps = Path(dirpath) / "last.ckpt", minutes, steps
         self._saved = time.monotonic()
-        self._asked: float | None = None  # when it was to leave
+        self._asked: float | None = None  # time of the signal that requested the exit
         self._handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if threading.current_thread() is threading.main_thread():  # no other may say what signals do
-            self._handlers = {number: signal.signal(number, self._leave) for number in (signal.SIGINT, signal.SIGTERM)}
+        if threading.current_thread() is threading.main_thread():  # no other thread may set signal handlers
+            signals = (signal.SIGINT, signal.SIGTERM)
+            self._handlers = {number: signal.signal(number, self._request_exit) for number in signals}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for number, handler in self._handlers.items():  # where training ends badly, Lightning does this
+        for number, handler in self._handlers.items():  # after an error, Lightning restores them
             signal.signal(number, handler)
 
-    def _leave(self, number: int, frame: Any) -> None:
+    def _request_exit(self, number: int, frame: Any) -> None:
         self._asked = time.monotonic()
         for one in self._handlers:
             signal.signal(one, signal.default_int_handler)
@@ -171,7 +174,7 @@ class ResumeCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
-            return  # the epoch's end is near, and with it the validation that belongs to it
+            return  # the checkpoint follows at the end of the epoch, after its validation
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         due = bool(self.steps) and trainer.global_step % (self.steps or 1) == 0
@@ -179,10 +182,10 @@ class ResumeCheckpoint(Checkpoint):
         if self.minutes and now_and_then:
             old = time.monotonic() - self._saved > 60 * self.minutes
             due |= bool(trainer.strategy.broadcast(old))  # all processes save, or none
-        leave = (now_and_then or trainer.world_size == 1) and self._to_leave(trainer)
-        if due or leave:
+        exiting = (now_and_then or trainer.world_size == 1) and self._exit_requested(trainer)
+        if due or exiting:
             self._save(trainer, pl_module)
-        if leave:
+        if exiting:
             raise KeyboardInterrupt
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
@@ -191,44 +194,45 @@ class ResumeCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._save(trainer, pl_module)
-        if self._to_leave(trainer):
+        if self._exit_requested(trainer):
             raise KeyboardInterrupt
 
-    def _to_leave(self, trainer: Trainer) -> bool:
-        asked = self._asked is not None
-        return asked if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(asked, all=False)
+    def _exit_requested(self, trainer: Trainer) -> bool:
+        """Return whether any process of the training has received a signal."""
+        here = self._asked is not None
+        return here if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(here, all=False)
 
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not torch.nn.utils.get_total_norm(weight.detach() for weight in pl_module.parameters()).isfinite():
-            raise no_number(trainer, "weights became no numbers")
+            raise no_number(trainer, "the weights became NaN or infinite")
         trainer.save_checkpoint(self.path)
         self._saved = time.monotonic()
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Checkpoints that are whole or not there.
+    """Write checkpoints atomically: a file is complete or does not exist.
 
-    Lightning's own are written into the system's folder for temporary files and then moved, which is a copy where that
-    is another disk: a process killed in its midst leaves half a file in the place of the last good one.
+    Lightning writes a checkpoint into the system's temporary folder and then moves it. If that folder is on another
+    disk, the move is a copy, and a process killed during it leaves half a file in place of the last good checkpoint.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Writes beside `path`, and renames.
+        """Write a temporary file beside `path`, then rename it.
 
         Raises:
-            DiskError: the disk is full; what was there before is still there.
+            DiskError: the disk is full or not writable; the previous file is kept.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             try:
                 torch.save(checkpoint, file)
-            except RuntimeError as error:  # of its closing the archive, over what writing raised
+            except RuntimeError as error:  # raised when torch closes the archive; hides the write's error
                 raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 class CheckpointMetadata(Callback):
-    """Adds the config and the versions to every checkpoint; the task's class is the task's own to add."""
+    """Add the config and the versions to every checkpoint; the task itself adds its class."""
 
     def __init__(self, signature: dict[str, Any]) -> None:
         self.signature = signature

@@ -1,4 +1,4 @@
-"""Reading checkpoints, a stranger's too: nothing in the file is run."""
+"""Reads checkpoints, also untrusted ones: no code in the file is run."""
 
 import contextlib
 import pickle
@@ -15,70 +15,71 @@ from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 
 UNSAID: Config = {"data": None, "experiment": "", "title": "", "baseline": {}, "seed": None}
-"""The config of a checkpoint that a Trainer other than that of `sightseq train` wrote."""
+"""Config assumed for a checkpoint that was not written by `sightseq train`."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The plain content of a checkpoint: tensors, numbers, texts, lists and dictionaries.
+    """Return the plain content of a checkpoint: tensors, numbers, strings, lists and dictionaries.
 
     Args:
-        path: of the file, or of what stands for it: see `find_checkpoint`.
+        path: the file, or a folder that stands for it: see `find_checkpoint`.
 
     Raises:
-        CheckpointError: there is no such file, it is damaged, it holds objects, or it is not ours.
+        CheckpointError: the file does not exist, is damaged, contains objects, or is not a sightseq checkpoint.
     """
     path = find_checkpoint(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path}: is no checkpoint of sightseq, or holds objects that could run code; it was not opened"
+            f"{path}: is not a sightseq checkpoint, or contains objects that could run code; it was not opened"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
         raise CheckpointError(
-            f"{path}: is damaged, or no checkpoint at all ({' '.join(str(error).split())[:100]})"
+            f"{path}: is damaged, or not a checkpoint ({' '.join(str(error).split())[:100]})"
         ) from error
     if not isinstance(content, dict) or not {"state_dict", "hyper_parameters"} <= set(content):
-        raise CheckpointError(f"{path}: is no checkpoint of a sightseq task: it has no state_dict and hyper_parameters")
+        raise CheckpointError(f"{path}: is not a sightseq checkpoint: it has no state_dict and hyper_parameters")
     signature = content.get("sightseq")
     if not isinstance(signature, dict) or "task" not in signature:
         raise CheckpointError(
-            f"{path}: does not name the class of its task; a task writes it in on_save_checkpoint, so call "
-            "super().on_save_checkpoint(checkpoint) where yours overrides it; or use CLASS.load_from_checkpoint"
+            f"{path}: does not name the class of its task; if your task overrides on_save_checkpoint, call "
+            "super().on_save_checkpoint(checkpoint) there; or load the file with CLASS.load_from_checkpoint"
         )
     return {**content, "sightseq": {"config": UNSAID, **signature}}
 
 
 def read_resumable(path: Path) -> None:
-    """Reads the checkpoint that a run is to be resumed from, before anything else takes time.
+    """Check that the checkpoint to resume from can be read, before slower work starts.
 
     Raises:
-        CheckpointError: it is damaged; names the other checkpoints of the run that are whole, the newest first.
+        CheckpointError: it is damaged; the message names the other readable checkpoints of the run, newest first.
     """
     try:
         read_checkpoint(path)
     except CheckpointError as error:
-        whole = []
+        readable = []
         for other in sorted(path.parent.glob("*.ckpt"), key=lambda file: file.stat().st_mtime, reverse=True):
             with contextlib.suppress(CheckpointError):
                 if other != path:
                     read_checkpoint(other)
-                    whole.append(f"resume={other}")
-        remedy = f"to resume from an older one: {' or '.join(whole)}" if whole else "no other checkpoint is whole"
+                    readable.append(f"resume={other}")
+        options = f"to resume from an older one: {' or '.join(readable)}"
+        remedy = options if readable else "the run has no other readable checkpoint"
         raise CheckpointError(f"{error}; {remedy}") from error
 
 
 def load_task(path: Path) -> Task:
-    """The trained task, rebuilt from the file alone, on the CPU, ready to predict.
+    """Return the trained task, rebuilt from the file alone, on the CPU, in eval mode.
 
     Raises:
-        CheckpointError: see `read_checkpoint`; or it asks for a class that is not trusted, or its weights do not fit.
+        CheckpointError: see `read_checkpoint`; or it names a class that is not trusted, or its weights do not fit.
     """
     return rebuild(read_checkpoint(path), str(path))
 
 
 def rebuild(content: dict[str, Any], path: str) -> Task:
-    """As `load_task`, from the content of the file at `path`."""
+    """Return the task like `load_task`, from the content of the file at `path`."""
     try:
         config = {"_target_": content["sightseq"]["task"], **content["hyper_parameters"]}
         task = build(config, Task, "checkpoint")
@@ -89,16 +90,16 @@ def rebuild(content: dict[str, Any], path: str) -> Task:
 
 
 def data_of(content: dict[str, Any], task: Task, config: Config) -> DataModule:
-    """The data that a checkpoint was trained on, or other data to be read as that was; not prepared yet.
+    """Return the data a checkpoint was trained on, or other data encoded in the same way; not prepared yet.
 
     Args:
-        content: of the checkpoint.
-        task: rebuilt from it.
-        config: of the command; its `data` names other data, or changes the checkpoint's.
+        content: content of the checkpoint.
+        task: task rebuilt from it.
+        config: config of the command; its `data` names other data, or changes options of the checkpoint's data.
 
     Raises:
-        ConfigError: the data takes no such argument, or is of another kind.
-        CheckpointError: the checkpoint does not say its data, and the command names none.
+        ConfigError: the data has no such argument, or is of another kind.
+        CheckpointError: the checkpoint does not contain its data config, and the command names no data.
     """
     saved, given = content["sightseq"]["config"]["data"], config["data"] or {}
     if "_target_" in given:
@@ -106,13 +107,15 @@ def data_of(content: dict[str, Any], task: Task, config: Config) -> DataModule:
         read_as(data, task.spec)
         if useless := data.encoding & set(config.get("typed", ())):
             raise ConfigError(
-                f"data.{min(useless)}: other data is read as the checkpoint's model takes it; leave it out"
+                f"data.{min(useless)}: the checkpoint sets how other data is encoded; leave this option out"
             )
         return data
     if saved is None:
-        raise CheckpointError("the checkpoint is not of sightseq train and does not say its data; name it with data=")
+        raise CheckpointError(
+            "the checkpoint was not written by sightseq train and has no data config; name it with data="
+        )
     here = {"root": config["paths"]["data"], "cache": config["paths"]["cache"]}
-    # A stranger's checkpoint says how data is read, but not what is downloaded and where to.
+    # An untrusted checkpoint may set how data is read, but not what is downloaded and to where.
     chosen = saved | {"url": None, "files": None} | here | given
     if chosen.get("synthetic") and (typed := {"root", "path"} & set(given)):
         raise ConfigError(
@@ -125,20 +128,22 @@ def data_of(content: dict[str, Any], task: Task, config: Config) -> DataModule:
 
 
 def read_as(data: DataModule, spec: Spec) -> None:
-    """Has data that is not prepared yet encode raw inputs as a model of this spec takes them, whatever its options say.
+    """Make unprepared data encode raw inputs as the model of this spec expects, regardless of the data's own options.
 
     Raises:
         ConfigError: the model takes data of another kind.
     """
     if type(data.example_spec) is not type(spec):
-        own, wanted = type(data.example_spec).__name__, type(spec).__name__
-        raise ConfigError(f"data={data.name}: its samples have a {own}, and the model takes those with a {wanted}")
+        given, expected = type(data.example_spec).__name__, type(spec).__name__
+        raise ConfigError(
+            f"data={data.name}: has the spec {given}, but the model expects {expected}; choose other data"
+        )
     data.adopt(spec)
     data.given_spec = data.encoder = spec
 
 
 def load_pretrained(task: Task) -> None:
-    """Loads the weights that the network names, if it does; called when a training begins, and only then.
+    """Load the pretrained weights that the network names, if any; called only when a new training starts.
 
     Raises:
         ConfigError: they cannot be read or downloaded, or belong to another network.
@@ -146,29 +151,32 @@ def load_pretrained(task: Task) -> None:
     if load := getattr(task.net, "load_weights", None):
         try:
             load()
-        except Exception as error:  # a strange file makes torch.load raise nearly anything
+        except Exception as error:  # torch.load raises almost any error for an unsuitable file
             what = " ".join(str(error).split())[:300]
             raise ConfigError(
-                f"model.net.weights: {what}; name the file of a state dict, or begin without any: "
-                "model.net.weights=null"
+                f"model.net.weights: {what}; name the file of a state dict, or train without "
+                "pretrained weights: model.net.weights=null"
             ) from error
 
 
 def warm_start(task: Task, content: dict[str, Any], path: str) -> list[str]:
-    """Copies the network's weights whose name and shape agree; returns the names of those that stay as they were.
+    """Copy the network weights whose names and shapes match; return the names of the weights that did not match.
 
     Args:
-        task: the task that is about to be trained.
-        content: of a checkpoint, as `read_checkpoint` gives it.
-        path: of that checkpoint, for messages.
+        task: the task that will be trained.
+        content: content of a checkpoint, as `read_checkpoint` returns it.
+        path: path of the checkpoint, for messages.
 
     Raises:
-        CheckpointError: no weight agrees.
+        CheckpointError: no weight matches.
     """
     own = {name: value for name, value in task.state_dict().items() if name.startswith("net.")}
     given = content["state_dict"]
-    fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
-    if not fitting:
-        raise CheckpointError(f"{path}: none of its {len(given)} weights fits this network; is it of another kind?")
-    task.load_state_dict(fitting, strict=False)
-    return [name for name in own if name not in fitting]
+    matching = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
+    if not matching:
+        raise CheckpointError(
+            f"{path}: none of its {len(given)} weights fits this network (name and shape); "
+            "choose a checkpoint of the same kind of network"
+        )
+    task.load_state_dict(matching, strict=False)
+    return [name for name in own if name not in matching]

@@ -1,7 +1,7 @@
-"""The base of all data modules: finds the files, caches them processed, says the spec, batches them.
+"""Base class of all data modules: finds the files, caches them processed, computes the spec, makes batches.
 
-A dataset says in its YAML where its files may lie and in its class how to read them; all that datasets
-have in common is here. It knows no task and no network.
+The YAML file of a dataset lists where its files may be, and its class defines how to read them; everything that
+datasets have in common is here. This module knows no task and no network.
 """
 
 import hashlib
@@ -27,41 +27,42 @@ from sightseq.core.spec import Spec
 
 
 class DataModule(LightningDataModule, ABC):
-    """One dataset: its files, its splits, its spec, its batches.
+    """One dataset: its files, splits, spec and batches.
 
-    A batch is a dictionary of tensors: `input`, `target`, `<name>_length` of columns of unequal lengths, and `index`,
-    the sample's number in its publisher's split (-1 marks filler, which counts nowhere).
+    A batch is a dictionary of tensors: `input`, `target`, `<name>_length` for columns of unequal lengths, and `index`,
+    the sample's row in the publisher's split (-1 marks a padding row, which no metric counts).
 
-    A subclass says what is its own:
-        `locate()`: the publisher's files, or `DataError`.
+    A subclass defines:
+        `locate()`: finds the publisher's files, or raises `DataError`.
         `process(sources, folder)`: reads them and saves each of the publisher's splits with `save_split`.
-        `split_rows(splits)`: which rows of those are "train", "val" and "test".
-        `make_spec(train, about)`: the spec, from the training rows alone.
-        `write_synthetic(folder)`: a tiny generated dataset in the publisher's format.
+        `split_rows(splits)`: selects the rows of "train", "val" and "test" from these splits.
+        `make_spec(train, about)`: computes the spec from the training rows alone.
+        `write_synthetic(folder)`: writes a tiny generated dataset in the publisher's format.
 
     Args:
-        name: of the dataset; names its folder in the cache.
-        root: the folder under which datasets lie.
-        cache: where processed data is kept; `root` is only read (and downloaded to).
-        folders: the folder names it may have under `root`.
-        batch_size: samples of a batch, for each process.
-        eval_batch_size: the same in validation and test.
-        workers: processes that read ahead, at most one a core; 0 reads in the main process, best for small data.
-        shuffle: the order of training samples changes with each epoch.
-        seed: of that order.
+        name: name of the dataset and of its folder in the cache.
+        root: folder that contains the datasets.
+        cache: folder for processed data; `root` is only read (and downloaded to).
+        folders: accepted folder names of this dataset under `root`.
+        batch_size: samples per batch, in each process.
+        eval_batch_size: the same for validation and test.
+        workers: processes that load batches ahead, at most one per core; 0 loads in the main process, best for small
+            data.
+        shuffle: whether the training samples are shuffled in each epoch.
+        seed: seed of the shuffling.
         synthetic: use the generated dataset instead of the real one.
-        url, files, licence: where it can be had; `files` maps file names to their SHA-256. See `core.download`.
+        url, files, licence: where to download it; `files` maps file names to their SHA-256. See `core.download`.
     """
 
     name: str
     encoding: ClassVar[frozenset[str]] = frozenset()
-    """Arguments that say how raw inputs are encoded; data that is read as a model takes it has them from the model."""
+    """Arguments that set how raw inputs are encoded; for a trained model, its spec sets them instead."""
     counted: ClassVar[str] = "samples"
-    """What the length of a split is the number of."""
+    """Unit of the length of a split."""
     streams: Mapping[str, int] | None = None
-    """Of a split that is one long row, how many parts of it are read side by side (to train: by each process)."""
+    """For splits that are one long sequence: number of streams read in parallel (in training: by each process)."""
     example_spec: Spec
-    """A spec of the kind this data will have, to try a model on before any data is touched."""
+    """An example of this data's spec, to check that a model can be built before any data is read."""
 
     def __init__(
         self,
@@ -81,86 +82,89 @@ class DataModule(LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         if min(batch_size, eval_batch_size) < 1 or workers < 0:
-            raise ConfigError("data: batch_size and eval_batch_size are at least 1, workers at least 0")
+            raise ConfigError("data: batch_size and eval_batch_size must be at least 1, workers at least 0")
         self.name, self.root, self.cache = name, Path(root), Path(cache)
         self.folders = folders or [name]
         self.batch_size, self.eval_batch_size, self.workers = batch_size, eval_batch_size, bounded_workers(workers)
         self.shuffle, self.seed, self.synthetic = shuffle, seed, synthetic
         self.url, self.files, self.licence = url, files or {}, licence
-        self.given_spec: Spec | None = None  # a checkpoint's: then data is encoded with that one
-        self.encoder: Spec | None = None  # the same, if that was trained on other data: see `checkpoint.read_as`
+        self.given_spec: Spec | None = None  # a checkpoint's spec: data is then encoded with it
+        self.encoder: Spec | None = None  # the same, if the checkpoint is from other data: see `read_as`
         if synthetic:
             self.root = self.cache / "synthetic" / digest(code(type(self)))
-        self.source = self.root  # where the files are, known after `prepare_data`
-        self.skipped: list[str] = []  # what could not be read and was left out
+        self.source = self.root  # common folder of the files, set by `prepare_data`
+        self.skipped: list[str] = []  # files or rows that could not be read
         self._spec: Spec | None = None
         self._datasets: dict[str, ArrayDataset] = {}
 
-    # What a dataset says of itself.
+    # Each dataset defines these methods.
 
     @abstractmethod
     def locate(self) -> list[Path]:
-        """The publisher's files, downloaded if they can be and are not there.
+        """Return the publisher's files; download them first if they are missing and a download is possible.
 
         Raises:
-            DataError: they are not there; says where they were looked for and what to do.
+            DataError: they are missing; the message names the searched folders and the remedy.
         """
 
     @abstractmethod
     def process(self, sources: list[Path], folder: Path) -> None:
-        """Reads the files and saves each of the publisher's splits into `folder` with `save_split`.
+        """Read the files and save each of the publisher's splits into `folder` with `save_split`.
 
-        It is called again when the files change, or what `cache_key` says, or the `code` of its classes.
+        It is called again when the files, the `cache_key` or the `code` of its classes change.
         """
 
     @abstractmethod
     def split_rows(self, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, NDArray[np.int64]]]:
-        """For "train", "val" and "test": the publisher's split it is part of, and which rows of it.
+        """Return, for each of "train", "val" and "test", the publisher's split that it is part of and its rows there.
 
         Args:
-            splits: the arrays of each of the publisher's splits, as `read_split` gives them.
+            splits: the arrays of each of the publisher's splits, as `read_split` returns them.
         """
 
     @abstractmethod
     def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> Spec:
-        """The spec, from the training rows; `about` is what `process` wrote with `save_about`."""
+        """Compute the spec from the training rows; `about` is what `process` saved with `save_about`."""
 
     @abstractmethod
     def write_synthetic(self, folder: Path) -> None:
-        """Writes a tiny learnable dataset into `folder`, in the publisher's format."""
+        """Write a tiny learnable dataset into `folder`, in the publisher's format."""
 
     def cache_key(self) -> dict[str, Any]:
-        """The options that change what `process` writes."""
+        """Return the options that change the output of `process`."""
         return {}
 
     def spec_key(self) -> dict[str, Any]:
-        """The options that change what `make_spec` says."""
+        """Return the options that change the output of `make_spec`."""
         return {}
 
     def read_split(self, folder: Path) -> dict[str, Any]:
-        """One of the publisher's splits, as `process` saved it: arrays [N, ...] or `Ragged` by name."""
+        """Load one of the publisher's splits, as `process` saved it: arrays [N, ...] or `Ragged` by name."""
         return read_arrays(folder)
 
     def encode(self, datasets: dict[str, ArrayDataset], folder: Path) -> dict[str, ArrayDataset]:
-        """The splits in the numbers of `spec`, which is known by then; `folder` is where `process` wrote."""
+        """Return the splits encoded with `spec`, for example as token ids.
+
+        It is called after the spec is known; `folder` contains the output of `process`.
+        """
         return datasets
 
     def adopt(self, spec: Spec) -> None:
-        """Takes over from a warm start's spec what its weights depend on, before data is prepared."""
+        """Adopt from the spec of a warm start what its weights depend on (a tokenizer), before data is prepared."""
 
-    # What all datasets have in common.
+    # All datasets share these methods.
 
     @property
     def spec(self) -> Spec:
-        """Known after `prepare_data`; a checkpoint's spec, when one was given."""
+        """The spec of this data, known after `prepare_data`; a checkpoint's spec if one was given."""
         if self.given_spec is not None:
             return self.given_spec
         if self._spec is None:
-            raise RuntimeError("the spec is known after prepare_data()")
+            raise RuntimeError("the spec is not known yet; call prepare_data() first")
         return self._spec
 
     def prepare_data(self) -> None:
-        """Finds or downloads, processes into the cache, and computes the spec; cheap the second time."""
+        """Find or download the files, process them into the cache, and compute the spec; fast once it is cached."""
         if self._spec is not None:
             return
         if self.synthetic:
@@ -194,14 +198,14 @@ class DataModule(LightningDataModule, ABC):
         self._datasets = self.encode(self._datasets, folder)
 
     def _cached_spec(self, folder: Path, about: dict[str, Any]) -> Spec:
-        """The spec of these training rows, computed once."""
+        """Return the spec of these training rows, computed once and cached."""
         train = self._datasets["train"]
-        # A spec of an older version is not believed.
+        # The fields are part of the file name, so that the spec of an older version is not used.
         example = self.example_spec.to_dict()
         fields = json.dumps([example["_target_"], sorted(example), self.spec_key()])
         file = folder / f"spec-{hashlib.sha256(fields.encode() + train.rows.tobytes()).hexdigest()[:16]}.json"
         if not file.exists():
-            part = file.with_suffix(f".{os.getpid()}.part")  # others may be at it
+            part = file.with_suffix(f".{os.getpid()}.part")  # other processes may write it too
             try:
                 spec = json.dumps(self.make_spec(train, about).to_dict())
                 with making(file, CACHE):
@@ -212,15 +216,15 @@ class DataModule(LightningDataModule, ABC):
         return Spec.from_dict(json.loads(file.read_text()))
 
     def dataset(self, split: str) -> ArrayDataset:
-        """The samples of "train", "val" or "test"; known after `prepare_data`."""
+        """Return the samples of "train", "val" or "test"; known after `prepare_data`."""
         return self._datasets[split]
 
     def setup(self, stage: str | None = None) -> None:
-        """Lightning calls this in every process."""
+        """Prepare the data; Lightning calls this in every process."""
         self.prepare_data()
 
     def batch_sampler(self, split: str, rank: int = 0, world: int = 1) -> BatchSampler:
-        """What the batches of a split consist of, for one process of several."""
+        """Return the sampler that yields the sample indices of each batch of a split, for process `rank` of `world`."""
         train = split == "train"
         return BatchSampler(
             len(self.dataset(split)),
@@ -233,43 +237,45 @@ class DataModule(LightningDataModule, ABC):
         )
 
     def loader(self, split: str) -> Loader:
-        """The batches of a split, for this process of a distributed run."""
+        """Return the batches of a split, for this process of a distributed run."""
         trainer = self.trainer
         order = self.batch_sampler(split, trainer.global_rank if trainer else 0, trainer.world_size if trainer else 1)
         return Loader(self.dataset(split), order, self.workers, pin_memory=torch.cuda.is_available())
 
     def train_dataloader(self) -> Loader:
-        """Shuffled batches of the training split."""
+        """Return the training split, shuffled if `shuffle` is set."""
         return self.loader("train")
 
     def val_dataloader(self) -> Loader:
-        """The validation split in order."""
+        """Return the validation split in order."""
         return self.loader("val")
 
     def test_dataloader(self) -> Loader:
-        """The test split in order."""
+        """Return the test split in order."""
         return self.loader("test")
 
     def predict_dataloader(self) -> Loader:
-        """The test split in order."""
+        """Return the test split in order."""
         return self.loader("test")
 
 
 def check_shares(**shares: float) -> None:
-    """Of the options by these names.
+    """Check data options that are fractions, given by name.
 
     Raises:
-        ConfigError: one does not lie between 0 and 1.
+        ConfigError: a fraction is not above 0 and below 1.
     """
     for name, value in shares.items():
         if not 0 < value < 1:
-            raise ConfigError(f"data.{name}={value}: a share lies between 0 and 1")
+            raise ConfigError(f"data.{name}={value}: a fraction must be above 0 and below 1")
 
 
 def code(kind: type[DataModule]) -> list[str]:
-    """The source that says what a data module's classes write: of their modules, and of what those import from the
-    same packages. Of `core` only what writes arrays counts, or each change to it would read all data anew. Of a class
-    typed into a notebook there is no source: what that writes is kept until its options change.
+    """Return the source code that determines what a data module writes.
+
+    It consists of the modules of its classes, and of the modules that these import from the same packages. Of `core`
+    only the module that writes arrays counts; otherwise each change to `core` would process all data again. A class
+    defined in a notebook has no source file: its cache stays valid until its options or files change.
     """
     modules = {c.__module__ for c in kind.__mro__ if issubclass(c, DataModule) and c is not DataModule}
     packages = {module.partition(".")[0] for module in (*modules, __name__)}
@@ -277,5 +283,5 @@ def code(kind: type[DataModule]) -> list[str]:
 
 
 def digest(value: Any) -> str:
-    """16 letters that stand for what JSON says of a value."""
+    """Return the first 16 hexadecimal digits of the SHA-256 of a value as JSON."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Finding a dataset's files where its publisher lays them out, or downloading them, verified. Imports nothing heavy."""
+"""Finds a dataset's files in its publisher's layout, or downloads and verifies them. Imports nothing heavy."""
 
 import contextlib
 import os
@@ -11,13 +11,13 @@ from sightseq.core.files import room
 
 
 def look_for(data: Mapping[str, Any]) -> None:
-    """Looks for a dataset's files before anything heavy is imported, as far as its config says where they may lie.
+    """Check that a dataset's files exist, before anything heavy is imported, if its config lists their locations.
 
     Args:
-        data: the config of a data module, composed.
+        data: the composed config of a data module.
 
     Raises:
-        DataError: what `path` names does not exist; or nothing is in any of `folders`, and there is no `url`.
+        DataError: `path` does not exist; or none of `folders` contains a file, and there is no `url`.
         ConfigError: `path` is empty.
     """
     if data.get("synthetic"):
@@ -30,21 +30,22 @@ def look_for(data: Mapping[str, Any]) -> None:
 
 
 def is_here(root: Path, names: Iterable[str]) -> bool:
-    """Whether there is a file of one of these names, or a folder with a file in it; a download that was killed leaves
-    hidden ones, which do not count.
+    """Return whether a file of one of these names exists, or a folder of one of these names that contains a file.
+
+    Hidden files in folders do not count: a killed download leaves them behind.
     """
-    for place in (root / name for name in names):
-        walk = os.walk(place, followlinks=True)
-        if place.is_file() or any(not file.startswith(".") for _, _, files in walk for file in files):
+    for path in (root / name for name in names):
+        walk = os.walk(path, followlinks=True)
+        if path.is_file() or any(not file.startswith(".") for _, _, files in walk for file in files):
             return True
     return False
 
 
 def own_path(path: str | None) -> Path | None:
-    """What `data.path` names, the user's own file or folder.
+    """Return the path of the user's own file or folder, from `data.path`; None if it is not set.
 
     Raises:
-        ConfigError: it is empty, which would be the current folder.
+        ConfigError: it is empty, which would mean the current folder.
     """
     if path == "":
         raise ConfigError("data.path= is empty; name your file or folder (the current one is .), or leave it out")
@@ -52,15 +53,22 @@ def own_path(path: str | None) -> Path | None:
 
 
 def find_folder(root: Path, folders: Sequence[str]) -> Path | None:
-    """The first of the accepted folder names that is there."""
+    """Return the first of the accepted folders that exists, None if none does."""
     return next((root / name for name in folders if (root / name).is_dir()), None)
 
 
 def find_own(name: str, path: Path | None, root: Path, folders: Sequence[str], wanted: str) -> Path:
-    """The user's own file or folder: `path`, or the first of the folders.
+    """Return the user's own file or folder: `path`, or else the first of the folders that exists.
+
+    Args:
+        name: name of the dataset, for messages.
+        path: value of `data.path`.
+        root: folder that contains the datasets.
+        folders: accepted folder names under `root`.
+        wanted: what the user should name, for messages, such as "FOLDER".
 
     Raises:
-        DataError: it is not there; `wanted` says what to name, such as "FOLDER".
+        DataError: it does not exist.
     """
     place = path or find_folder(root, folders)
     if place is None or not place.exists():
@@ -69,8 +77,14 @@ def find_own(name: str, path: Path | None, root: Path, folders: Sequence[str], w
 
 
 def missing(name: str, root: Path, folders: Sequence[str], wanted: str, own: bool = False) -> DataError:
-    """What to say when a dataset is not there and cannot be downloaded: where it was sought, and the remedies; `own` if
-    `data.path` is one.
+    """Return the error for a dataset that is missing and cannot be downloaded, with the searched folders and remedies.
+
+    Args:
+        name: name of the dataset.
+        root: folder that contains the datasets.
+        folders: accepted folder names under `root`.
+        wanted: what is missing, such as "files".
+        own: whether the dataset has the option `data.path`.
     """
     places = ", ".join(str(root / folder) for folder in folders)
     return DataError(
@@ -81,33 +95,34 @@ def missing(name: str, root: Path, folders: Sequence[str], wanted: str, own: boo
 
 
 def download(name: str, url: str, files: dict[str, str], folder: Path) -> None:
-    """Fetches `url + file` for each file that is not in `folder`, and renames it in place once verified.
+    """Download `url + file` for each file that is not in `folder`; rename it to its final name once verified.
 
     Args:
-        name: of the dataset, for messages.
-        url: what stands before each file name.
-        files: SHA-256 of each file name.
-        folder: where they go.
+        name: name of the dataset, for messages.
+        url: prefix of each file name.
+        files: SHA-256 by file name.
+        folder: where the files are saved.
 
     Raises:
-        DataError: the server cannot be reached, or what came is not what was published.
+        DataError: the server cannot be reached, a download differs from the published file, or a file name contains a
+            folder.
         DiskError: the disk is full.
     """
     import pooch
 
     for file, sha256 in files.items():
         if Path(file).name != file:
-            raise DataError(f"{name}: {file!r} is no plain file name; nothing was downloaded")
+            raise DataError(f"{name}: {file!r} is not a plain file name; nothing was downloaded")
         if (folder / file).exists():
             continue
         part = f".{file}.part{os.getpid()}"
-        made = [place for place in (folder, *folder.parents) if not place.exists()]
+        created = [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with room(folder / file):
                 pooch.retrieve(url + file, f"sha256:{sha256}", fname=part, path=folder, progressbar=True)
             os.replace(folder / part, folder / file)
-        except ValueError as error:  # pooch's word for a wrong hash
+        except ValueError as error:  # pooch raises it for a wrong hash
             raise DataError(
                 f"{name}: {url}{file} is not the published file (its SHA-256 differs); nothing was kept. "
                 f"Try again later, or put the file into {folder} yourself"
@@ -120,5 +135,5 @@ def download(name: str, url: str, files: dict[str, str], folder: Path) -> None:
         finally:
             with contextlib.suppress(OSError):
                 (folder / part).unlink(missing_ok=True)
-                for place in made:  # those that stayed empty: rmdir refuses others
-                    place.rmdir()
+                for path in created:  # only those that are still empty: rmdir fails for others
+                    path.rmdir()

@@ -1,4 +1,4 @@
-"""Where and with what a run takes place: versions, hardware, commit, and the precision that suits it."""
+"""The environment of a run: versions, hardware, git commit, and the precision that suits the hardware."""
 
 import ctypes
 import os
@@ -16,24 +16,27 @@ PACKAGES = ("sightseq", "torch", "torchvision", "lightning", "torchmetrics", "hy
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that a result depends on."""
+    """Return the versions of Python and of the packages that a result depends on."""
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def bounded_workers(workers: int) -> int:
-    """At most as many as there are cores, and a line on the terminal: more would fill the memory and read no faster."""
+    """Limit `workers` to the number of cores; print a message on stderr if it was higher.
+
+    More workers would need more memory and load no faster.
+    """
     if workers > cores():
-        print(f"data.workers={workers}: takes {cores()}, as many as there are cores", file=sys.stderr)
+        print(f"data.workers={workers}: using {cores()}, the number of cores", file=sys.stderr)
     return min(workers, cores())
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores that this process may use, memory in GiB, and the accelerator."""
+    """Return the processor, the cores that this process may use, the memory in GiB, and the accelerator."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -47,7 +50,7 @@ def hardware() -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The git commit of the folder in which the command was typed, None if it is no repository."""
+    """Return the git commit of the current folder, marked if files have changed; None outside a repository."""
     git = ["git", "-c", "core.fsmonitor=false"]
     try:
         name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, timeout=5)
@@ -60,33 +63,36 @@ def commit() -> str | None:
 
 
 def resolve_precision(precision: str | int) -> str:
-    """For "auto" bf16 autocast where the hardware has bf16 instructions, else 32 bits."""
+    """Return Lightning's name of a precision.
+
+    "auto" is bf16 autocast if the hardware has bf16 instructions; else fp16 autocast on a GPU, and 32 bits on a CPU.
+    """
     if precision != "auto":
         return {"32": "32-true", "16": "16-mixed"}.get(str(precision), str(precision))
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    # Not every torch that we allow can say what the CPU can do; then 32 bits are safe.
+    # Older supported versions of torch cannot report what the CPU supports; 32 bits are safe then.
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
     return "bf16-mixed" if fast else "32-true"
 
 
 def keep_freed_memory() -> None:
-    """Has this process keep the memory that tensors free, for the next ones: on a CPU up to half of a step.
+    """Keep the memory of freed tensors in this process for new ones: on a CPU this saves up to half the time of a step.
 
-    glibc gives large blocks back to the system, which fills each page of them with zeros when the next step takes them
-    again. It costs about a third more memory at the peak. Other C libraries are left as they are.
+    By default glibc returns large blocks to the system, which fills each page with zeros when the next step allocates
+    them again. Keeping them raises the peak memory by about a third. Other C libraries are not changed.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        if libc.mallopt(MMAP_THRESHOLD, 2**30):  # old ones refuse, and are then better off without the other
+        if libc.mallopt(MMAP_THRESHOLD, 2**30):  # old versions refuse; they are better off without the second
             libc.mallopt(TRIM_THRESHOLD, 2**31 - 1)
 
 
 def hide_missing_gpus() -> None:
-    """Says that there is no GPU, where there is none.
+    """Set CUDA_VISIBLE_DEVICES to an empty string if there is no GPU.
 
-    Or else a PyTorch that is built for CUDA looks for NVIDIA's library on the disk in every step of an optimizer: a
+    Otherwise a PyTorch built for CUDA searches the disk for NVIDIA's library in every optimizer step, which takes a
     third of a millisecond.
     """
     if not torch.cuda.is_available():

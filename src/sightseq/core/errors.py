@@ -1,11 +1,11 @@
-"""What a user can mend: each message says what is wrong, where, and the remedy, in one line."""
+"""Errors that the user can fix: each message says what is wrong, where, and the remedy, in one line."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class SightseqError(Exception):
-    """The base of all errors that are printed as one line and end a command with exit status 2."""
+    """Base class of errors that are printed as one line and end a command with exit status 2."""
 
 
 class ConfigError(SightseqError):
@@ -25,21 +25,22 @@ class InputWarning(UserWarning):
 
 
 class CheckpointError(SightseqError):
-    """A file that is no checkpoint of ours, or one that asks for what is not trusted."""
+    """A file that is not a sightseq checkpoint, or that names a class that is not trusted."""
 
 
 class DiskError(SightseqError):
-    """A disk that is full, or a place where nothing can be written."""
+    """A disk that is full, or a path that cannot be written."""
 
 
 class ExportError(SightseqError):
-    """A model that cannot be written as a file of another kind, or whose file does not say what the model says."""
+    """A model that cannot be exported, or whose exported file gives other outputs than the model."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint that ends an error message: the names most like `word`, or all of them when none is and they are few.
+    """Return a hint for the end of an error message: the known names most similar to `word`.
 
-    A dotted key is also compared by its last part, so `lr` finds `model.optimizer.lr`.
+    If no name is similar, the hint lists all names, or the three nearest ones if there are more than 12. A dotted key
+    is also compared by its last part, so `lr` finds `model.optimizer.lr`.
     """
     names = sorted(known)
     tails = [name for name in names if name.rsplit(".", 1)[-1] == word.rsplit(".", 1)[-1]]
@@ -50,6 +51,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {' or '.join(close)}?"
     if 0 < len(names) <= 12:
-        return f"there is: {', '.join(names)}"
+        return f"available: {', '.join(names)}"
     close = difflib.get_close_matches(word.rsplit(".", 1)[-1], names, n=3, cutoff=0.0)
-    return f"the nearest are {', '.join(close)}" if close else "there is none"
+    return f"the nearest are {', '.join(close)}" if close else "none are available"

@@ -1,4 +1,4 @@
-"""What ran, on what, when and where, as the report says it."""
+"""Facts about a run for the report: what ran, on which data and hardware, and when."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,18 +6,18 @@ from typing import Any
 
 
 def facts(results: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Labels and texts, without those that are not known.
+    """Return labels and texts; facts that are not known are left out.
 
     Args:
-        results: what results.json holds.
-        baselines: those of the results, by the names that a reader sees.
+        results: content of results.json.
+        baselines: baselines of the results, by the names shown in the report.
     """
     seconds, hardware, data, versions = (results.get(key) or {} for key in ("seconds", "hardware", "data", "versions"))
     splits = {"train": "training", "val": "validation", "test": "test"}
     sizes = _join(*(f"{data[split]:,} {name}" for split, name in splits.items() if data.get(split)))
     counts = [f"{value:,} {key}" for key, value in data.items() if type(value) is int and key not in splits]
-    fits = {name: _duration(found.get("seconds")) for name, found in baselines.items()}
-    found = {
+    fits = {name: _duration(baseline.get("seconds")) for name, baseline in baselines.items()}
+    texts = {
         "Finished": _date(results.get("finished")),
         "Commit": results.get("commit") or "not recorded",
         "Seed": results.get("seed"),
@@ -38,7 +38,7 @@ def facts(results: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]
         "Licence": data.get("licence"),
         "Versions": _join(*(f"{name} {version}" for name, version in versions.items())),
     }
-    return [(label, str(text)) for label, text in found.items() if text not in (None, "")]
+    return [(label, str(text)) for label, text in texts.items() if text not in (None, "")]
 
 
 def _with(value: object, words: str) -> str:
@@ -50,17 +50,17 @@ def _join(*parts: str | None) -> str:
 
 
 def _duration(seconds: float | None) -> str | None:
-    """In the two largest units that fit: "35 s", "2 min 5 s", "3 h 20 min"."""
+    """Format seconds in at most two units: "35 s", "2 min 5 s", "3 h 20 min"."""
     if seconds is None:
         return None
     if seconds < 60:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    minutes, remainder = divmod(round(seconds), 60)
+    return f"{minutes} min {remainder} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _date(text: str | None) -> str | None:
-    """An ISO 8601 time as one reads it; what is none stays as it is."""
+    """Format an ISO 8601 time for the reader; return any other text unchanged."""
     try:
         time = datetime.fromisoformat(text or "")
     except ValueError:

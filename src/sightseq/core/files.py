@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever happens to the process and the disk. Imports nothing heavy."""
+"""Atomic files and folders: complete or absent, even if the process is killed or the disk full. No heavy imports."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of `path` when the block ends well; else what was there stays.
+    """Yield a file to write, which replaces `path` if the block succeeds; otherwise the old file is kept.
 
     Raises:
         DiskError: see `room`.
@@ -31,17 +31,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with room(path), part.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())  # or, after a power cut, the name could stand for an empty file
+            os.fsync(file.fileno())  # otherwise `path` could be an empty file after a power failure
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
 def output_file(typed: str | None, default: Path) -> Path:
-    """Where to write what was asked for, in a folder that is there then.
+    """Return the path to write an output file to; create its folder.
 
     Raises:
-        ConfigError: a folder was named, not a file, or nothing can be written there.
+        ConfigError: the path is a folder, or cannot be written.
+        DiskError: the disk is full.
     """
     path = Path(typed) if typed else default
     with making(path, "output=FILE"):
@@ -55,20 +56,20 @@ def output_file(typed: str | None, default: Path) -> Path:
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path | None]:
-    """Yields an empty folder that becomes `folder`, in the cache, when the block ends well, or None if it is there.
+    """Yield an empty folder that becomes `folder`, in the cache, if the block succeeds; None if `folder` exists.
 
-    Processes that come here together wait for the first. What a killed process left behind is not believed.
+    If several processes enter at once, the others wait for the first. Folders left by a killed process are not used.
 
     Raises:
-        ConfigError: it cannot be made.
+        ConfigError: the folder cannot be created.
         DiskError: the disk is full.
     """
     with making(folder, CACHE):
-        there = folder.exists()
-        if not there:
+        exists = folder.exists()
+        if not exists:
             folder.parent.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(folder.with_name(folder.name + ".lock")).acquire()
-    if there:
+    if exists:
         yield None
         return
     with lock:
@@ -89,10 +90,14 @@ def atomic_folder(folder: Path) -> Iterator[Path | None]:
 
 @contextmanager
 def making(path: Path, option: str) -> Iterator[None]:
-    """Says, of what is made in the block, that it cannot be, and which option names another place.
+    """Turn an OSError in a block that creates `path` into an error that names the option for another place.
+
+    Args:
+        path: what the block creates.
+        option: option that sets another place, such as "output=FILE".
 
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: `path` cannot be written.
         DiskError: the disk is full.
     """
     try:
@@ -107,22 +112,24 @@ def making(path: Path, option: str) -> Iterator[None]:
 
 @contextmanager
 def room(path: Path) -> Iterator[None]:
-    """Turns what prevents the block from writing `path` into an error that says so.
+    """Turn an OSError that prevents the block from writing `path` into an error that says so.
 
     Raises:
-        DiskError: the disk is full, or nothing can be written there.
+        DiskError: the disk is full, or `path` cannot be written.
     """
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
             raise full(path, error) from error
-        # What is read in the block may be denied too, which is no matter of this path.
+        # The block may also fail to read another file; that error is not about this path.
         if error.errno in DENIED and Path(str(error.filename)).is_relative_to(path.parent):
             raise DiskError(f"{path} cannot be written ({error.strerror}); name another place with {PLACES}") from error
         raise
 
 
 def full(path: Path, error: OSError) -> DiskError:
-    """What to say of a disk that is full."""
-    return DiskError(f"{path} cannot be written ({error.strerror}); make room, or name another place with {PLACES}")
+    """Return the error of a full disk."""
+    return DiskError(
+        f"{path} cannot be written ({error.strerror}); free some space, or name another place with {PLACES}"
+    )
