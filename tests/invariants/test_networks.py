@@ -173,15 +173,15 @@ class Forgetful(Clairvoyant):
 @pytest.mark.parametrize(
     ("cls", "net", "complaint"),
     [
-        (ImageClassificationTask, Leaky, "lets one row of a batch see another"),
-        (ImageClassificationTask, Whispering, "lets one row of a batch see another"),
-        (ImageClassificationTask, Idle, r"no gradient reaches: idle.weight, idle.bias"),
+        (ImageClassificationTask, Leaky, "lets one row of a batch influence another"),
+        (ImageClassificationTask, Whispering, "lets one row of a batch influence another"),
+        (ImageClassificationTask, Idle, r"parameters without a gradient: idle.weight, idle.bias"),
         (ImageClassificationTask, Random, "something else the second time"),
-        (ImageClassificationTask, Blind, "does not look at its input"),
-        (TextClassificationTask, Padded, "looks at the padding of input"),
-        (TextClassificationTask, LastOnly, "does not look at place 0 of input"),
-        (LanguageModelingTask, Clairvoyant, "sees what is to come"),
-        (LanguageModelingTask, Forgetful, "the state does not carry all"),
+        (ImageClassificationTask, Blind, "does not use its input"),
+        (TextClassificationTask, Padded, "depends on the padding of input"),
+        (TextClassificationTask, LastOnly, "does not use position 0 of input"),
+        (LanguageModelingTask, Clairvoyant, "depends on later positions"),
+        (LanguageModelingTask, Forgetful, "continuing from the state gives another result"),
     ],
 )
 def test_the_check_finds_what_is_wrong(
@@ -248,10 +248,10 @@ class SummingBothWays(Summing):
 def test_networks_of_a_problem_from_elsewhere_are_checked_by_its_traits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightseq.core.build._trusted", {"sightseq", "torch"})
     check_network(Sums, Summing, width=3)
-    with pytest.raises(AssertionError, match="SummingBothWays looks at the padding of input"):
+    with pytest.raises(AssertionError, match="SummingBothWays depends on the padding of input"):
         check_network(Sums, SummingBothWays)
     monkeypatch.setattr(Sums, "net_traits", frozenset({"causal"}))
-    with pytest.raises(AssertionError, match="SummingBothWays sees what is to come"):
+    with pytest.raises(AssertionError, match="SummingBothWays depends on later positions"):
         check_network(Sums, SummingBothWays)
     monkeypatch.setattr(Sums, "net_traits", frozenset({"independent_rows"}))
     check_network(Sums, SummingBothWays)

@@ -56,7 +56,7 @@ class ForgetsTheHead(ImageClassificationTask):
 
 
 @pytest.mark.parametrize(
-    ("cls", "complaint"), [(CountsFiller, "counts a filler row"), (ForgetsTheHead, "does not optimise")]
+    ("cls", "complaint"), [(CountsFiller, "counts a padding row"), (ForgetsTheHead, "does not optimise")]
 )
 def test_the_check_finds_what_is_wrong(cls: type[Task], complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightseq.core.build._trusted", {"sightseq", __name__.partition(".")[0]})

@@ -56,7 +56,7 @@ def test_a_mistyped_name_is_answered_with_the_nearest(typed: str, words: str, si
         ("model.net.channels=many", "does not fit ConvNet"),
         ("model.net._target_=sightseq.nets.convnet.ConvNett", "did you mean sightseq.nets.convnet.ConvNet"),
         ("model.net._target_=os.system", "not from a trusted package"),
-        ("model.label_smoothing=2", "a share lies in"),
+        ("model.label_smoothing=2", "a fraction lies in"),
         ("+trainer.foo=1", "trainer.foo: Trainer takes no such argument; the nearest are "),
         (
             "model.scheduler._target_=torch.optim.lr_scheduler.StepLR",

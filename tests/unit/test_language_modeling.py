@@ -287,7 +287,7 @@ def test_next_words_are_the_most_probable_ones() -> None:
     assert len(others) == 2
     assert {"<eos>", "<unk>"}.isdisjoint(word for word, _ in others)
     assert [word for word, _ in model.next_words("the", top=9, prefix="k")] == ["king"]
-    with pytest.raises(ConfigError, match="knows parts of words"):
+    with pytest.raises(ConfigError, match="the tokens of this model are not words"):
         successor(fit(["ab"], "subwords", 258)).next_words("a")
 
 
@@ -349,7 +349,7 @@ def test_the_command_refuses_what_makes_no_sense(wrong: str, monkeypatch: pytest
 
 @pytest.mark.parametrize("wrong", ["top=2", "mode=next_word tokens=3", "mode=next_word top=1 seed=1"])
 def test_options_of_the_other_mode_are_refused(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match=r"^\w+=\d: does nothing in mode=\w+, but in mode=\w+$"):
+    with pytest.raises(ConfigError, match=r"^\w+=\d: has no effect with mode=\w+; it needs mode=\w+$"):
         run(monkeypatch, *wrong.split())
 
 

@@ -126,7 +126,7 @@ def test_what_is_no_text_is_refused(given: str, complaint: str, monkeypatch: pyt
     [
         ("\U0001f600\U0001f600", "knows none of its words"),
         ("यह फ़िल्म अच्छी है", "knows none of its words"),
-        ("film " * 100_000, "of 100,000 words and signs the model reads the first and last 10"),
+        ("film " * 100_000, "the text has 100,000 tokens; the model reads only the first and last 10"),
         ("a film \U0001f600 यह \u200f سلام", ""),
         ("x" * 1_000_000, "knows none of its words"),
         ("\x00 fine \x1b[31m", ""),

@@ -1,4 +1,4 @@
-"""`sightseq export`: a trained model as a file that runs without this framework."""
+"""`sightseq export`: write a trained model to a file that runs without this framework."""
 
 import json
 import os
@@ -24,15 +24,15 @@ from sightseq.export.files import load_onnx, load_torch, quantize, save_onnx, sa
 
 WAYS = {"onnx": ("model.onnx", save_onnx, load_onnx), "torch": ("model.pt2", save_torch, load_torch)}
 TOLERANCE = 1e-4
-"""How far an output may be from PyTorch's, as a share of the largest one."""
-ROWS = 8  # of the example
-COMPARED = 3  # batches of validation
-CALIBRATED = 8  # batches of training
-TIMED = 50  # calls
+"""Largest accepted difference from the PyTorch outputs, as a fraction of the largest output."""
+ROWS = 8  # batch size of the example inputs
+COMPARED = 3  # validation batches whose outputs are compared with PyTorch
+CALIBRATED = 8  # training batches for the calibration of int8
+TIMED = 50  # calls whose median is the latency
 
 
 class Settings(BaseModel):
-    """What the settings of `sightseq export` may be."""
+    """Allowed settings of `sightseq export`."""
 
     output: str | None
     format: Literal["onnx", "torch"]
@@ -40,11 +40,11 @@ class Settings(BaseModel):
 
 
 def export(config: Config) -> None:
-    """Writes the file and the inputs of an example, and says how far its outputs are from PyTorch's.
+    """Write the model file and example inputs, and print the difference from the PyTorch outputs.
 
     Raises:
-        ConfigError: a setting does not fit.
-        ExportError: the network cannot be traced, or the file disagrees with PyTorch; then none is left.
+        ConfigError: a setting is invalid.
+        ExportError: the network cannot be traced, or the outputs differ from PyTorch; no file is written.
     """
     config = settings(config, Settings)
     name, save, load = WAYS[config["format"]]
@@ -60,67 +60,69 @@ def export(config: Config) -> None:
     data.prepare_data()
     console.say("data", console.describe(data))
 
-    what = next(iter(graph.outputs))
+    output_name = next(iter(graph.outputs))
     example = graph.example(next(iter(data.val_dataloader())), ROWS)
-    part = path.with_name(f".part-{path.name}")
+    partial = path.with_name(f".part-{path.name}")
     try:
-        save(graph, example, part, graph.metadata() | origin(content))
-        difference = furthest(graph, load(part), data)
+        save(graph, example, partial, graph.metadata() | origin(content))
+        difference = furthest(graph, load(partial), data)
         if not difference <= TOLERANCE:
             raise ExportError(
-                f"the file's {what} differ from PyTorch's by up to {difference:.1e} of the largest, more than "
-                f"{TOLERANCE}; it was not kept"
+                f"the file's {output_name} differ from PyTorch's by up to {difference:.1e} of the largest, more than "
+                f"{TOLERANCE}; the file was not saved"
             )
-        os.replace(part, path)
+        os.replace(partial, path)
     finally:
-        part.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
     console.say("model", f"{console.short(path)}, {size(path)}")
-    console.say("agrees", f"with PyTorch: {what} differ by at most {difference:.1e} of the largest")
+    console.say("agrees", f"with PyTorch: {output_name} differ by at most {difference:.1e} of the largest")
     inputs = path.with_suffix(".npz")
     named: dict[str, Any] = dict(zip(graph.inputs, example, strict=True))
     np.savez(inputs, **named)
     console.say("example", console.short(inputs))
     if config["quantize"]:
-        smaller = path.with_suffix(".int8.onnx")
+        int8_path = path.with_suffix(".int8.onnx")
         try:
-            quantize(path, part, graph.calibration(islice(data.train_dataloader(), CALIBRATED)))
-            os.replace(part, smaller)
+            quantize(path, partial, graph.calibration(islice(data.train_dataloader(), CALIBRATED)))
+            os.replace(partial, int8_path)
         finally:
-            part.unlink(missing_ok=True)
-        console.say("int8", f"{console.short(smaller)}, {size(smaller)}")
-        weigh(graph, data, {"PyTorch": graph.call, "ONNX": load(path), "ONNX, int8": load(smaller)})
+            partial.unlink(missing_ok=True)
+        console.say("int8", f"{console.short(int8_path)}, {size(int8_path)}")
+        weigh(graph, data, {"PyTorch": graph.call, "ONNX": load(path), "ONNX, int8": load(int8_path)})
 
 
 def folder_of(ckpt: Path) -> Path:
-    """The run directory that a checkpoint file belongs to, or its own folder."""
+    """Return the run directory of a checkpoint file, or the folder of the file if it is not in a run directory."""
     return ckpt.parents[1] if ckpt.parent.name == "checkpoints" else ckpt.parent
 
 
 def size(path: Path) -> str:
-    """Of a file."""
+    """Return the size of a file in MB."""
     return f"{path.stat().st_size / 1e6:.2f} MB"
 
 
 def origin(content: dict[str, Any]) -> dict[str, str]:
-    """Where the file is from: `experiment`, `title` and `versions`."""
+    """Return metadata on the origin of the model: `experiment`, `title` and `versions`."""
     config = content["sightseq"]["config"]
     return {"experiment": config["experiment"], "title": config["title"], "versions": json.dumps(versions())}
 
 
 def furthest(graph: Graph, call: Call, data: DataModule) -> float:
-    """The largest difference between the first outputs of `call` and PyTorch on real inputs, as a share of the largest
-    value, since of 10,000 words each may have a small probability; nan if one is nan.
+    """Return the largest difference between the first output of `call` and of PyTorch on validation data; nan if any
+    value is nan.
+
+    A difference is a fraction of the batch's largest value: with 10,000 words, all probabilities may be small.
     """
     ways = [graph.read(way, islice(data.val_dataloader(), COMPARED)) for way in (call, graph.call)]
-    shares = []
-    for (mine, _), (theirs, _) in zip(*ways, strict=True):
-        largest = np.maximum(np.abs(theirs).max(), np.finfo(np.float32).tiny)
-        shares.append(np.abs(mine - theirs).max() / largest)
-    return float(np.max(shares))
+    differences = []
+    for (exported, _), (reference, _) in zip(*ways, strict=True):
+        largest = np.maximum(np.abs(reference).max(), np.finfo(np.float32).tiny)
+        differences.append(np.abs(exported - reference).max() / largest)
+    return float(np.max(differences))
 
 
 def weigh(graph: Graph, data: DataModule, ways: dict[str, Call]) -> None:
-    """Prints the latency of a single input and the validation score of each way to run the graph."""
+    """Print the latency for a single input and the validation score of each way to run the graph."""
     info = graph.info
     table = console.new_table("", right=("one input", f"validation {info.title}"))
     for name, call in ways.items():
@@ -130,11 +132,11 @@ def weigh(graph: Graph, data: DataModule, ways: dict[str, Call]) -> None:
 
 
 def latency(graph: Graph, call: Call, data: DataModule) -> float:
-    """The median seconds of a call with a single row."""
+    """Return the median seconds of a call with a single row."""
     inputs = graph.example(next(iter(data.val_dataloader())), rows=1)
     times = []
     for _ in range(TIMED):
-        began = time.perf_counter()
+        start = time.perf_counter()
         call(inputs)
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - start)
     return median(times)

@@ -1,4 +1,4 @@
-"""Graphs as files: ONNX, torch.export, and ONNX in 8 bits."""
+"""Write and run graphs as files: ONNX, torch.export, and int8 ONNX."""
 
 import warnings
 from collections.abc import Iterable
@@ -18,24 +18,24 @@ from sightseq.core.graph import Arrays, Call, Graph
 
 OPSET = 18
 About = dict[str, str]
-"""What a file says of itself."""
+"""Metadata of a file."""
 
 
 def save_onnx(graph: Graph, example: Arrays, path: Path, about: About) -> None:
-    """Writes the graph as ONNX.
+    """Write the graph as ONNX.
 
-    By torch's exporter that is based on TorchScript: the newer one fixes the length of what bidirectional layers read
-    (github.com/pytorch/pytorch/issues/191855).
+    Uses the exporter based on TorchScript, because the newer one fixes the sequence length of bidirectional recurrent
+    layers (github.com/pytorch/pytorch/issues/191855).
 
     Raises:
-        ExportError: it holds what ONNX or the exporter does not know.
+        ExportError: the graph has an operation that ONNX or the exporter does not support.
     """
-    # Its types do not know the function.
+    # torch's type stubs lack this function.
     torch.onnx.register_custom_op_symbolic("aten::_upsample_bilinear2d_aa", _resize, OPSET)  # type: ignore[attr-defined]
-    # On an error it prints all that it has traced, which its own switch for that does not prevent.
-    quiet = patch.object(torch._C, "_jit_onnx_log", lambda *text: None, create=True)
-    with warnings.catch_warnings(), torch.no_grad(), quiet:
-        warnings.simplefilter("ignore")  # of what is deprecated in it, and of sizes that are fixed on purpose
+    # On an error the exporter prints the whole traced graph; its own option does not prevent that.
+    silence = patch.object(torch._C, "_jit_onnx_log", lambda *text: None, create=True)
+    with warnings.catch_warnings(), torch.no_grad(), silence:
+        warnings.simplefilter("ignore")  # deprecations inside torch, and sizes that are fixed on purpose
         try:
             torch.onnx.export(
                 graph,
@@ -55,34 +55,34 @@ def save_onnx(graph: Graph, example: Arrays, path: Path, about: About) -> None:
 
 
 def _resize(g: Any, x: Any, size: Any, align_corners: Any, *scales: Any) -> Any:
-    """What the exporter lacks: torch's antialiased bilinear interpolation of [B, C, H, W] to a fixed size."""
-    height, width = symbolic_helper._get_const(size, "is", "size")  # type: ignore[no-untyped-call]  # without types
+    """Symbolic function that the exporter lacks: antialiased bilinear resize of [B, C, H, W] to a fixed size."""
+    height, width = symbolic_helper._get_const(size, "is", "size")  # type: ignore[no-untyped-call]  # untyped
     none = g.op("Constant", value_t=torch.tensor([]))
-    first = g.op("Constant", value_t=torch.tensor([0]))
-    kept = g.op("Slice", g.op("Shape", x), first, g.op("Constant", value_t=torch.tensor([2])))
-    sizes = g.op("Concat", kept, g.op("Constant", value_t=torch.tensor([height, width])), axis_i=0)
+    zero = g.op("Constant", value_t=torch.tensor([0]))
+    batch_and_channels = g.op("Slice", g.op("Shape", x), zero, g.op("Constant", value_t=torch.tensor([2])))
+    sizes = g.op("Concat", batch_and_channels, g.op("Constant", value_t=torch.tensor([height, width])), axis_i=0)
     return g.op("Resize", x, none, none, sizes, antialias_i=1, exclude_outside_i=1, mode_s="linear")
 
 
 def load_onnx(path: Path) -> Call:
-    """Runs a file with onnxruntime, on the CPU."""
+    """Return a function that runs the file with onnxruntime on the CPU."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [one.name for one in session.get_inputs()]
+    names = [node.name for node in session.get_inputs()]
     return lambda arrays: session.run(None, dict(zip(names, arrays, strict=True)))
 
 
 def save_torch(graph: Graph, example: Arrays, path: Path, about: About) -> None:
-    """Writes the graph as torch.export traces it.
+    """Write the graph as a torch.export program.
 
     Raises:
-        ExportError: it cannot be traced, such as recurrent layers over sequences of any length.
+        ExportError: the graph cannot be traced, such as recurrent layers over sequences of any length.
     """
     tensors = tuple(map(torch.from_numpy, example))
     shapes = {"inputs": tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in graph.inputs.values())}
     with warnings.catch_warnings(), path.open("wb") as stream:
-        warnings.simplefilter("ignore")  # of what nn.LSTM does within, and of where weights lie
+        warnings.simplefilter("ignore")  # about nn.LSTM's internals and the memory layout of its weights
         try:
             program = torch.export.export(graph, tensors, dynamic_shapes=shapes)
         except Exception as error:  # of many kinds
@@ -93,18 +93,18 @@ def save_torch(graph: Graph, example: Arrays, path: Path, about: About) -> None:
 
 
 def load_torch(path: Path) -> Call:
-    """Runs a file of `save_torch`."""
+    """Return a function that runs a file written by `save_torch`."""
     with path.open("rb") as stream:
         module = torch.export.load(stream).module()
 
     def call(arrays: Arrays) -> Arrays:
-        found = module(*map(torch.from_numpy, arrays))
-        return [tensor.numpy(force=True) for tensor in (found if isinstance(found, tuple) else (found,))]
+        outputs = module(*map(torch.from_numpy, arrays))
+        return [tensor.numpy(force=True) for tensor in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
     return call
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]  # a library without types
+class _Reader(CalibrationDataReader):  # type: ignore[misc]  # an untyped library
     def __init__(self, inputs: Iterable[dict[str, Any]]) -> None:
         self._inputs = iter(inputs)
 
@@ -113,28 +113,28 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # a library without
 
 
 def quantize(path: Path, smaller: Path, samples: Iterable[dict[str, Any]] | None) -> None:
-    """Writes an ONNX file in 8 bits.
+    """Quantise an ONNX file to int8.
 
     Args:
-        path: of the file in 32 bits.
-        smaller: of the new one.
-        samples: inputs of training, from which the ranges of what flows through the network are taken; without, as for
-            recurrent networks, they are found anew at each call.
+        path: the float32 file.
+        smaller: the int8 file to write.
+        samples: training inputs by name, from which the ranges of the activations are computed (static quantisation).
+            None, as for recurrent networks: ranges are computed at each call (dynamic quantisation).
 
     Raises:
-        ExportError: onnxruntime cannot do it.
+        ExportError: onnxruntime cannot quantise the network.
     """
-    folded = smaller.with_suffix(".folded")
+    preprocessed = smaller.with_suffix(".folded")
     try:
-        quant_pre_process(path, folded, skip_symbolic_shape=True)
+        quant_pre_process(path, preprocessed, skip_symbolic_shape=True)
         if samples is None:
-            quantize_dynamic(folded, smaller)
+            quantize_dynamic(preprocessed, smaller)
         else:
-            quantize_static(folded, smaller, _Reader(samples), QuantFormat.QDQ, per_channel=True)
+            quantize_static(preprocessed, smaller, _Reader(samples), QuantFormat.QDQ, per_channel=True)
     except Exception as error:  # of many kinds
-        raise ExportError(f"onnxruntime cannot write this network in 8 bits: {_first(error)}") from error
+        raise ExportError(f"onnxruntime cannot quantise this network to int8: {_first(error)}") from error
     finally:
-        folded.unlink(missing_ok=True)
+        preprocessed.unlink(missing_ok=True)
 
 
 def _first(error: Exception) -> str:

@@ -1,1 +1,1 @@
-"""One LightningModule for each learning problem."""
+"""One LightningModule per learning problem."""

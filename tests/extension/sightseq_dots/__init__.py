@@ -1,1 +1,1 @@
-"""How many dots are in an image: a learning problem added to sightseq from outside."""
+"""Counting the dots in an image: a learning problem for sightseq in a package of its own."""

@@ -1,4 +1,4 @@
-"""What the network must beat."""
+"""The baseline that the network must beat."""
 
 from typing import Any
 
@@ -9,21 +9,21 @@ from sightseq.core.baseline import Arrays, Baseline
 
 
 class Brightness(Baseline):
-    """A straight line from the mean brightness of an image to its count."""
+    """Linear regression from the mean brightness of an image to its count."""
 
     def features(self, images: NDArray[Any]) -> NDArray[Any]:
-        """[N, 1, H, W] to [N]."""
+        """Return the mean brightness of images [N, 1, H, W]; [N]."""
         return images.mean((1, 2, 3))
 
     def fit(self, train: Arrays) -> None:
-        """Least squares."""
+        """Fit the line by least squares."""
         self.line = np.polyfit(train["input"], train["target"], 1)
 
     def predict(self, batch: Arrays) -> NDArray[Any]:
-        """Counts [N]."""
+        """Return the counts [N]."""
         counts: NDArray[Any] = np.polyval(self.line, batch["input"])
         return counts
 
     def score(self, batch: Arrays) -> dict[str, float]:
-        """The mean absolute error."""
+        """Return the mean absolute error."""
         return {"mae": float(np.abs(self.predict(batch) - batch["target"]).mean())}

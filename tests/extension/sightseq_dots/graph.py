@@ -1,4 +1,4 @@
-"""What is exported: images to counts."""
+"""The exported model: images to counts."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from sightseq.core.loading import PAD_INDEX, Batch
 
 
 class CountingGraph(Graph):
-    """`input` (bytes [B, 1, H, W]) to `count` [B]."""
+    """Maps `input` (uint8 [B, 1, H, W]) to `count` [B]."""
 
     def __init__(self, task: CountingTask) -> None:
         super().__init__(task)
@@ -22,7 +22,7 @@ class CountingGraph(Graph):
         self.inputs, self.outputs = {"input": {0: "batch"}}, {"count": {0: "batch"}}
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Counts."""
+        """Return the counts [B]."""
         counts: Tensor = self.task(inputs[0])
         return counts
 
@@ -31,13 +31,13 @@ class CountingGraph(Graph):
         return [np.resize(batch["input"].numpy(), (rows, *batch["input"].shape[1:]))]
 
     def read(self, call: Call, batches: Iterable[Batch]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """Counts [B] and the truth [B]."""
+        """Yield predicted counts [B] and true counts [B], without padding rows."""
         for batch in batches:
             real = (batch["index"] != PAD_INDEX).numpy()
             (counts,) = call([batch["input"].numpy()])
             yield counts[real], batch["target"].numpy()[real]
 
     def score(self, call: Call, batches: Iterable[Batch]) -> float:
-        """The mean absolute error."""
+        """Return the mean absolute error."""
         errors = [np.abs(counts - truth) for counts, truth in self.read(call, batches)]
         return float(np.concatenate(errors).mean())

@@ -1,15 +1,15 @@
-"""A network of one idea."""
+"""The network."""
 
 from torch import Tensor, nn
 
 
 class DotNet(nn.Module):
-    """Filters that find dots, their mean in each cell of a grid of 6 x 6, and a weighted sum of these.
+    """One convolution that detects dots, average pooling to 6 x 6, and a linear layer.
 
     Args:
-        in_channels: of the image.
-        num_outputs: numbers it gives.
-        width: number of filters.
+        in_channels: channels of the image.
+        num_outputs: number of outputs.
+        width: channels of the convolution.
     """
 
     def __init__(self, in_channels: int, num_outputs: int, width: int = 16) -> None:
@@ -23,6 +23,6 @@ class DotNet(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, in_channels, H, W] to [B, num_outputs]."""
-        found: Tensor = self.layers(images)
-        return found
+        """Map images [B, in_channels, H, W] to [B, num_outputs]."""
+        outputs: Tensor = self.layers(images)
+        return outputs

@@ -1,4 +1,4 @@
-"""What the data says of itself."""
+"""The spec: what the data determines."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +8,11 @@ from sightseq.core.spec import Spec
 
 @dataclass(frozen=True)
 class CountingSpec(Spec):
-    """Grey images with a number of things in each.
+    """Grey images with a count of objects in each.
 
     Attributes:
-        height, width: of the images, in pixels.
-        mean, std: of the counts of the training split.
+        height, width: image size in pixels.
+        mean, std: mean and standard deviation of the counts in the training split.
     """
 
     height: int
@@ -21,11 +21,11 @@ class CountingSpec(Spec):
     std: float
 
     def net_arguments(self) -> dict[str, Any]:
-        """`in_channels` and `num_outputs`."""
+        """Return `in_channels` and `num_outputs`."""
         return {"in_channels": 1, "num_outputs": 1}
 
     def difference(self, other: Spec) -> str:
-        """Images of another size; the counts may differ."""
+        """Describe a difference in image size; the counts may differ."""
         if not isinstance(other, CountingSpec):
             return super().difference(other)
         sizes = [f"{spec.height} x {spec.width}" for spec in (self, other)]

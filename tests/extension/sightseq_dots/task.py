@@ -1,4 +1,4 @@
-"""The learning problem: loss, scores, report."""
+"""The learning problem: loss, scores and report."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -21,7 +21,7 @@ SHOWN = 25  # images in the report
 
 
 class AbsoluteError(MeanLoss):
-    """The mean absolute error of counts. Reads `prediction`, `target` and `index` [B]; fillers do not count."""
+    """Mean absolute error of counts. Reads `prediction`, `target` and `index` [B]; padding rows are ignored."""
 
     def update(self, prediction: Tensor, target: Tensor, index: Tensor) -> None:
         real = index != PAD_INDEX
@@ -29,7 +29,7 @@ class AbsoluteError(MeanLoss):
 
 
 class CountingTask(Task):
-    """Counts the things in an image, by the squared error of the standardised count.
+    """Counting of objects in an image, with the squared error of the standardised count as loss.
 
     Args:
         task: see `Task`. The network maps images [B, 1, H, W] in 0..1 to [B, 1].
@@ -48,37 +48,37 @@ class CountingTask(Task):
 
     @classmethod
     def example(cls) -> tuple[CountingSpec, Batch]:
-        """Six random images, which hold one to six things."""
+        """Six random images with the counts 1 to 6."""
         images = torch.randint(0, 256, (6, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
         batch = {"input": images, "target": torch.arange(1, 7).float(), "index": torch.arange(6)}
         return CountingSpec(16, 16, 3.5, 1.7), batch
 
     @classmethod
     def predictor(cls) -> type[Predictor]:
-        """Image files to counts."""
+        """Return `CountingPredictor`: image files to counts."""
         from sightseq_dots.predict import CountingPredictor
 
         return CountingPredictor
 
     @classmethod
     def graph(cls) -> type[Graph]:
-        """Images to counts."""
+        """Return `CountingGraph`: images to counts."""
         from sightseq_dots.graph import CountingGraph
 
         return CountingGraph
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, 1, H, W] bytes to counts [B]."""
+        """Map uint8 images [B, 1, H, W] to counts [B]."""
         standardised = self.net(images.float() / 255)[:, 0].float()
         return self.spec.mean + self.spec.std * standardised
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
-        """Counts [B]."""
+        """Return the counts [B]."""
         counts: Tensor = self(batch["input"])
         return counts
 
     def step(self, batch: Batch, stage: str) -> Output:
-        """The squared error, summed over the images."""
+        """Compute the squared error, summed over the images."""
         real, target = batch["index"] != PAD_INDEX, batch["target"]
         prediction = self(batch["input"])
         losses = ((prediction - target) / self.spec.std) ** 2
@@ -86,26 +86,26 @@ class CountingTask(Task):
         return Output((losses * real).sum(), real.sum(), values)
 
     def scores(self, stage: str) -> Mapping[str, Score]:
-        """The mean absolute error."""
+        """Return the mean absolute error."""
         return {"mae": Score(AbsoluteError(), "mean absolute error", ("prediction", "target", "index"))}
 
     def plot_batch(self, batch: Batch) -> Figure:
-        """The images with their counts."""
+        """Plot the images with their counts."""
         images = batch["input"][:SHOWN, 0].cpu().numpy()
         return batch_figure(list(images), [f"{count:.0f}" for count in batch["target"][:SHOWN].tolist()])
 
     def collect_examples(self, batch: Batch, output: Output) -> None:
-        """Keeps the images with the largest errors."""
+        """Keep the images with the largest errors."""
         error = (output.values["prediction"] - output.values["target"]).abs()
         rows = {"input": batch["input"], **output.values}
         self._worst.add(torch.where(batch["index"] != PAD_INDEX, error, -1.0), rows)
 
     def reset_examples(self) -> None:
-        """Empties what `collect_examples` kept."""
+        """Discard the images that `collect_examples` has kept."""
         self._worst.clear()
 
     def blocks(self, stage: str) -> list[Block]:
-        """The largest errors."""
+        """Return a figure of the images with the largest errors."""
         rows = self._worst.rows()
         if not rows:
             return []

@@ -1,4 +1,4 @@
-"""The checks that sightseq runs on its own parts."""
+"""The same checks that sightseq runs on its own datasets, networks and tasks."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""One label for each sample."""
+"""Single-label classification of images and texts."""

@@ -1,4 +1,4 @@
-"""What a classifier must beat: on the raw inputs, without a network."""
+"""Non-neural baselines of classification, on the raw inputs."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ from sightseq.core.baseline import Arrays, Baseline
 
 
 class Classifier(Baseline):
-    """A baseline that answers with a label for each row [N]."""
+    """Base of the baselines that predict one label for each row; [N]."""
 
     def score(self, batch: Arrays) -> dict[str, float]:
-        """Accuracy, and precision, recall and F1 averaged over the classes."""
+        """Return the accuracy, and precision, recall and F1 averaged over the classes (macro)."""
         true, guess = batch["target"], self.predict(batch)
         macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
         return {
@@ -30,7 +30,7 @@ class Classifier(Baseline):
 
 
 class Majority(Classifier):
-    """Always the most frequent label of the training split."""
+    """Always predict the most frequent label of the training split."""
 
     def fit(self, train: Arrays) -> None:
         self.label = np.bincount(train["target"]).argmax()
@@ -43,16 +43,16 @@ class SVM(Classifier):
     """A support-vector machine with a radial kernel on the pixels (Cortes and Vapnik, 1995).
 
     Args:
-        C: the penalty of a training error.
-        components: principal components it looks at; fewer are faster, None takes all pixels.
-        largest: it learns from a random choice of so many images, since its time grows with their square.
+        C: penalty of a training error.
+        components: principal components used as input; fewer are faster, None uses all pixels.
+        largest: maximum number of training images, chosen at random; training time grows with its square.
     """
 
     def __init__(self, C: float = 10.0, components: int | None = 50, largest: int = 60_000) -> None:  # noqa: N803 (scikit-learn's name)
         self.C, self.components, self.largest = C, components, largest
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[Any]:
-        """[N, C, H, W] to numbers in 0..1 [N, C * H * W]."""
+        """Scale images [N, C, H, W] to 0..1 and flatten them; [N, C * H * W]."""
         return images.reshape(len(images), -1) / 255
 
     def fit(self, train: Arrays) -> None:
@@ -72,36 +72,36 @@ class HOG(SVM):
     """A support-vector machine on histograms of oriented gradients (Dalal and Triggs, 2005) of 64x64 grey pixels.
 
     Args:
-        C, components, largest: see `SVM`; the components are those of the histograms.
+        C, components, largest: see `SVM`; the principal components are those of the histograms.
     """
 
     def __init__(self, C: float = 10.0, components: int | None = 200, largest: int = 60_000) -> None:  # noqa: N803 (scikit-learn's name)
         super().__init__(C, components, largest)
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[Any]:
-        """[N, C, H, W] to [N, 1764]."""
-        import cv2  # only where photographs are, for it takes a while
+        """Compute the histograms of images [N, C, H, W]; [N, 1764]."""
+        import cv2  # a slow import that the other baselines do not need
 
-        # Blocks of 2x2 cells of 8x8 pixels, 9 directions: 7 * 7 * 4 * 9 = 1764 numbers an image.
+        # Blocks of 2x2 cells of 8x8 pixels, 9 orientations: 7 * 7 * 4 * 9 = 1764 values per image.
         describe = cv2.HOGDescriptor((64, 64), (16, 16), (8, 8), (8, 8), 9)
         grey = (image.mean(0).astype(np.uint8) for image in images)
         return np.stack([describe.compute(cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)) for image in grey])
 
 
 class TfIdf(Classifier):
-    """Logistic regression on the words of a text and their pairs, rare ones weighing more (TF-IDF).
+    """Logistic regression on TF-IDF weights of the words of a text and of their n-grams.
 
     Args:
-        C: the inverse of the penalty on large weights.
-        max_ngram: longest run of words that is counted; 2 for pairs.
-        min_df: in how many texts a run must be to count.
+        C: inverse of the L2 regularisation strength.
+        max_ngram: length of the longest n-gram, in words; 2 for pairs.
+        min_df: number of texts in which an n-gram must occur to be used.
     """
 
     def __init__(self, C: float = 10.0, max_ngram: int = 2, min_df: int = 2) -> None:  # noqa: N803 (scikit-learn's name)
         self.C, self.max_ngram, self.min_df = C, max_ngram, min_df
 
     def fit(self, train: Arrays) -> None:
-        # "not", "no" and single letters are words too; sublinear: the tenth "good" says less than the first.
+        # The pattern keeps single letters and punctuation. Sublinear: the tenth "good" adds less than the first.
         words = TfidfVectorizer(
             ngram_range=(1, self.max_ngram), min_df=self.min_df, sublinear_tf=True, token_pattern=r"\w+|[^\w\s]"
         )

@@ -1,4 +1,4 @@
-"""How far a classifier is as often right as it claims (Guo et al., 2017, arXiv 1706.04599)."""
+"""Calibration error: the gap between confidence and accuracy (Guo et al., 2017, arXiv 1706.04599)."""
 
 import torch
 from torch import Tensor
@@ -10,12 +10,12 @@ BINS = 15  # of confidence, as in the paper
 
 
 class CalibrationError(Metric):
-    """The expected calibration error, of sums over bins of confidence: nothing of a single sample is kept.
+    """Expected calibration error, from sums over bins of confidence; no single sample is stored.
 
-    Its values are those of torchmetrics' MulticlassCalibrationError, which keeps every confidence. As there, the
-    confidence 1 has a bin of its own.
+    Equal to torchmetrics' MulticlassCalibrationError, which stores every confidence. As there, a confidence of exactly
+    1 has its own bin.
 
-    Reads `prediction` [B, C], probabilities, and `target` [B], where -1 is not counted.
+    Reads `prediction` [B, C] (probabilities) and `target` [B]; rows with target -1 are ignored.
     """
 
     full_state_update = False
@@ -32,19 +32,19 @@ class CalibrationError(Metric):
     def update(self, prediction: Tensor, target: Tensor) -> None:
         confidence, guess = prediction.float().max(dim=1)
         edges = torch.linspace(0, 1, BINS + 1, device=confidence.device)
-        place = torch.bucketize(confidence, edges, right=True) - 1
+        bin_index = torch.bucketize(confidence, edges, right=True) - 1
         real = (target != PAD_INDEX).float()
-        self.count = self.count.index_add(0, place, real)
-        self.confidence = self.confidence.index_add(0, place, confidence * real)
-        self.hits = self.hits.index_add(0, place, (guess == target).float() * real)
+        self.count = self.count.index_add(0, bin_index, real)
+        self.confidence = self.confidence.index_add(0, bin_index, confidence * real)
+        self.hits = self.hits.index_add(0, bin_index, (guess == target).float() * real)
 
     def compute(self) -> Tensor:
         return (self.hits - self.confidence).abs().sum() / self.count.sum()
 
     def bins(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Of all processes: the samples in each of the 15 bins, the sum of their confidences, and how many are right.
+        """Return the samples, the sum of confidences and the correct predictions of each bin, over all processes; [15].
 
-        The confidence 1 is in the last bin.
+        A confidence of 1 falls in the last bin.
         """
         with self.sync_context():
             sums = [state.cpu() for state in (self.count, self.confidence, self.hits)]

@@ -1,4 +1,4 @@
-"""A classifier as a function of plain tensors."""
+"""The export graph of a classifier: a function of plain tensors."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,8 +14,8 @@ from sightseq.text.spec import TextSpec
 
 
 class Classifier(Graph):
-    """`input` (images as bytes [B, C, H, W], or tokens [B, T] and their `length` [B]) to `probabilities`
-    [B, num_classes]: normalised, and averaged over views, as in the test.
+    """Maps `input` (uint8 images [B, C, H, W], or token ids [B, T] with their `length` [B]) to `probabilities`
+    [B, num_classes]. Includes pixel normalisation and the average over test-time views.
     """
 
     def __init__(self, task: ClassificationTask) -> None:
@@ -27,11 +27,11 @@ class Classifier(Graph):
         self.outputs = {"probabilities": {0: "batch"}}
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """The inputs in order to the probabilities."""
+        """Return the probabilities; the inputs are in the order of `self.inputs`."""
         return self.task.predict_step(dict(zip(self.inputs, inputs, strict=True)))
 
     def calibration(self, batches: Iterable[Batch]) -> Iterator[dict[str, NDArray[Any]]] | None:
-        """Images; networks that read texts find their ranges at each call."""
+        """Yield batches of images; None for texts, whose networks are quantised dynamically (ranges at each call)."""
         if isinstance(self.spec, TextSpec):
             return None
         return ({name: batch[name].numpy() for name in self.inputs} for batch in batches)
@@ -41,13 +41,13 @@ class Classifier(Graph):
         return [np.resize(batch[name].numpy(), (rows, *batch[name].shape[1:])) for name in self.inputs]
 
     def read(self, call: Call, batches: Iterable[Batch]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """[B, num_classes] and [B]."""
+        """Yield probabilities [B, num_classes] and targets [B], without padding rows."""
         for batch in batches:
             real = (batch["index"] != PAD_INDEX).numpy()
             (probabilities,) = call([batch[name].numpy() for name in self.inputs])
             yield probabilities[real], batch["target"].numpy()[real]
 
     def score(self, call: Call, batches: Iterable[Batch]) -> float:
-        """The accuracy."""
+        """Return the accuracy."""
         hits = [probabilities.argmax(-1) == target for probabilities, target in self.read(call, batches)]
         return float(np.concatenate(hits).mean())

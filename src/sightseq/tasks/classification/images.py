@@ -1,4 +1,4 @@
-"""One label for each image."""
+"""Single-label classification of images."""
 
 import math
 from collections.abc import Sequence
@@ -30,10 +30,10 @@ class ImageClassificationTask(ClassificationTask):
         augment: augmentations by name, each a `_target_` with arguments, applied in this order to training batches.
             Each takes and returns a batch: see `vision.augmentation`.
         test_time_flips: predict with the mean probabilities of each image and its mirror image.
-        test_time_crops: sides of the squares about the centre that are looked at, as shares (0, 1] of those of the
-            image with its margin; the mean of their probabilities predicts. None: the centre, at the network's size.
-        classification: see `ClassificationTask`. The network maps images to logits [B, num_classes]; it is given
-            `in_channels`, `num_classes` and `image_size` (height, width), as far as it names them.
+        test_time_crops: centre crops for prediction, each as a fraction (0, 1] of height and width of the prepared
+            image (margin included); their probabilities are averaged. None: one centre crop of the network's size.
+        classification: see `ClassificationTask`. The network maps images to logits [B, num_classes]; it receives
+            those of `in_channels`, `num_classes` and `image_size` (height, width) that its `__init__` names.
     """
 
     net_kind: ClassVar[str] = "image"
@@ -49,10 +49,10 @@ class ImageClassificationTask(ClassificationTask):
         **classification: Any,
     ) -> None:
         super().__init__(**classification)
-        if test_time_crops is not None and not (test_time_crops and all(0 < share <= 1 for share in test_time_crops)):
-            raise ConfigError(f"model.test_time_crops={test_time_crops}: shares lie in (0, 1]; null for none")
+        if test_time_crops is not None and not (test_time_crops and all(0 < crop <= 1 for crop in test_time_crops)):
+            raise ConfigError(f"model.test_time_crops={test_time_crops}: fractions lie in (0, 1]; null for none")
         self.test_time_flips, self.test_time_crops = test_time_flips, test_time_crops
-        # Pretrained weights bring the constants that they were trained with.
+        # Pretrained weights need the normalisation constants of their own training.
         constants = getattr(self.net, "constants", None) or (self.spec.mean, self.spec.std)
         self.pixels = Pixels(*constants)
         self.augmentations = make_augmentations(augment, **self.spec.net_arguments())
@@ -68,15 +68,15 @@ class ImageClassificationTask(ClassificationTask):
 
     @classmethod
     def predictor(cls) -> "type[Predictor]":
-        """Files, pictures or arrays to labels."""
+        """Return `ImagePredictor`: files, PIL images or arrays to labels."""
         from sightseq.tasks.classification.predict_images import ImagePredictor
 
         return ImagePredictor
 
     def augment(self, batch: Batch) -> Batch:
-        """The batch with its images augmented, as floats in 0..1, of the size that the network sees.
+        """Return the batch with augmented images: floats in 0..1 of the network's input size.
 
-        Where images were mixed, `soft_target` [B, num_classes] says what each consists of.
+        If an augmentation mixes images, `soft_target` [B, num_classes] has the fraction of each class.
         """
         batch = {**batch, "input": to_unit(batch["input"])}
         for augmentation in self.augmentations:
@@ -84,54 +84,55 @@ class ImageClassificationTask(ClassificationTask):
         return take_centre(batch, self.spec.height, self.spec.width)
 
     def training_differs(self) -> list[str]:
-        """Augmentation besides."""
+        """Add augmentation."""
         return [*(["augmentation"] if self.augmentations else []), *super().training_differs()]
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] bytes, or floats in 0..1, of which the centre is seen, to logits [B, num_classes]."""
+        """Map the centre crop of images [B, C, H, W], uint8 or floats in 0..1, to logits [B, num_classes]."""
         return two_logits(self.net(self.pixels(centre(images, self.spec.height, self.spec.width))))
 
     def logits(self, batch: Batch) -> Tensor:
-        """Of the images [B, C, H, W] as they are."""
+        """Return the logits of the images [B, C, H, W]."""
         logits: Tensor = self(batch["input"])
         return logits
 
     def log_probabilities(self, batch: Batch) -> Tensor:
-        """Averaged over the views of each image that the test uses."""
+        """Return the log of the mean probabilities over the test-time views (crops, flips) of each image."""
         images = batch["input"]
-        views = [self._crop(images, share) for share in self.test_time_crops] if self.test_time_crops else [images]
+        views = [self._crop(images, crop) for crop in self.test_time_crops] if self.test_time_crops else [images]
         if self.test_time_flips:
             views += [view.flip(-1) for view in views]
-        found = torch.stack([self(view).log_softmax(dim=1) for view in views])
-        return found.logsumexp(dim=0) - math.log(len(views))
+        log_probabilities = torch.stack([self(view).log_softmax(dim=1) for view in views])
+        return log_probabilities.logsumexp(dim=0) - math.log(len(views))
 
-    def _crop(self, images: Tensor, share: float) -> Tensor:
-        part = centre(to_unit(images), *(round(share * side) for side in self.spec.prepared[1:]))
-        return F.interpolate(part, (self.spec.height, self.spec.width), mode="bilinear", antialias=True)
+    def _crop(self, images: Tensor, fraction: float) -> Tensor:
+        crop = centre(to_unit(images), *(round(fraction * side) for side in self.spec.prepared[1:]))
+        return F.interpolate(crop, (self.spec.height, self.spec.width), mode="bilinear", antialias=True)
 
     def plot_batch(self, batch: Batch) -> Figure:
-        """The images with the names of their classes; of mixed ones, with the shares of both."""
+        """Plot the images with their class names; mixed images with the fraction of each class."""
         images = (batch["input"][:SHOWN].clamp(0, 1) * 255).round().byte().cpu().numpy()
         names = [self.spec.classes[label] for label in batch["target"][:SHOWN].tolist()]
-        for place, shares in enumerate(batch.get("soft_target", batch["target"][:0])[:SHOWN]):
-            parts = [f"{self.spec.classes[label]} {shares[label]:.0%}" for label in shares.nonzero().flatten().tolist()]
-            names[place] = " + ".join(parts)
+        for row, fractions in enumerate(batch.get("soft_target", batch["target"][:0])[:SHOWN]):
+            labels = fractions.nonzero().flatten().tolist()
+            parts = [f"{self.spec.classes[label]} {fractions[label]:.0%}" for label in labels]
+            names[row] = " + ".join(parts)
         return batch_figure([self.spec.to_example(image) for image in images], names)
 
     def examples(self, title: str, rows: Batch, caption: str) -> Block:
-        """The images with their margins."""
+        """Return a figure of the images, margins included."""
         inputs = [self.spec.to_example(image) for image in rows["input"].numpy()]
         return FigureBlock(title, examples_figure(inputs, self.labels(rows)), caption=caption)
 
     def explanation(self, rows: Batch) -> Block | None:
-        """Heat maps; nothing where maps would say nothing."""
+        """Return heat maps; None where `heat_maps` has none."""
         images = centre(rows["input"], self.spec.height, self.spec.width)
         heat = heat_maps(self, images, rows["probabilities"].argmax(dim=1))
         if heat is None:
             return None
         inputs = [self.spec.to_example(image) for image in images.numpy()]
         caption = (
-            "Bright: the regions that spoke most for the prediction (Grad-CAM, Selvaraju et al., 2017). "
+            "Bright: the regions that support the prediction most (Grad-CAM, Selvaraju et al., 2017). "
             "Samples chosen at random, then the most confident mistakes."
         )
         figure = saliency_figure(inputs, list(heat.numpy()), self.labels(rows))

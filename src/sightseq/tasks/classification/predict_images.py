@@ -1,4 +1,4 @@
-"""Using a trained classifier of images: from files, pictures or arrays to labels."""
+"""Prediction with a trained image classifier: files, PIL images or arrays to labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from sightseq.vision.image import read_image
 
 
 class ImagePredictor(ClassPredictor):
-    """A trained classifier of images: files, PIL images, or arrays uint8 [H, W] or [H, W, 3]."""
+    """A trained image classifier; reads files, PIL images, or uint8 arrays [H, W] or [H, W, 3]."""
 
     task: ImageClassificationTask
 
@@ -26,13 +26,13 @@ class ImagePredictor(ClassPredictor):
         return [(str(file), file) for file in find_files(given)]
 
     def read(self, raw: Picture) -> NDArray[np.uint8]:
-        """An image as the model takes it: uint8 of the shape `spec.prepared`.
+        """Return an image as the model takes it: uint8 of the shape `spec.prepared`.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: the image cannot be read.
 
         Warns:
-            FaceWarning: the model knows faces, and none was found.
+            FaceWarning: the model was trained on faces, and none was found in the image.
         """
         return read_image(as_source(raw), self.task.spec)
 
@@ -41,14 +41,14 @@ class ImagePredictor(ClassPredictor):
         return self.predict_batch(stack(items), options.top)
 
     def origin(self, place: str, item: Any) -> Row:
-        """The file."""
+        """Return the file name."""
         return {"file": place}
 
     def cells(self, row: Row) -> dict[str, str]:
-        """The file and its labels."""
+        """Return the file name and the cells of `ClassPredictor`."""
         return {"file": row["file"], **super().cells(row)}
 
 
 def stack(images: Sequence[NDArray[np.uint8]]) -> Batch:
-    """Images as `ImagePredictor.read` gives them, as one batch."""
+    """Stack images returned by `ImagePredictor.read` into one batch."""
     return {"input": torch.from_numpy(np.stack(images))}

@@ -1,4 +1,4 @@
-"""Using a trained classifier of texts: from a text, a file of lines, a table, or standard input to labels."""
+"""Prediction with a trained text classifier: a text, a file of lines, a table or standard input to labels."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,15 +17,15 @@ from sightseq.text.tokenizer import UNKNOWN_ID
 
 
 class TextWarning(InputWarning):
-    """A text was read only in part, or consists of unknown words."""
+    """A text was truncated, or contains only unknown words."""
 
 
 class TextSettings(Settings):
-    """The options of a classifier of texts."""
+    """Options of `sightseq predict` for a text classifier."""
 
-    column: str = Field("text", description="of a table (.csv, .tsv with a header; .jsonl), which column has the texts")
+    column: str = Field("text", description="column of the texts in a table (.csv or .tsv with a header, .jsonl)")
     delimiter: str | None = Field(
-        None, description="of a table: comma, semicolon, tab, bar or a sign; null: by its name"
+        None, description="delimiter of a table: comma, semicolon, tab, bar or one character; null: by file extension"
     )
 
 
@@ -37,15 +37,13 @@ class Text(NamedTuple):
 
 
 class TextPredictor(ClassPredictor):
-    """A trained classifier of texts, of any length; of one with more than `spec.max_tokens` tokens, the middle is not
-    read.
-    """
+    """A trained text classifier; a text of more than `spec.max_tokens` tokens is truncated in the middle."""
 
     Settings: ClassVar[type[TextSettings]] = TextSettings
     task: TextClassificationTask
 
     def check(self, inputs: Sequence[str], options: TextSettings) -> None:
-        """Refuses `column` and `delimiter` where no input is a table."""
+        """Raise ConfigError if `column` or `delimiter` is given and no input is a table."""
         useless = {"column", "delimiter"} & options.model_fields_set
         if useless and not any(given.lower().endswith(tuple(SUFFIXES)) for given in inputs):
             raise ConfigError(
@@ -57,13 +55,13 @@ class TextPredictor(ClassPredictor):
         return read_texts(given, options.column, options.delimiter)
 
     def read(self, raw: str | bytes) -> Text:
-        """A text and its token ids.
+        """Return a text and its token ids.
 
         Raises:
-            InputError: it is empty, or not valid Unicode.
+            InputError: the text is empty or not valid Unicode.
 
         Warns:
-            TextWarning: it is too long, or consists of unknown words.
+            TextWarning: the text is too long, or contains only unknown words.
         """
         text = decoded(raw)
         tokens, limit = self.task.tokenizer.encode(text), self.task.spec.max_tokens
@@ -72,7 +70,7 @@ class TextPredictor(ClassPredictor):
         if len(tokens) > limit:
             warnings.warn(
                 TextWarning(
-                    f"{short(text)}: of {len(tokens):,} words and signs the model reads the first and last "
+                    f"{short(text)}: the text has {len(tokens):,} tokens; the model reads only the first and last "
                     f"{limit // 2:,}"
                 ),
                 stacklevel=2,
@@ -86,13 +84,13 @@ class TextPredictor(ClassPredictor):
         return self.predict_batch(pad([item.tokens for item in items], self.task.spec.max_tokens), options.top)
 
     def length(self, item: Text) -> int:
-        """Tokens."""
+        """Return the number of tokens."""
         return len(item.tokens)
 
     def origin(self, place: str, item: Text) -> Row:
-        """The text."""
+        """Return the text."""
         return {"text": item.text}
 
     def cells(self, row: Row) -> dict[str, str]:
-        """The beginning of the text, and its labels."""
+        """Return the beginning of the text and the cells of `ClassPredictor`."""
         return {"text": short(row["text"]), **super().cells(row)}

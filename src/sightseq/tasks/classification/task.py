@@ -1,4 +1,4 @@
-"""One label for each sample, whatever the samples are."""
+"""Single-label classification, the base for all kinds of input."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -29,20 +29,20 @@ from sightseq.text.spec import TextSpec
 from sightseq.vision.spec import ImageSpec
 
 SHOWN = 25  # samples of each kind in the report
-EXPLAINED = 6  # of these, with heat maps
+EXPLAINED = 6  # samples of each kind with an explanation, such as a heat map
 
 if TYPE_CHECKING:
     from sightseq.core.graph import Graph
 
 
 class ClassificationTask(Task):
-    """Cross-entropy over the classes of the spec; a subclass says how the network sees a batch.
+    """Cross-entropy over the classes of the spec; a subclass defines how a batch is passed to the network.
 
     A network with a single output z [B, 1] is read as the logits [0, z] of two classes: see `two_logits`.
 
     Args:
-        class_weights: "balanced" weighs a sample's loss by how rare its class is, in training alone.
-        label_smoothing: share of the target that is spread evenly over all classes, in training alone
+        class_weights: "balanced" weights each sample's loss by the inverse frequency of its class; in training only.
+        label_smoothing: fraction of the target, in [0, 1), that is spread evenly over all classes; in training only
             (Szegedy et al., 2016, arXiv 1512.00567).
         task: see `Task`.
     """
@@ -62,7 +62,7 @@ class ClassificationTask(Task):
     ) -> None:
         super().__init__(**task)
         if not 0 <= label_smoothing < 1:
-            raise ConfigError(f"model.label_smoothing={label_smoothing}: a share lies in [0, 1)")
+            raise ConfigError(f"model.label_smoothing={label_smoothing}: a fraction lies in [0, 1)")
         self.label_smoothing = label_smoothing
         weights = None
         if class_weights:
@@ -73,35 +73,35 @@ class ClassificationTask(Task):
 
     @classmethod
     def graph(cls) -> "type[Graph]":
-        """Inputs to probabilities."""
+        """Return `Classifier`: inputs to probabilities."""
         from sightseq.tasks.classification.graph import Classifier
 
         return Classifier
 
-    # What each kind of input has of its own.
+    # Defined by the subclass for each kind of input.
 
     @abstractmethod
     def logits(self, batch: Batch) -> Tensor:
-        """Of a batch, [B, num_classes]: what training sees."""
+        """Return the logits [B, num_classes] of a batch; used in training."""
 
     def log_probabilities(self, batch: Batch) -> Tensor:
-        """Of a batch, [B, num_classes]: what validation, test and prediction see."""
+        """Return log-probabilities [B, num_classes] of a batch; used in validation, test and prediction."""
         return self.logits(batch).log_softmax(dim=1)
 
     @abstractmethod
     def examples(self, title: str, rows: Batch, caption: str) -> Block:
-        """Samples that were observed, with what the model says of them: see `labels`."""
+        """Return the report block of these samples with their predictions (see `labels`)."""
 
     @abstractmethod
     def explanation(self, rows: Batch) -> Block | None:
-        """What in these samples spoke for the predictions."""
+        """Return the report block of what in these samples supports the predictions; None if not available."""
 
-    # What they have in common.
+    # Common to all kinds of input.
 
     def scores(self, stage: str) -> Mapping[str, Score]:
-        """Accuracy, and for validation and test all the others."""
+        """Return accuracy for training; all scores for validation and test."""
         classes = len(self.spec.classes)
-        # The metrics run on the hot path: what they would check is checked where the data is read.
+        # The metrics run at every step, and the data is already checked when it is read: no second validation here.
         common: dict[str, Any] = {"num_classes": classes, "ignore_index": PAD_INDEX, "validate_args": False}
         scores = {"accuracy": Score(MulticlassAccuracy(average="micro", **common), "accuracy", percent=True)}
         if stage == "train":
@@ -119,51 +119,51 @@ class ClassificationTask(Task):
         }
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
-        """Probabilities [B, num_classes]."""
+        """Return probabilities [B, num_classes]."""
         return self.log_probabilities(batch).exp()
 
     def step(self, batch: Batch, stage: str) -> Output:
-        """In training the network's own logits; in validation and test the average over views."""
+        """Compute the loss of one batch, in validation and test from the average over test-time views."""
         real, target = batch["index"] >= 0, batch["target"]
         training = stage == "train"
         scores = self.logits(batch) if training else self.log_probabilities(batch)
-        aim = batch.get("soft_target", target)
+        loss_target = batch.get("soft_target", target)
         weights = self.class_weights if training else None
         losses = F.cross_entropy(
-            scores, aim, weights, reduction="none", label_smoothing=self.label_smoothing if training else 0.0
+            scores, loss_target, weights, reduction="none", label_smoothing=self.label_smoothing if training else 0.0
         )
         count = real.sum()
         if weights is not None:
-            count = (real * (weights[target] if aim is target else aim @ weights)).sum()
+            count = (real * (weights[target] if loss_target is target else loss_target @ weights)).sum()
         predictions = scores.detach() if training else scores.exp()
         return Output(
             (losses * real).sum(), count, {"prediction": predictions, "target": torch.where(real, target, PAD_INDEX)}
         )
 
     def counts(self, dataset: ArrayDataset) -> Mapping[str, int]:
-        """Samples of each class; where one may have several, targets [N, num_classes], of each that it has."""
+        """Count the samples of each class; a sample with several classes (targets [N, num_classes]) counts in each."""
         target = np.asarray(dataset.arrays["target"])[dataset.rows]
         counts = target.sum(axis=0) if target.ndim > 1 else np.bincount(target, minlength=len(self.spec.classes))
         return dict(zip(self.spec.classes, map(int, counts), strict=True))
 
     def collect_examples(self, batch: Batch, output: Output) -> None:
-        """Keeps the most confident mistakes and some random samples."""
+        """Keep the most confident mistakes and some random samples."""
         probabilities, target = output.values["prediction"], output.values["target"]
         rows = {**batch, "target": target, "probabilities": probabilities}
         confidence, guess = probabilities.max(dim=1)
         wrong = (guess != target) & (target != PAD_INDEX)
         self._worst.add(torch.where(wrong, confidence, -1.0), rows)
-        # A multiplicative hash of the index: random, but the same samples in every run.
+        # Multiplicative hash of the sample id: random samples, but the same in every run.
         key = (batch["index"] * 2654435761 % 2**32).float()
         self._random.add(torch.where(target != PAD_INDEX, key, -1.0), rows)
 
     def reset_examples(self) -> None:
-        """Empties what `collect_examples` has kept."""
+        """Discard the samples that `collect_examples` has kept."""
         self._worst.clear()
         self._random.clear()
 
     def details(self, stage: str) -> dict[str, Any]:
-        """The confusion matrix (rows: true class) and precision, recall, F1 and support of each class."""
+        """Return the confusion matrix (rows: true class) and the precision, recall, F1 and support of each class."""
         matrix = self.scoreboard.metrics(stage)["confusion"].compute().cpu().float()
         hits, guessed, true = matrix.diagonal(), matrix.sum(0), matrix.sum(1)
         precision, recall = hits / guessed.clamp(min=1), hits / true.clamp(min=1)
@@ -177,7 +177,7 @@ class ClassificationTask(Task):
         return {"per_class": per_class, "confusion": matrix.long().tolist()}
 
     def blocks(self, stage: str) -> list[Block]:
-        """Confusion matrix, each class, calibration, samples, mistakes, and what spoke for the predictions."""
+        """Return confusion matrix, scores of each class, calibration, samples, mistakes and explanations."""
         names = self.spec.classes
         metrics = self.scoreboard.metrics(stage)
         matrix = metrics["confusion"].compute().cpu().numpy()
@@ -199,12 +199,12 @@ class ClassificationTask(Task):
             FigureBlock(
                 "Calibration",
                 reliability_figure(*calibration.bins()),
-                caption="How often the model is right at each confidence it claims; the diagonal is honest.",
+                caption="Accuracy at each predicted confidence; a calibrated model lies on the diagonal.",
             ),
         ]
         for title, reservoir, caption in (
             ("Sample predictions", self._random, "Samples chosen at random."),
-            ("Most confident mistakes", self._worst, "Where the model was surest and wrong."),
+            ("Most confident mistakes", self._worst, "Wrong predictions with the highest confidence."),
         ):
             if rows := reservoir.rows():
                 blocks.append(self.examples(title, rows, caption))
@@ -213,19 +213,19 @@ class ClassificationTask(Task):
         return blocks
 
     def training_differs(self) -> list[str]:
-        """Label smoothing besides."""
+        """Add label smoothing."""
         smoothing = [f"label smoothing of {self.label_smoothing} (in the loss)"] if self.label_smoothing else []
         return [*smoothing, *super().training_differs()]
 
     def labels(self, rows: Batch) -> list[tuple[str, float, str]]:
-        """Of each sample the prediction, its probability and the truth."""
+        """Return (predicted class, its probability, true class) for each sample."""
         names = self.spec.classes
         confidence, guess = rows["probabilities"].max(dim=1)
-        found = zip(guess.tolist(), confidence.tolist(), rows["target"].tolist(), strict=True)
-        return [(names[g], c, names[t]) for g, c, t in found]
+        triples = zip(guess.tolist(), confidence.tolist(), rows["target"].tolist(), strict=True)
+        return [(names[g], c, names[t]) for g, c, t in triples]
 
     def _some_of_each(self) -> Batch:
-        """A few random samples, then the surest mistakes."""
+        """Return a few random samples, then the most confident mistakes."""
         some, worst = self._random.rows(), {name: rows[:EXPLAINED] for name, rows in self._worst.rows().items()}
         if worst:
             others = ~torch.isin(some["index"], worst["index"])
@@ -234,6 +234,6 @@ class ClassificationTask(Task):
 
 
 def two_logits(output: Tensor) -> Tensor:
-    """A network's output [B, num_classes] as float32; the one output z of [B, 1] becomes the logits [0, z] [B, 2]."""
+    """Return logits [B, num_classes] as float32; a single output z [B, 1] becomes the two logits [0, z] [B, 2]."""
     output = output.float()
     return torch.cat([torch.zeros_like(output), output], dim=1) if output.shape[1] == 1 else output

@@ -1,4 +1,4 @@
-"""One label for each text."""
+"""Single-label classification of texts."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -19,15 +19,15 @@ from sightseq.text.tokenizer import Tokenizer, fit
 if TYPE_CHECKING:
     from sightseq.core.predictor import Predictor
 
-LONGEST = 120  # tokens of a text in the report
+LONGEST = 120  # tokens of a text in the report; a longer text is truncated in the middle
 
 
 class TextClassificationTask(ClassificationTask):
     """Classification of texts: `input` [B, T] of token ids and `length` [B].
 
     Args:
-        classification: see `ClassificationTask`. The network maps tokens and lengths to logits [B, num_classes]; it is
-            given `vocab_size` and `num_classes`.
+        classification: see `ClassificationTask`. The network maps token ids and lengths to logits [B, num_classes]; it
+            receives `vocab_size` and `num_classes`.
     """
 
     net_kind: ClassVar[str] = "text"
@@ -45,38 +45,38 @@ class TextClassificationTask(ClassificationTask):
 
     @classmethod
     def predictor(cls) -> "type[Predictor]":
-        """Texts, files of lines or tables to labels."""
+        """Return `TextPredictor`: texts, files of lines or tables to labels."""
         from sightseq.tasks.classification.predict_texts import TextPredictor
 
         return TextPredictor
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """Of the spec."""
+        """The tokenizer of the spec."""
         return Tokenizer(self.spec.tokenizer)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """[B, T] and [B] to logits [B, num_classes]."""
+        """Map token ids [B, T] and lengths [B] to logits [B, num_classes]."""
         return two_logits(self.net(tokens, lengths))
 
     def logits(self, batch: Batch) -> Tensor:
-        """Of the tokens."""
+        """Return the logits [B, num_classes] of the texts."""
         logits: Tensor = self(batch["input"], batch["length"])
         return logits
 
     def plot_batch(self, batch: Batch) -> list[str]:
-        """The texts as the network sees them, each after the name of its class."""
+        """Return the texts as tokenized, each after the name of its class."""
         rows = {name: tensor[:SHOWN].cpu() for name, tensor in batch.items()}
         truths = [self.spec.classes[label] for label in rows["target"].tolist()]
         return [f"{truth}: {''.join(words)}" for truth, words in zip(truths, self._pieces(rows), strict=True)]
 
     def collect_examples(self, batch: Batch, output: Output) -> None:
-        """As for all classifiers; the texts of all batches are filled up to one length."""
-        room = self.spec.max_tokens - batch["input"].shape[1]
-        super().collect_examples({**batch, "input": F.pad(batch["input"], (0, room))}, output)
+        """Pad the texts to `max_tokens`, so that batches can be joined, and keep samples as all classifiers do."""
+        padding = self.spec.max_tokens - batch["input"].shape[1]
+        super().collect_examples({**batch, "input": F.pad(batch["input"], (0, padding))}, output)
 
     def examples(self, title: str, rows: Batch, caption: str) -> Block:
-        """The texts as the network sees them; long ones without their middle."""
+        """Return the texts as tokenized; a long text is truncated in the middle."""
         passages = []
         for label, words in zip(self.labels(rows), self._pieces(rows), strict=True):
             shown = words if len(words) <= LONGEST else [*words[: LONGEST // 2], "[...] ", *words[-LONGEST // 2 :]]
@@ -84,29 +84,29 @@ class TextClassificationTask(ClassificationTask):
         return PassagesBlock(title, passages, caption=caption)
 
     def explanation(self, rows: Batch) -> Block | None:
-        """The words that mattered; nothing where the network has no embedding."""
+        """Return the texts with each word marked by its weight; None if the network has no embedding."""
         tokens = rows["input"][:, : int(rows["length"].max())]
         weights = token_weights(self, tokens, rows["length"], rows["probabilities"].argmax(dim=1))
         if weights is None:
             return None
         passages = [
-            _passage(label, list(zip(words, row, strict=False)))  # a row goes on after the text
+            _passage(label, list(zip(words, row, strict=False)))  # weights are padded, words are not
             for label, words, row in zip(self.labels(rows), self._pieces(rows), weights.tolist(), strict=True)
         ]
         caption = (
-            "Blue: what spoke for the prediction; red: what spoke against it (integrated gradients, Sundararajan et "
+            "Blue: words that support the prediction; red: words against it (integrated gradients, Sundararajan et "
             "al., 2017). Samples chosen at random, then the most confident mistakes."
         )
         return PassagesBlock("The words that mattered", passages, caption=caption)
 
     def _pieces(self, rows: Batch) -> list[list[str]]:
-        found = zip(rows["input"].tolist(), rows["length"].tolist(), strict=True)
-        return [self.tokenizer.pieces(token_ids[:length]) for token_ids, length in found]
+        rows_and_lengths = zip(rows["input"].tolist(), rows["length"].tolist(), strict=True)
+        return [self.tokenizer.pieces(token_ids[:length]) for token_ids, length in rows_and_lengths]
 
 
 def _passage(label: tuple[str, float, str], words: list[tuple[str, float]]) -> Passage:
-    """A text with its prediction, and where that is wrong the truth."""
-    guess, probability, truth = label
-    wrong = guess != truth
-    row = f"{'✗' if wrong else '✓'} {guess} ({probability:.0%})"
+    """Return a text with its prediction; if that is wrong, also the true class."""
+    prediction, probability, truth = label
+    wrong = prediction != truth
+    row = f"{'✗' if wrong else '✓'} {prediction} ({probability:.0%})"
     return Passage(f"{row}, truth: {truth}" if wrong else row, words, wrong)

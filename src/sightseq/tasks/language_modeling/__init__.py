@@ -1,1 +1,1 @@
-"""The next token of a text."""
+"""Language modelling: prediction of the next token."""

@@ -1,4 +1,4 @@
-"""One step of a language model as a function of plain tensors."""
+"""The export graph of a language model: one step as a function of plain tensors."""
 
 from collections.abc import Iterable, Iterator
 
@@ -14,8 +14,8 @@ from sightseq.tasks.language_modeling.task import LanguageModelingTask
 
 
 class LanguageStep(Graph):
-    """One step of a language model: `token` [B] and the state after those before it, to `probabilities`
-    [B, vocab_size] of the next one, and the next state. The first state is zero.
+    """One step of a language model: maps `token` [B] and the state after the tokens before it to `probabilities`
+    [B, vocab_size] of the next token and the next state. The initial state is zero.
     """
 
     def __init__(self, task: LanguageModelingTask) -> None:
@@ -29,14 +29,14 @@ class LanguageStep(Graph):
         self.outputs = {"probabilities": {0: "batch"}, **{f"next_{name}": axes for name, axes in states.items()}}
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """The inputs in order to the outputs in order."""
+        """Return the outputs in the order of `self.outputs`; the inputs are in the order of `self.inputs`."""
         token, *state = inputs
         parts = iter(state)
         logits, after = self.task(token[:, None], [tuple(next(parts) for _ in layer) for layer in self.widths])
         return logits[:, -1].softmax(dim=-1), *(part for layer in after for part in layer)
 
     def call(self, arrays: Arrays) -> Arrays:
-        """As in generation."""
+        """Run one step by PyTorch, with the same kernels as generation."""
         with single_tokens():
             return super().call(arrays)
 
@@ -48,18 +48,18 @@ class LanguageStep(Graph):
         return [np.zeros((1, rows, width), np.float32) for layer in self.widths for width in layer]
 
     def read(self, call: Call, batches: Iterable[Batch]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """[T, B, vocab_size] and [T, B]; the state is carried from batch to batch."""
+        """Yield probabilities [T, B, vocab_size] and targets [T, B]; the state is carried from batch to batch."""
         state: Arrays = []
         for batch in batches:
             state = state or self._begin(len(batch["input"]))
-            found = []
+            steps = []
             for token in batch["input"].numpy().T:
                 probabilities, *state = call([np.ascontiguousarray(token), *state])
-                found.append(probabilities)
-            yield np.stack(found), batch["target"].numpy().T
+                steps.append(probabilities)
+            yield np.stack(steps), batch["target"].numpy().T
 
     def score(self, call: Call, batches: Iterable[Batch]) -> float:
-        """The perplexity."""
+        """Return the perplexity."""
         nats, count = 0.0, 0
         for probabilities, target in self.read(call, batches):
             real = target != PAD_INDEX

@@ -1,4 +1,4 @@
-"""What a keyboard saves that offers the next word."""
+"""Keystrokes saved by a keyboard that offers the next word."""
 
 from functools import cached_property
 
@@ -11,58 +11,58 @@ from torchmetrics import Metric
 from sightseq.core.loading import PAD_INDEX
 from sightseq.text.tokenizer import SPECIAL, Tokenizer
 
-OFFERED = 3  # words at a time
-LONGEST = 20  # letters of a word after which the keyboard no longer helps
+OFFERED = 3  # words that the keyboard offers at a time
+LONGEST = 20  # letters; after so many letters of a word the keyboard no longer offers it
 
 
 class Keyboard:
-    """Counts the presses in which a word is typed by somebody who takes it as soon as it is offered.
+    """Counts the key presses for a word, if the user takes it as soon as it is offered.
 
-    After each letter, and before the first, the keyboard offers the three most probable words that begin with what
-    is typed. Taking one is one press, which writes the space after it too; whoever is never offered the word types
+    Before the first letter and after each letter, the keyboard offers the three most probable words that begin with the
+    typed letters. Taking a word is one press, which also writes the space after it. A word that is never offered costs
     its letters and the space.
 
     Args:
-        tokenizer: of words.
+        tokenizer: a word tokenizer.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self.words = [tokenizer.decode([number]) for number in range(tokenizer.vocab_size)]
+        self.words = [tokenizer.decode([token_id]) for token_id in range(tokenizer.vocab_size)]
         self.typed = torch.tensor([len(word) + 1 for word in self.words])
 
     @cached_property
     def tables(self) -> tuple[Tensor, Tensor, Tensor]:
-        """All words, so ordered that those that begin alike stand together; and of each word [vocab_size, LONGEST],
-        between which places of that order those stand that begin with its first 0, 1, 2, ... letters.
+        """All word ids in alphabetical order [W], and for each word and prefix length 0, 1, 2, ... the first and the
+        last (exclusive) position, in that order, of the words with the same prefix; both [vocab_size, LONGEST].
         """
-        order = sorted(range(len(SPECIAL), len(self.words)), key=lambda number: self.words[number])
+        order = sorted(range(len(SPECIAL), len(self.words)), key=lambda token_id: self.words[token_id])
         first, last = np.zeros((2, len(self.words), LONGEST), np.int64)
         for letters in range(LONGEST):
-            prefixes = np.array([self.words[number][:letters] for number in order])
+            prefixes = np.array([self.words[token_id][:letters] for token_id in order])
             edges = np.flatnonzero(np.concatenate([[True], prefixes[1:] != prefixes[:-1], [True]]))
             sizes = np.diff(edges)
             first[order, letters], last[order, letters] = np.repeat(edges[:-1], sizes), np.repeat(edges[1:], sizes)
         return torch.tensor(order), torch.from_numpy(first), torch.from_numpy(last)
 
     def presses(self, logits: Tensor, tokens: Tensor) -> Tensor:
-        """Presses for each word: of logits [N, vocab_size] and the words [N] that were meant; 0 of what is no word."""
+        """Return the presses for the target words [N], given logits [N, vocab_size]; 0 for special tokens."""
         device = logits.device
         order, first, last = (table.to(device) for table in self.tables)
         own = logits.gather(1, tokens[:, None])
-        better = F.pad((logits[:, order] > own).cumsum(1), (1, 0))  # up to each place of the order
+        better = F.pad((logits[:, order] > own).cumsum(1), (1, 0))  # words better than the target, before each position
         typed = self.typed.to(device)[tokens]
         letters = torch.arange(LONGEST, device=device)
-        among = better.gather(1, last[tokens]) - better.gather(1, first[tokens])
-        offered = (among < OFFERED) & (letters < typed[:, None] - 1)
-        found = torch.where(offered.any(1), offered.int().argmax(1) + 1, typed)
-        return torch.where(tokens < len(SPECIAL), 0, found)
+        better_with_prefix = better.gather(1, last[tokens]) - better.gather(1, first[tokens])
+        offered = (better_with_prefix < OFFERED) & (letters < typed[:, None] - 1)
+        presses = torch.where(offered.any(1), offered.int().argmax(1) + 1, typed)
+        return torch.where(tokens < len(SPECIAL), 0, presses)
 
 
 class KeystrokeSavings(Metric):
-    """The share of presses that the keyboard saves: 1 - presses with it / presses without (Trnka and McCoy, 2008:
-    Evaluating Word Prediction: Framing Keystroke Savings); words that are not known are left out of both.
+    """Fraction of presses that the keyboard saves: 1 - presses with it / presses without it (Trnka and McCoy, 2008:
+    Evaluating Word Prediction: Framing Keystroke Savings). Unknown words are left out of both.
 
-    Reads `presses` [...] of each word, 0 for what is none, and `target` [...], -1 for filler.
+    Reads `presses` [...] of each word, 0 for special tokens, and `target` [...], -1 for padding.
     """
 
     full_state_update = False

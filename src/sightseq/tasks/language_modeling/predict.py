@@ -1,4 +1,4 @@
-"""Using a trained language model: continuing a text, or listing the most probable next words."""
+"""Prediction with a trained language model: continue a text, or list the most probable next words."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,79 +18,85 @@ DEFAULT = Sampling()
 
 
 class LanguageSettings(BaseModel):
-    """The options of a language model."""
+    """Options of `sightseq predict` for a language model."""
 
-    mode: Literal["generate", "next_word"] = Field("generate", description="or next_word: the most probable words")
-    tokens: PositiveInt = Field(50, description="how many to write")
-    samples: PositiveInt = Field(1, description="how many texts of each prompt")
+    mode: Literal["generate", "next_word"] = Field(
+        "generate", description="generate: continue the text; next_word: list the most probable next words"
+    )
+    tokens: PositiveInt = Field(50, description="number of tokens to generate")
+    samples: PositiveInt = Field(1, description="number of texts for each prompt")
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         1.0, description="0: always the most probable token"
     )
-    top_k: PositiveInt | None = Field(None, description="choose among so many tokens")
+    top_k: PositiveInt | None = Field(None, description="sample from the k most probable tokens only")
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="choose among those that together have this probability"
+        1.0, description="sample from the most probable tokens with this total probability"
     )
-    repetition_penalty: PositiveFloat = Field(1.0, description="above 1: what stands there already is less probable")
-    stop: list[Annotated[str, Field(min_length=1)]] = Field([], description="a text ends before one of these: [a,b]")
-    seed: int = Field(1, description="of the random numbers")
-    top: PositiveInt = Field(3, description="of mode=next_word: how many words")
+    repetition_penalty: PositiveFloat = Field(
+        1.0, description="above 1: tokens that already occur become less probable"
+    )
+    stop: list[Annotated[str, Field(min_length=1)]] = Field(
+        [], description="end a text before the first of these strings: [a,b]"
+    )
+    seed: int = Field(1, description="seed of the random numbers")
+    top: PositiveInt = Field(3, description="number of words to list with mode=next_word")
 
     @property
     def sampling(self) -> Sampling:
-        """How each token is chosen."""
+        """The sampling settings."""
         return Sampling(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
 
 
 class LanguagePredictor(Predictor):
     """A trained language model. Arguments and errors: see `Predictor`.
 
-    The rows of a prompt are `prompt` and `text`, what is added to it, for each sample; or, with mode=next_word, one row
-    of `text`, the prompt, and `next`, the most probable words with their probabilities.
+    With mode=generate a prompt has one row per sample: `prompt` and `text`, the continuation. With mode=next_word it
+    has one row: `text`, the prompt, and `next`, the most probable words with their probabilities.
     """
 
     Settings: ClassVar[type[LanguageSettings]] = LanguageSettings
     task: LanguageModelingTask
 
     def check(self, inputs: Sequence[str], options: LanguageSettings) -> None:
-        """Refuses options of the other mode."""
+        """Raise ConfigError for options of the other mode."""
         mode, other = options.mode, "generate" if options.mode == "next_word" else "next_word"
         used = {"mode", "top"} if mode == "next_word" else set(self.Settings.model_fields) - {"top"}
         for name in sorted(options.model_fields_set - used):
-            raise ConfigError(f"{name}={getattr(options, name)}: does nothing in mode={mode}, but in mode={other}")
+            raise ConfigError(f"{name}={getattr(options, name)}: has no effect with mode={mode}; it needs mode={other}")
 
     def expand(self, given: str, options: LanguageSettings) -> list[tuple[str, str]]:
-        """The prompt itself."""
+        """Return the prompt itself."""
         return [("", given)]
 
     def read(self, raw: str) -> str:
-        """The prompt.
+        """Return the prompt.
 
         Raises:
-            InputError: it is not valid Unicode.
+            InputError: the prompt is not valid Unicode.
 
         Warns:
-            InputWarning: it has unknown words.
+            InputWarning: the prompt has unknown words.
         """
         if unknown := dict.fromkeys(self.task.tokenizer.unknown(raw)):
             warnings.warn(InputWarning(f"the model does not know: {', '.join(unknown)}"), stacklevel=2)
         return raw
 
     def predict_items(self, items: Sequence[str], options: LanguageSettings) -> list[Row | list[Row]]:
-        """The samples, or the next words, of each prompt."""
+        """Return the samples, or the next words, of each prompt."""
         if options.mode == "next_word":
             return [{"text": prompt, "next": self.next_words(prompt, options.top)} for prompt in items]
-        found: list[Row | list[Row]] = []
+        predictions: list[Row | list[Row]] = []
         for prompt in items:
             texts = self.generate(prompt, options.tokens, options.samples, options.sampling, options.stop, options.seed)
-            found.append([{"prompt": prompt, "text": text} for text in texts])
-        return found
+            predictions.append([{"prompt": prompt, "text": text} for text in texts])
+        return predictions
 
     def origin(self, place: str, item: str) -> Row:
-        """Nothing: the rows have the prompt."""
+        """Return nothing, because the rows already have the prompt."""
         return {}
 
     def live(self, inputs: Sequence[str], options: LanguageSettings, bad: list[InputError]) -> Iterator[str]:
-        """The texts, the first of each prompt token by token; or a table of words for each prompt."""
+        """Yield the texts, the first of each prompt token by token; or a table of next words for each prompt."""
         several = len(inputs) > 1
         for prompts in self.items(inputs, options, bad, bar=False):
             for _, prompt in prompts:
@@ -100,9 +106,9 @@ class LanguagePredictor(Predictor):
                     yield from self._texts(prompt, options, apart=several)
 
     def _texts(self, prompt: str, options: LanguageSettings, apart: bool) -> Iterator[str]:
-        """The samples of one prompt, an empty line after each if there are several or they are to stand apart."""
+        """Yield the samples of one prompt, with an empty line after each if there are several or `apart` is true."""
         texts = [""] * options.samples
-        live = not options.stop  # the first is printed while all are written
+        live = not options.stop  # the first text is printed while all are generated
         if live:
             yield prompt
         stream = self.stream(prompt, options.tokens, options.samples, options.sampling, options.stop, options.seed)
@@ -116,7 +122,7 @@ class LanguagePredictor(Predictor):
             yield f"{prompt}{cut(text, options.stop)}\n\n"
 
     def _words(self, prompt: str, options: LanguageSettings, named: bool) -> Iterator[str]:
-        """The next words of one prompt, below the prompt itself if it is to be named."""
+        """Yield the next words of one prompt, below the prompt itself if `named` is true."""
         if named:
             yield f"\n{prompt} ...\n"
         words = [("next word", "probability")]
@@ -134,18 +140,18 @@ class LanguagePredictor(Predictor):
         stop: Sequence[str] = (),
         seed: int = 0,
     ) -> list[str]:
-        """Goes on with a text.
+        """Continue a text.
 
         Args:
-            prompt: what stands before; may be empty.
-            tokens: how many to write.
-            samples: how many texts, all at once.
+            prompt: the text to continue; may be empty.
+            tokens: number of tokens to generate.
+            samples: number of texts, generated in one batch.
             sampling: how each token is chosen.
-            stop: a text ends before the first of these.
+            stop: a text ends before the first of these strings.
             seed: of the random numbers.
 
         Returns:
-            What each sample adds to the prompt.
+            The continuation of each sample, without the prompt.
 
         Raises:
             InputError: the prompt is not valid Unicode.
@@ -158,7 +164,7 @@ class LanguagePredictor(Predictor):
     def stream(
         self, prompt: str, tokens: int, samples: int, sampling: Sampling, stop: Sequence[str] = (), seed: int = 0
     ) -> Iterator[list[str]]:
-        """As `generate`, one token after another: what each adds to its text; nothing to one that has ended."""
+        """Generate as `generate` does, but yield the text that each token adds to each sample; "" once it has ended."""
         streams, tails = [StreamDecoder(self.task.tokenizer, begins=not prompt) for _ in range(samples)], [""] * samples
         longest, ended = max(map(len, stop), default=0), [False] * samples
         for token_ids in self.task.generate([prompt] * samples, tokens, sampling, seed):
@@ -170,26 +176,26 @@ class LanguagePredictor(Predictor):
                 return
 
     def next_words(self, text: str, top: int = 3, prefix: str = "") -> list[tuple[str, float]]:
-        """The most probable next words with their probabilities.
+        """Return the most probable next words with their probabilities.
 
         Args:
-            text: what stands before.
-            top: how many words.
-            prefix: what is typed of the word already.
+            text: the text before the word.
+            top: number of words.
+            prefix: the letters of the word that are already typed.
 
         Raises:
-            ConfigError: the model does not know words, but parts of them.
+            ConfigError: the tokens of the model are not words.
             InputError: the text is not valid Unicode.
         """
         return self.best(self.probabilities(text)[0], top, prefix)
 
     @torch.inference_mode()
     def probabilities(self, text: str, state: State | None = None) -> tuple[Tensor, State | None]:
-        """The probabilities of the next token [vocab_size] after a text, and the state to go on from.
+        """Return the probabilities of the next token [vocab_size] after a text, and the state after the text.
 
         Args:
-            text: at least a word, where there is a state.
-            state: what was read before.
+            text: at least one word if a state is given.
+            state: the state after the text before; None at the start of a document.
         """
         token_ids = self.task.tokenizer.encode(text)
         if state is None:
@@ -199,21 +205,21 @@ class LanguagePredictor(Predictor):
         return logits[0, -1].softmax(dim=0), state
 
     def best(self, probabilities: Tensor, top: int, prefix: str = "") -> list[tuple[str, float]]:
-        """The most probable words that begin with the prefix."""
+        """Return the most probable words that begin with the prefix."""
         if not (keyboard := self.task.keyboard):
             raise ConfigError(
-                "mode=next_word: this model knows parts of words; it wants one trained with data.unit=words"
+                "mode=next_word: the tokens of this model are not words; use a model trained with data.unit=words"
             )
-        found = []
+        words = []
         for token_id in probabilities.argsort(descending=True).tolist():
             word = keyboard.words[token_id]
             if token_id not in (EOS_ID, UNKNOWN_ID) and word.startswith(prefix):
-                found.append((word, round(float(probabilities[token_id]), 6)))
-                if len(found) == top:
+                words.append((word, round(float(probabilities[token_id]), 6)))
+                if len(words) == top:
                     break
-        return found
+        return words
 
 
 def cut(text: str, stop: Sequence[str]) -> str:
-    """The text before the first of these strings."""
+    """Return the text before the first of these strings."""
     return text[: min((text.index(word) for word in stop if word in text), default=len(text))]

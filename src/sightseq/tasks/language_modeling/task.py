@@ -1,4 +1,4 @@
-"""The next token of a text."""
+"""Language modelling: prediction of the next token."""
 
 import logging
 import math
@@ -30,15 +30,16 @@ if TYPE_CHECKING:
 
 __all__ = ["LanguageModelingTask", "State"]
 log = logging.getLogger("sightseq")
-SHOWN = 25  # streams of a batch
-SAMPLES, LENGTH, TEMPERATURE = 3, 100, 0.8  # of the report
+SHOWN = 25  # streams of a batch in `plot_batch`
+SAMPLES, LENGTH, TEMPERATURE = 3, 100, 0.8  # number, tokens and temperature of the samples in the report
 
 
 class Hits(Metric):
-    """The share of tokens that are among the k most probable ones; as probable as the k-th is enough. An unknown word
-    and a document's end count as any other token, though no keyboard would offer them.
+    """Fraction of target tokens that are among the k most probable ones (ties with the k-th count).
 
-    Reads `rank` [...], of each token among all, 0 for the most probable, and `target` [...], -1 for filler.
+    Unknown words and the end of a document count like any other token, although a keyboard would not offer them.
+
+    Reads `rank` [...], the rank of each target token (0: most probable), and `target` [...], -1 for padding.
     """
 
     full_state_update = False
@@ -62,22 +63,24 @@ class Hits(Metric):
 
 
 class Perplexity(MeanLoss):
-    """The exponential of the loss in nats for each token."""
+    """Exponential of the loss in nats per token."""
 
     def compute(self) -> Tensor:
         return super().compute().exp()
 
 
 class BitsPerCharacter(MeanLoss):
-    """All nats, over ln 2, over the characters of the tokens. Reads `loss_sum`, and `target` [...], -1 for filler.
+    """Sum of the loss in bits, divided by the characters of the tokens.
+
+    Reads `loss_sum` in nats, and `target` [...], -1 for padding.
 
     Args:
-        characters: of each token of the vocabulary.
+        characters: number of characters of each token of the vocabulary.
     """
 
     def __init__(self, characters: Sequence[int]) -> None:
         super().__init__()
-        self.characters = torch.tensor(characters)  # no buffer, of which EMA would take averages
+        self.characters = torch.tensor(characters)  # not a buffer, which EMA would average
 
     def update(self, loss_sum: Tensor, tokens: Tensor) -> None:
         super().update(loss_sum, self.characters.to(tokens.device)[tokens[tokens != PAD_INDEX]].sum())
@@ -87,19 +90,19 @@ class BitsPerCharacter(MeanLoss):
 
 
 class LanguageModelingTask(Task):
-    """Cross-entropy of each token after those before it, by truncated back-propagation through time.
+    """Cross-entropy of each token given those before it, by truncated back-propagation through time.
 
-    A batch is a window of several streams: `input` and `target` [B, T], `fresh` [B]. The state after a window is where
-    the next one begins, in training as in validation and test, each with a state of its own; no gradient goes back
-    beyond the window.
+    A batch is a window of B parallel streams: `input` and `target` [B, T], and `fresh` [B], true where a stream
+    restarts. The state after a window is the initial state of the next one; training, validation and test each carry
+    their own. Gradients stop at the start of the window.
 
-    The loss is in nats for each token; `perplexity` is its exponential; `bits_per_character` is the sum of all nats,
-    over ln 2, over the characters of the tokens: of subwords and characters those of the text, of words their letters
-    and a space each, `<unk>` as it stands.
+    The loss is in nats per token; `perplexity` is its exponential. `bits_per_character` is the sum of the loss divided
+    by ln 2 and by the number of characters: for subwords and characters those of the text, for words the letters of
+    each word plus a space (`<unk>` has five).
 
     Args:
-        task: see `Task`. The network maps tokens [B, T] and a state to logits [B, T, vocab_size] and the next state; it
-            is given `vocab_size`.
+        task: see `Task`. The network maps token ids [B, T] and a state to logits [B, T, vocab_size] and the next
+            state; it receives `vocab_size`.
     """
 
     net_kind: ClassVar[str] = "language"
@@ -114,7 +117,7 @@ class LanguageModelingTask(Task):
 
     @classmethod
     def example(cls) -> tuple[LanguageSpec, Batch]:
-        """A window of eight words of four streams that begin anew."""
+        """A window of eight words from four streams, at their start."""
         tokenizer = fit(["the king loves the queen and the queen fears the king"] * 2, "words", 100)
         tokens = torch.randint(0, tokenizer.vocab_size, (4, 9), generator=torch.Generator().manual_seed(0))
         batch = {"input": tokens[:, :-1], "target": tokens[:, 1:]}
@@ -123,25 +126,25 @@ class LanguageModelingTask(Task):
 
     @classmethod
     def predictor(cls) -> "type[Predictor]":
-        """Prompts to texts, or to next words."""
+        """Return `LanguagePredictor`: prompts to texts, or to next words."""
         from sightseq.tasks.language_modeling.predict import LanguagePredictor
 
         return LanguagePredictor
 
     @classmethod
     def graph(cls) -> "type[Graph]":
-        """One token and a state to the probabilities of the next token and the next state."""
+        """Return `LanguageStep`: a token and a state to next-token probabilities and the next state."""
         from sightseq.tasks.language_modeling.graph import LanguageStep
 
         return LanguageStep
 
     def size(self, batch: Batch) -> int:
-        """Tokens."""
+        """Return the number of tokens."""
         return int((batch["target"] != PAD_INDEX).sum())
 
     def scores(self, stage: str) -> Mapping[str, Score]:
-        """In validation and test how often the next token is the most probable one, or among three; in the test, of
-        words, what a keyboard saves.
+        """Return perplexity; for validation and test also bits per character and accuracy (top 1 and top 3); for the
+        test of a word model also keystroke savings.
         """
         scores = {"perplexity": Score(Perplexity(), "perplexity", ("loss_sum", "count"))}
         if stage == "train":
@@ -159,21 +162,21 @@ class LanguageModelingTask(Task):
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """Of the spec."""
+        """The tokenizer of the spec."""
         return Tokenizer(self.spec.tokenizer)
 
     @cached_property
     def keyboard(self) -> Keyboard | None:
-        """Of a language in words."""
+        """The keyboard of a word model; None for characters and subwords."""
         return Keyboard(self.tokenizer) if self.spec.tokenizer and self.tokenizer.words else None
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """[B, T] to logits [B, T, vocab_size] and the next state."""
+        """Map token ids [B, T] to logits [B, T, vocab_size] and the next state."""
         logits, after = self.net(tokens, state)
         return logits.float(), after
 
     def step(self, batch: Batch, stage: str) -> Output:
-        """One window; carries the state of the stage."""
+        """Compute the loss of one window; carries the state of the stage."""
         target = torch.where(batch["index"][:, None] == PAD_INDEX, PAD_INDEX, batch["target"])
         logits, after = self(batch["input"], self._carried(stage, batch["fresh"]))
         self._states[stage] = [tuple(part.detach() for part in layer) for layer in after]
@@ -188,71 +191,77 @@ class LanguageModelingTask(Task):
         return Output(loss, (target != PAD_INDEX).sum(), values)
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
-        """The natural logarithm of each token's probability [B, T]; 0 for filler."""
+        """Return the natural logarithm of each target token's probability [B, T]; 0 for padding."""
         logits, after = self(batch["input"], self._carried("predict", batch["fresh"]))
         self._states["predict"] = after
         target = torch.where(batch["index"][:, None] == PAD_INDEX, PAD_INDEX, batch["target"])
         return -F.cross_entropy(logits.transpose(1, 2), target, ignore_index=PAD_INDEX, reduction="none")
 
     def _carried(self, stage: str, fresh: Tensor) -> State | None:
-        """The state in which the last window left the streams; zero for those that begin anew."""
+        """Return the state after the last window, reset to zero for streams that restart; None before the first."""
         state = self._states.get(stage)
         if state is None or state[0][0].shape[1] != len(fresh):
             return None
-        gone = fresh[:, None]
-        return [tuple(part.to(fresh.device).masked_fill(gone, 0) for part in layer) for layer in state]
+        restarts = fresh[:, None]
+        return [tuple(part.to(fresh.device).masked_fill(restarts, 0) for part in layer) for layer in state]
 
     def on_validation_epoch_start(self) -> None:
-        """In a training, a sample goes to the log and the trackers: now, while the averaged weights of EMA are in."""
+        """In training, write a sample to the log and trackers; at this point the EMA weights are in use."""
         super().on_validation_epoch_start()
         if self.trainer.state.fn == TrainerFn.FITTING and self.trainer.is_global_zero:
             (text,) = self._samples(1)
-            log.info("after epoch %d it writes: %s", self.current_epoch + 1, text)
+            log.info("sample after epoch %d: %s", self.current_epoch + 1, text)
             log_text(self.trainer, "sample", text)
 
     def on_validation_epoch_end(self) -> None:
-        """Drops the state of the validation."""
+        """Discard the state of the validation."""
         super().on_validation_epoch_end()
         self._states.pop("val", None)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the state of the streams too, where an epoch may be interrupted."""
+        """Save the state of the streams, so that an interrupted epoch can be resumed."""
         super().on_save_checkpoint(checkpoint)
         carried = self._states.get("train")
-        if carried and self._trainer and self.trainer.world_size > 1:  # of every process, one after another
+        if carried and self._trainer and self.trainer.world_size > 1:  # of all processes, in order of rank
             carried = [tuple(torch.cat(list(self.all_gather(part)), dim=1) for part in layer) for layer in carried]
         checkpoint["carried"] = carried
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The inverse of `on_save_checkpoint`."""
+        """Load the state of the streams; each process takes its own part."""
         super().on_load_checkpoint(checkpoint)
         if carried := checkpoint["carried"]:
             rank, world = (self.trainer.global_rank, self.trainer.world_size) if self._trainer else (0, 1)
             self._states["train"] = [tuple(part.chunk(world, dim=1)[rank] for part in layer) for layer in carried]
 
     def generate(self, prompts: Sequence[str], count: int, sampling: Sampling, seed: int = 0) -> Iterator[list[int]]:
-        """Goes on with prompts of one length in tokens, such as one repeated, as documents; never says `<unk>`.
+        """Continue prompts, each as the start of a document; `<unk>` is never generated.
+
+        Args:
+            prompts: texts of equal length in tokens, such as one text repeated.
+            count: tokens to generate for each prompt.
+            sampling: how each token is chosen.
+            seed: of the random numbers.
 
         Yields:
-            The next token of each, `count` times.
+            The next token id of each prompt, `count` times.
 
         Raises:
             InputError: a prompt is not valid Unicode.
         """
         token_ids = self.tokenizer.encode_all(prompts)
         rows = torch.tensor([[EOS_ID, *row] for row in token_ids], device=self.device)
-        known = replace(sampling, forbidden=(*sampling.forbidden, UNKNOWN_ID))
-        for tokens in sample(self, rows, count, known, seed):
+        settings = replace(sampling, forbidden=(*sampling.forbidden, UNKNOWN_ID))
+        for tokens in sample(self, rows, count, settings, seed):
             yield tokens.tolist()
 
     def plot_batch(self, batch: Batch) -> list[str]:
-        """What the streams read."""
+        """Return the input text of each stream."""
         return [self.tokenizer.decode(row) for row in batch["input"][:SHOWN].tolist()]
 
     def blocks(self, stage: str) -> list[Block]:
-        """What the model writes."""
+        """Return a block of generated samples."""
         text = "\n\n* * *\n\n".join(self._samples(SAMPLES))
-        caption = f"Written from nothing, {LENGTH} tokens each, at a temperature of {TEMPERATURE}."
+        caption = f"Generated without a prompt, {LENGTH} tokens each, temperature {TEMPERATURE}."
         return [TextBlock("Samples", text, caption=caption)]
 
     def _samples(self, count: int) -> list[str]:
