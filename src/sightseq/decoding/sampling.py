@@ -115,9 +115,8 @@ def sample(step: Step, prompt: Tensor, count: int, sampling: Sampling, seed: int
     """
     generator = torch.Generator(prompt.device).manual_seed(seed)
     state = None
-    for part in torch.split(
-        prompt, READ, dim=1
-    ):  # the logits of all positions of a long prompt may not fit into memory
+    # In parts, because the logits of all positions of a long prompt may not fit into memory.
+    for part in torch.split(prompt, READ, dim=1):
         logits, state = advance(step, part, state)
     seen = torch.zeros_like(logits[:, -1], dtype=torch.bool).scatter(1, prompt[:, 1:], True)
     for position in range(count):

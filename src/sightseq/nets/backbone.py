@@ -15,9 +15,8 @@ Constants = tuple[float, float, float]
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # pixel values from -1 to 1
 # Pretrained with HALF (torchvision converts inside the network), and with auxiliary heads, which are left out here.
 BRANCHED = ("googlenet", "inception_v3")
-OLD_DENSENET = re.compile(
-    r"(denselayer\d+\.(?:norm|relu|conv))\.([12])"
-)  # old parameter names in torchvision's files of weights
+# Old parameter names, still used in torchvision's files of weights.
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])")
 
 
 class Backbone(nn.Module):

@@ -16,8 +16,7 @@ class ConvNet(nn.Module):
     Args:
         in_channels: channels of the image.
         num_classes: number of logits.
-        image_size: (height, width) in pixels; determines the size of the first dense layer with
-            `pool="flatten"`.
+        image_size: (height, width) in pixels; sizes the first dense layer if `pool="flatten"`.
         channels: width of each stage; every stage halves height and width.
         convs_per_stage: convolutions before each pooling; one number for all stages, or one per stage.
         kernel_size: odd, in pixels; the convolutions keep the image size.

@@ -108,7 +108,7 @@ class TextCNN(nn.Module):
         x = x.transpose(1, 2)  # [B, embedding, T]
         pooled = []
         for margin, convolution in zip(self.margins, self.convolutions, strict=True):
-            # Padded on both sides, so that every filter position also sees the first and the last token.
+            # Padded on both sides, so that every position of a filter also covers the first and the last token.
             features = convolution(F.pad(x, (margin, margin)))  # [B, filters, T + margin]
             beyond = torch.arange(features.shape[2], device=tokens.device) >= (lengths + margin)[:, None]
             pooled.append(features.masked_fill(beyond[:, None], -torch.inf).amax(2))

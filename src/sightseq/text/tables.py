@@ -24,7 +24,7 @@ def read_table(
         option: config key or option that sets the delimiter, for messages.
 
     Raises:
-        ConfigError: the delimiter is invalid, or the file is JSONL and has none.
+        ConfigError: the delimiter is invalid, or one is given for a JSONL file.
         DataError: the file is not a valid table, or not UTF-8.
     """
     separator = DELIMITERS.get(delimiter, delimiter) if delimiter else SUFFIXES[file.suffix.lower()]

@@ -203,8 +203,8 @@ class Mix(Augmentation):
     """Mix each image with another image of the batch, by mixup or cutmix.
 
     Mixup blends the two images (Zhang et al., 2018, arXiv 1710.09412); cutmix pastes a rectangle of the other image
-    (Yun et al., 2019, arXiv 1905.04899). Adds `soft_target` [B, num_classes], the fraction of each class in the mixed
-    image; `target` is not changed.
+    (Yun et al., 2019, arXiv 1905.04899). It adds `soft_target` [B, num_classes], the fraction of each class in the
+    mixed image; `target` is not changed.
 
     Args:
         num_classes: number of classes of `target` [B].

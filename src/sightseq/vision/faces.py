@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 Face = tuple[float, float, float]  # left, top and side of a square, in pixels
 LONGEST = 640  # pixels of the longer side; larger images are searched in a reduced copy
-BORDER = (
-    0.2  # of the longer side: border around the image; without it, faces at an edge or as large as the image are missed
-)
+BORDER = 0.2  # of the longer side: without a border, faces at an edge, or as large as the image, are missed
 SMALLEST = 0.04  # of the longer side: smallest face that is searched for
 # Side of an image of FER-2013 divided by the side of the square that the detector finds in it: the median over
 # 1,088 of 1,500 images, enlarged to 120 to 320 pixels. The centres agree (median offset: 0.5 % of the side).

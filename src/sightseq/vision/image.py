@@ -19,9 +19,7 @@ SUFFIXES = frozenset(
     | {".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pbm"}
 )
 HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})  # ISO/IEC 23008-12
-GREY = frozenset(
-    {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
-)  # Pillow's modes that are converted to "L"
+GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})  # Pillow's modes converted to "L"
 ORIENTATION, BITS, PHOTOMETRIC = 0x0112, 0x0102, 0x0106  # EXIF and TIFF tags
 UPRIGHT = dict(
     zip(
