@@ -13,7 +13,7 @@ EXPERIMENTS = {
     # Fine-tuning whose head learns alone in epoch 0, dropout, mixed images, EMA and worker processes, all at once.
     # 808 images make 13 batches an epoch.
     "digits": (
-        "augment=photos_mix",
+        "augment=flip_affine_erase_mix",
         "model=fine_tuning",
         "model.net.channels=[8,8]",
         "model.net.dropout=0.3",

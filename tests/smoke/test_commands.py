@@ -128,7 +128,7 @@ def test_predict_takes_files_folders_and_runs(newcomer: tuple[Path, str], sights
     assert [len(row["top"]) for row in rows] == [2, 2, 2]
     assert errors.splitlines() == [
         f"the newest finished run is {run}",
-        f"InputError: {tmp_path}/bad.png: is no image that can be read",
+        f"InputError: {tmp_path}/bad.png: is not an image that can be read",
     ]
     listed = f"input=[{','.join(files)}]"
     status, again, errors = sightseq("predict", f"ckpt={run}/checkpoints", listed, "format=jsonl", "top=2")

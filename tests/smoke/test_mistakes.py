@@ -154,7 +154,7 @@ def test_an_image_folder_with_a_corrupt_file(sightseq, tmp_path: Path) -> None:
     (tmp_path / "photos" / "empty").mkdir()
     status, _, errors = sightseq(*arguments, "data.corrupt=skip")
     assert status == 2
-    assert "holds no image" in errors
+    assert "contains no images" in errors
 
 
 def test_windows_waits_for_the_training(sightseq, monkeypatch: pytest.MonkeyPatch) -> None:

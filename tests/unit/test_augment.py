@@ -320,13 +320,13 @@ def test_mix_mixes_what_was_mixed_before() -> None:
 
 
 def test_mix_refuses_other_targets_than_labels() -> None:
-    with pytest.raises(ConfigError, match="Mix mixes images with one label each"):
+    with pytest.raises(ConfigError, match="Mix needs one label per image"):
         Mix(3)({"input": images(), "target": torch.zeros(64, 9, 11, dtype=torch.int64)})
 
 
 @pytest.mark.parametrize("arguments", [(0.6, 0.6, 1.0), (-0.1, 0.5, 1.0), (0.5, 0.5, 0.0)])
 def test_mix_refuses(arguments: tuple[float, float, float]) -> None:
-    with pytest.raises(ValueError, match="are shares of the images"):
+    with pytest.raises(ValueError, match="must be fractions that sum to at most 1"):
         Mix(3, *arguments)
 
 
@@ -396,7 +396,7 @@ def test_what_changes_colours_leaves_masks_alone() -> None:
 
 def test_boxes_are_refused_by_what_moves_pixels() -> None:
     batch = {"input": images(), "boxes": torch.zeros(64, 2, 4)}
-    with pytest.raises(ConfigError, match="Flip moves images and masks, not boxes; leave it out"):
+    with pytest.raises(ConfigError, match="Flip cannot move boxes, only images and masks; leave it out"):
         Flip()(batch)
     assert Colour()(batch)["boxes"] is batch["boxes"]
 

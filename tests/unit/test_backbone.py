@@ -122,7 +122,7 @@ def test_grey_images_meet_the_constants_of_each_channel() -> None:
         (None, "No such file"),
         (b"", ""),
         (b"no weights", ""),
-        ({"conv1.weight": torch.zeros(1)}, "holds no weights of mobilenet_v3_small"),
+        ({"conv1.weight": torch.zeros(1)}, "does not contain the weights of mobilenet_v3_small"),
         ([1, 2], ""),
     ],
 )
@@ -149,7 +149,11 @@ def test_weights_with_code_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "size", "words"),
-    [("resnt18", 64, "it has resnet18"), ("inception_v3", 48, "no images of 48x48"), ("vgg11", 16, "no images of 16")],
+    [
+        ("resnt18", 64, "it has resnet18"),
+        ("inception_v3", 48, "not accept images of 48x48"),
+        ("vgg11", 16, "not accept images of 16"),
+    ],
 )
 def test_what_cannot_be_is_found_when_it_is_built(name: str, size: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):

@@ -81,7 +81,7 @@ def test_known_corrupt_files_are_refused_or_skipped_and_counted() -> None:
 
 def test_one_class_alone_is_refused() -> None:
     save(Path("data/cats_dogs/train/cat.0.jpg"), (0, 0, 0))
-    with pytest.raises(DataError, match="one class alone"):
+    with pytest.raises(DataError, match="one class only"):
         prepared()
 
 

@@ -232,8 +232,8 @@ def test_the_python_version_is_refused_with_a_remedy(name: str, found: str) -> N
     Path(found).write_bytes(b"\x80\x02}q\x01(U\x0bbatch_labelq\x02")
     message = refusal(name=name)
     assert message.startswith(f"{name}: data/")
-    assert "is of the python version" in message
-    assert "pickles" in message
+    assert "is the python version" in message
+    assert "pickle files" in message
     assert f"put {CLASSES[name].archive} from https://www.cs.toronto.edu/~kriz/cifar.html into data/{name}" in message
 
 
@@ -252,7 +252,9 @@ def test_a_file_of_a_wrong_length_is_named_with_a_remedy(file: str, kind: str) -
     path = write(Path("data/cifar10")) / file
     path.write_bytes(BROKEN[kind](path.read_bytes()))
     message = refusal()
-    assert message.startswith(f"{path}: has {path.stat().st_size:,} bytes, and images of the binary version take 3,073")
+    assert message.startswith(
+        f"{path}: has {path.stat().st_size:,} bytes, but each image of the binary version takes 3,073"
+    )
     assert "delete it and fetch it again" in message
 
 
@@ -260,7 +262,7 @@ def test_files_of_the_other_dataset_are_refused() -> None:
     folder = write(Path("data/cifar100"), "cifar100")
     images, labels = np.zeros((300, 3, 32, 32), np.uint8), np.zeros(300, np.int64)
     write_records(folder / "train.bin", images, labels, label_bytes=1)
-    assert "train.bin: has 921,900 bytes, and images of the binary version take 3,074 each" in refusal(name="cifar100")
+    assert "train.bin: has 921,900 bytes, but each image of the binary version takes 3,074" in refusal(name="cifar100")
 
 
 @pytest.mark.parametrize(
@@ -272,7 +274,7 @@ def test_labels_out_of_range_are_refused(name: str, file: str, place: int, label
     raw[place] = label
     path.write_bytes(raw)
     message = refusal(name=name)
-    assert message.startswith(f"{path}: the labels go up to {label}, of {label} classes")
+    assert message.startswith(f"{path}: the largest label is {label}, of {label} classes")
     assert "delete it and fetch it again" in message
 
 
@@ -291,7 +293,7 @@ def test_names_that_are_not_those_of_the_classes_are_refused(text: bytes, names:
     path = write(Path("data/cifar10")) / "batches.meta.txt"
     path.write_bytes(text)
     message = refusal()
-    assert message.startswith(f"{path}: has {names} names, {different} of them different, and there are 10 classes")
+    assert message.startswith(f"{path}: has {names} class names ({different} distinct) instead of 10")
     assert "delete it and fetch it again" in message
 
 
@@ -420,7 +422,7 @@ def test_an_archive_with_another_hash_is_not_kept(url: str) -> None:
     ("there", "expected"),
     [
         (None, "cannot download"),
-        ("cifar10/data_batch_1", "is of the python version"),
+        ("cifar10/data_batch_1", "is the python version"),
         ("cifar10/data_batch_1.bin", "data/cifar10 lacks data_batch_2.bin"),
     ],
 )

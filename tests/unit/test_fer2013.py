@@ -93,10 +93,10 @@ def test_class_folders_have_the_labels_of_the_csv() -> None:
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        ("3,1 2 3,Training", "3 pixels where 2304 belong"),
+        ("3,1 2 3,Training", "3 pixels instead of 2304"),
         (line(7, 0, "Training"), "emotion 7 is not one of 0 to 6"),
         (line(0, 256, "Training"), "pixels from 256 to 256 are not bytes"),
-        (line(0, 0, "Holiday"), "Usage 'Holiday' is none of Training"),
+        (line(0, 0, "Holiday"), "Usage 'Holiday' is not one of Training"),
         ("x" + line(0, 0, "Training"), "invalid literal"),
         ("3,", "shorter"),
     ],
@@ -118,13 +118,13 @@ def test_what_is_not_there_is_said() -> None:
 def test_path_that_holds_no_faces_is_named() -> None:
     for path in ("nowhere.csv", "notes.txt"):
         Path("notes.txt").touch()
-        with pytest.raises(DataError, match=f"fer2013: {path} is no csv, and no folder"):
+        with pytest.raises(DataError, match=f"fer2013: {path} is neither a csv nor a folder"):
             prepared(path=path)
 
 
 def test_the_csv_has_one_size() -> None:
     write(*rows("Training", 70))
-    with pytest.raises(ConfigError, match="have 48x48 pixels, and no margin"):
+    with pytest.raises(ConfigError, match="have 48x48 pixels and no margin"):
         prepared(image_size=64)
 
 
@@ -136,5 +136,5 @@ def test_other_tables_are_refused() -> None:
 
 def test_only_test_rows_are_refused() -> None:
     write(*rows("PrivateTest", 7))
-    with pytest.raises(DataError, match="no rows of Usage Training"):
+    with pytest.raises(DataError, match="no rows with Usage Training"):
         prepared()

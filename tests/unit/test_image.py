@@ -198,9 +198,11 @@ def test_portable_greymap_by_its_largest_value(most: int, values: tuple[int, int
 )
 def test_numbers_of_no_known_range_are_refused(bits: int, number: int, row: bytes) -> None:
     Path("numbers.tif").write_bytes(tiff(bits, 1, 1, row, number))
-    assert refusal(Path("numbers.tif")).endswith("its numbers may have any range; save it with 8 or 16 bits a channel")
+    assert refusal(Path("numbers.tif")).endswith(
+        "the range of its pixel values is unknown; save it with 8 or 16 bits per channel"
+    )
     Path("numbers.pfm").write_bytes(b"Pf\n2 1\n-1.0\n" + struct.pack("<2f", 0.5, 1))
-    assert "may have any range" in refusal(Path("numbers.pfm"))
+    assert "range of its pixel values is unknown" in refusal(Path("numbers.pfm"))
 
 
 def test_grey_of_eight_bits_of_which_zero_is_white() -> None:
@@ -286,7 +288,7 @@ def test_missing_file() -> None:
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff", b"BM", b"II*\0"])
 def test_what_is_no_image(content: bytes) -> None:
     FILE.write_bytes(content)
-    assert "is no image that can be read" in refusal()
+    assert "is not an image that can be read" in refusal()
 
 
 @pytest.mark.parametrize(
@@ -294,7 +296,7 @@ def test_what_is_no_image(content: bytes) -> None:
     [
         (b"", " (it is empty)"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100, " (it is HEIC: convert it to JPEG or PNG)"),
-        (b'<?xml version="1.0"?>\n<svg width="9" height="9"/>', " (it is a drawing, SVG: save it as PNG)"),
+        (b'<?xml version="1.0"?>\n<svg width="9" height="9"/>', " (it is an SVG drawing: save it as PNG)"),
         (b"<!DOCTYPE html><html></html>", ""),
         (b"\0\0\0\x18ftypisom\0\0\0\0isommp41" + b"\0" * 100, ""),
         (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 1\n\x80\x80\x80\x81", ""),
@@ -302,12 +304,12 @@ def test_what_is_no_image(content: bytes) -> None:
 )
 def test_what_it_is_instead(content: bytes, reason: str) -> None:
     FILE.write_bytes(content)
-    assert refusal() == f"image.png: is no image that can be read{reason}"
+    assert refusal() == f"image.png: is not an image that can be read{reason}"
 
 
 def test_folder_is_no_image() -> None:
     FILE.mkdir()
-    assert refusal() == "image.png: is no image that can be read (it is a folder)"
+    assert refusal() == "image.png: is not an image that can be read (it is a folder)"
 
 
 def test_picture_that_cannot_be_read_is_named() -> None:
@@ -315,10 +317,10 @@ def test_picture_that_cannot_be_read_is_named() -> None:
     Path("cut.png").write_bytes(Path("cut.png").read_bytes()[:200])
     with (
         Image.open("cut.png") as picture,
-        pytest.raises(InputError, match=r"^.*cut\.png: is no image that can be read"),
+        pytest.raises(InputError, match=r"^.*cut\.png: is not an image that can be read"),
     ):
         open_image(picture)
-    with pytest.raises(InputError, match=r"^a picture: its numbers may have any range"):
+    with pytest.raises(InputError, match=r"^an image: the range of its pixel values is unknown"):
         open_image(Image.new("F", (2, 2)))
 
 
@@ -337,7 +339,7 @@ def test_truncated_file(suffix: str, share: float) -> None:
     Image.fromarray(noise).save(path)
     raw = path.read_bytes()
     path.write_bytes(raw[: int(len(raw) * share)])
-    assert "is no image that can be read" in refusal(path)
+    assert "is not an image that can be read" in refusal(path)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -401,7 +403,7 @@ def test_huge_image_is_refused_without_decoding(width: int, height: int) -> None
     assert width * height > LARGEST
     FILE.write_bytes(header_of_png(width, height))  # decoding it would be another error: there is no more data
     began = time.monotonic()
-    assert "to decode; make it smaller" in refusal()
+    assert "to decode; reduce its size" in refusal()
     assert time.monotonic() - began < 0.5
 
 
@@ -409,7 +411,7 @@ def test_inflated_text_in_a_png_is_refused() -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text("comment", "a" * (2 * PngImagePlugin.MAX_TEXT_CHUNK), zip=True)
     Image.new("L", (2, 2)).save(FILE, pnginfo=info)
-    assert "is no image that can be read" in refusal()
+    assert "is not an image that can be read" in refusal()
 
 
 # crop, to_pixels, read_image
@@ -493,7 +495,7 @@ def test_without_a_face_the_whole_picture_is_taken_with_a_warning() -> None:
     Image.fromarray(gradient(60, 90)).save(FILE)
     with pytest.warns(FaceWarning) as caught:
         found = read_image(FILE, spec_of_faces())
-    assert [str(warning.message) for warning in caught] == ["image.png: no face was found; the whole picture was taken"]
+    assert [str(warning.message) for warning in caught] == ["image.png: no face was found; the whole image was used"]
     assert np.array_equal(found, to_pixels(crop(open_image(FILE), 48, 48, BICUBIC), 1))
-    with pytest.warns(FaceWarning, match="^a picture: no face was found"):
+    with pytest.warns(FaceWarning, match="^an image: no face was found"):
         read_image(Image.fromarray(gradient(60, 90)), spec_of_faces())

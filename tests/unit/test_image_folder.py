@@ -140,7 +140,7 @@ def test_empty_class_folder_is_named() -> None:
     paint("photos/a", RED)
     paint("photos/b", GREEN)
     Path("photos/empty").mkdir()
-    assert "photos/empty holds no image" in refusal()
+    assert "photos/empty contains no images" in refusal()
 
 
 def test_one_class_is_not_enough() -> None:
@@ -159,7 +159,7 @@ def test_class_that_train_lacks_is_named(split: str) -> None:
         paint(f"photos/train/{name}", RED)
     paint(f"photos/{split}/a", RED)
     paint(f"photos/{split}/zebra", RED)
-    assert f"{split} has the classes ['zebra'], which train has not" in refusal()
+    assert f"{split} has classes that train does not have: ['zebra']" in refusal()
 
 
 def test_grey_and_colour_are_detected() -> None:

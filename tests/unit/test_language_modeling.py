@@ -142,7 +142,7 @@ def test_weights_are_tied() -> None:
     assert tied.head.weight is tied.embedding.weight
     assert tied.bridge.weight.shape == (4, 8)
     assert make(tied=True).net.bridge is None
-    with pytest.raises(ConfigError, match="reads from the end"):
+    with pytest.raises(ConfigError, match="cannot be bidirectional"):
         make(bidirectional=True)
 
 

@@ -57,7 +57,7 @@ def test_convnet_refuses_more_stages_than_the_image_has_halves(image_size: tuple
 
 def test_refusal_names_the_key() -> None:
     config = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4, 4, 4, 4]}
-    with pytest.raises(ConfigError, match=r"^model\.net: ConvNet refuses its arguments: 4 stages .* name fewer"):
+    with pytest.raises(ConfigError, match=r"^model\.net: ConvNet refuses its arguments: 4 stages .* set fewer"):
         build(config, nn.Module, "model.net", in_channels=1, num_classes=10, image_size=(8, 8))
 
 

@@ -103,7 +103,7 @@ def test_photographs_of_phones_are_looked_for(suffix: str) -> None:
 
 def test_folder_without_images() -> None:
     Path("empty").mkdir()
-    with pytest.raises(InputError, match=r"empty: holds no image \(\.avif, "):
+    with pytest.raises(InputError, match=r"empty: contains no images \(\.avif, "):
         find_files("empty")
 
 
@@ -177,14 +177,14 @@ def test_arrays_of_another_kind_are_refused(array: np.ndarray) -> None:
 
 def test_file_that_cannot_be_read_is_refused() -> None:
     Path("bad.png").write_text("no image")
-    with pytest.raises(InputError, match=r"bad\.png: is no image"):
+    with pytest.raises(InputError, match=r"bad\.png: is not an image"):
         make().predict([picture(), "bad.png"])
 
 
 def test_picture_that_cannot_be_read_is_refused() -> None:
     Image.fromarray(picture(3, (40, 40))).save("cut.png")
     Path("cut.png").write_bytes(Path("cut.png").read_bytes()[:500])
-    with pytest.raises(InputError, match=r"cut\.png: is no image"):
+    with pytest.raises(InputError, match=r"cut\.png: is not an image"):
         make().predict([Image.open("cut.png")])
 
 
@@ -212,7 +212,7 @@ def test_face_crop_gives_the_same_at_any_size(side: int) -> None:
 
 def test_missing_face_is_a_warning() -> None:
     Image.fromarray(picture(size=(60, 80))).save("wall.png")
-    with pytest.warns(FaceWarning, match=r"^wall\.png: no face was found; the whole picture was taken$") as caught:
+    with pytest.warns(FaceWarning, match=r"^wall\.png: no face was found; the whole image was used$") as caught:
         found = make(size=48, subject="face").predict(["wall.png", PORTRAIT, picture(size=(48, 48))])
     assert len(caught) == 1
     assert found[0] == make(size=48).predict([ImageOps.fit(Image.open("wall.png"), (48, 48), BICUBIC)])[0]
@@ -347,10 +347,8 @@ def test_missing_faces_are_listed_after_the_predictions(
     model = make(size=48, subject="face")
     assert run(monkeypatch, model, format=format) == (2 if bad else 0)
     out, err = capfd.readouterr()
-    warned = [
-        f"Warning: {files[n]}: no face was found; the whole picture was taken" for n in (0, 1, 2, 4) if n not in bad
-    ]
-    refused = [f"InputError: {files[n]}: is no image that can be read" for n in bad]
+    warned = [f"Warning: {files[n]}: no face was found; the whole image was used" for n in (0, 1, 2, 4) if n not in bad]
+    refused = [f"InputError: {files[n]}: is not an image that can be read" for n in bad]
     assert err.splitlines() == warned + refused
     named = (
         [json.loads(line)["file"] for line in out.splitlines()]

@@ -78,7 +78,7 @@ def test_a_column_of_a_table_is_classified(
 
 def test_a_table_with_another_delimiter(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     Path("a.csv").write_text("review;label\na good film, fine;1\n")
-    with pytest.raises(DataError, match=r"separated by a semicolon; say so with delimiter=semicolon"):
+    with pytest.raises(DataError, match=r"separated by a semicolon; set delimiter=semicolon"):
         run(monkeypatch, "a.csv", column="review")
     assert run(monkeypatch, "a.csv", column="review", delimiter="semicolon") == 0
     assert [row["text"] for row in rows(capfd)] == ["a good film, fine"]

@@ -158,5 +158,5 @@ def test_the_course_network_is_that_of_the_courses() -> None:
 
 @pytest.mark.parametrize("arguments", [{"hidden": []}, {"pooling": []}])
 def test_networks_of_nothing_are_refused(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="names no"):
+    with pytest.raises(ValueError, match="is empty"):
         RecurrentClassifier(10, 2, **arguments)

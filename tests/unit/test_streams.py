@@ -259,7 +259,7 @@ def test_files_that_are_not_utf8_are_refused() -> None:
     with pytest.raises(DataError, match=r"one\.txt is not UTF-8"):
         TextFiles(name="mine", cache="cache", path="one.txt").prepare_data()
     Path("folder").mkdir()
-    with pytest.raises(DataError, match=r"folder holds no \.txt file"):
+    with pytest.raises(DataError, match=r"folder contains no \.txt file"):
         TextFiles(name="mine", cache="cache", path="folder").prepare_data()
     with pytest.raises(DataError, match=r"data\.path=FOLDER"):
         TextFiles(name="mine", cache="cache", path="nowhere").prepare_data()

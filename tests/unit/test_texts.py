@@ -86,7 +86,7 @@ def test_columns_may_have_other_names_and_a_file_may_begin_with_a_mark() -> None
     ("rows", "complaint"),
     [
         (["text,stars", *ROWS], r"mine.csv, row 1, has no column 'label'; did you mean|mine.csv, row 1, has no column"),
-        (["text,label", *ROWS, ",1"], "row 41, has no text .* or no label; mend it"),
+        (["text,label", *ROWS, ",1"], "row 41, has no text .* or no label; correct it"),
         (["text,label", *ROWS, "fine,"], "row 41, has no text"),
         (["text,label", *ROWS, "fine"], "row 41, has no text"),
         (["text,label", *(row[:-1] + "1" for row in ROWS)], "have the label"),
@@ -107,7 +107,7 @@ SEMICOLONS = [row.replace(" film", ", film").replace(",0", ";0").replace(",1", "
 @pytest.mark.parametrize(
     ("rows", "arguments", "words"),
     [
-        (["text;label", *SEMICOLONS], {}, r"columns text, label are .* a semicolon; say so with data.delimiter=semi"),
+        (["text;label", *SEMICOLONS], {}, r"columns text, label are .* a semicolon; set data.delimiter=semi"),
         (['"text";"label"', *SEMICOLONS], {}, "data.delimiter=semicolon"),
         (["text|label", "a|1"], {"delimiter": "tab"}, "data.delimiter=bar"),
         (["review;stars", *SEMICOLONS], {}, "columns review, stars are separated by a semicolon"),
@@ -127,14 +127,14 @@ def test_the_delimiter_is_an_option(delimiter: str) -> None:
 
 
 def test_what_is_no_delimiter_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"data.delimiter=semi is no sign .*semicolon"):
+    with pytest.raises(ConfigError, match=r"data.delimiter=semi is not a delimiter; .*semicolon"):
         prepared(path=table("mine.csv", "text;label", *SEMICOLONS), delimiter="semi")
-    with pytest.raises(ConfigError, match=r"data.delimiter=tab: mine.jsonl has a JSON object a line"):
+    with pytest.raises(ConfigError, match=r"data.delimiter=tab: mine.jsonl has one JSON object per line"):
         prepared(path=table("mine.jsonl", json.dumps({"text": "a", "label": 1})), delimiter="tab")
 
 
 def test_a_label_of_its_own_for_each_row_is_refused() -> None:
-    with pytest.raises(DataError, match=r"each of the 40 rows has a label of its own in the column 'id' \('0', '1', "):
+    with pytest.raises(DataError, match=r"each of the 40 rows has a different label in the column 'id' \('0', '1', "):
         prepared(path=table("mine.csv", "text,id", *(f"film,{n}" for n in range(40))), label="id")
 
 
@@ -149,8 +149,8 @@ def test_rows_without_text_or_label_are_left_out_on_request() -> None:
     [
         ("mine.csv", b"text,label\nfine,1\n\xff\xfe,0\n", "is not UTF-8"),
         ("mine.jsonl", b'{"text": "a", "label": 1}\n{"text": \n', "cannot be read after row 1"),
-        ("mine.jsonl", b"[1, 2]\n", "row 1, is no object of columns"),
-        ("mine.txt", b"text", r"is none of \.csv"),
+        ("mine.jsonl", b"[1, 2]\n", "row 1, is not a JSON object"),
+        ("mine.txt", b"text", r"is not one of \.csv"),
     ],
 )
 def test_files_that_are_no_tables_are_refused(name: str, content: bytes, complaint: str) -> None:
@@ -170,7 +170,7 @@ def test_what_is_not_there_is_refused() -> None:
 def test_labels_that_are_not_trained_are_refused() -> None:
     table("mine/train.csv", "text,label", *ROWS)
     table("mine/test.csv", "text,label", "what,7")
-    with pytest.raises(DataError, match=r"test has the labels \['7'\], which train has not"):
+    with pytest.raises(DataError, match=r"test has labels that train does not have: \['7'\]"):
         prepared(path="mine")
 
 
@@ -299,7 +299,7 @@ def test_reviews_that_lack_a_class_are_refused() -> None:
     reviews(Path("data/aclImdb"))
     for file in Path("data/aclImdb/test/pos").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match=r"test.pos holds no reviews"):
+    with pytest.raises(DataError, match=r"test.pos contains no reviews"):
         IMDB(name="imdb", root="data", cache="cache", folders=["aclImdb"]).prepare_data()
 
 

@@ -1,1 +1,1 @@
-"""One data module for each dataset, or family of datasets with one file format."""
+"""One data module per dataset, or per family of datasets with the same file format."""

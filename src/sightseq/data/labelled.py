@@ -1,4 +1,4 @@
-"""What all datasets with one label for each sample have in common: their splits and the order of their classes."""
+"""Base of all datasets with one label per sample: stratified splits and the order of the classes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,17 +9,18 @@ from sightseq.core.splits import SplitData
 
 
 class LabelledData(SplitData):
-    """Samples with one label each: `target` int64 [B], -1 in the arrays where a sample has none and is left out.
+    """Samples with one label each: `target` int64 [B]. A sample with the label -1 in the arrays is left out.
 
-    What validates and tests has an equal share of each class; arguments as `SplitData`.
+    Validation and test splits that are parts of another split are stratified: they have the same fraction of each
+    class. Arguments: see `SplitData`.
     """
 
     def order_classes(self, names: set[str]) -> list[str]:
-        """The classes in the order of their labels: that of `encoder`, if it has them all, else of the alphabet."""
+        """Return the classes in the order of their labels: that of `encoder` if it has them all, else alphabetical."""
         known = getattr(self.encoder, "classes", ())
         return list(known) if names <= set(known) else sorted(names)
 
     def strata(self, arrays: Mapping[str, Any]) -> NDArray[Any]:
-        """The labels."""
+        """Return the labels [N]."""
         labels: NDArray[Any] = arrays["target"]
         return labels

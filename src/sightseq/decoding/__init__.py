@@ -1,1 +1,1 @@
-"""Turning what a network says step by step into sequences. Knows no task and no data."""
+"""Decoding: from the step-by-step outputs of a network to sequences. Independent of tasks and data."""

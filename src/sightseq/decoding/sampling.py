@@ -1,4 +1,4 @@
-"""Writing one token after another, on any step function: whole batches, one step of work for each token."""
+"""Sampling of tokens from any step function: for whole batches, with one step per token."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
-"""Tokens [B, T] and a state to logits [B, T, vocab_size] and the next state."""
-READ = 512  # tokens of a prompt at a time
+"""Maps tokens [B, T] and a state to logits [B, T, vocab_size] and the next state; the first state is None."""
+READ = 512  # tokens of a prompt per step
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class Sampling:
 
     Attributes:
         temperature: divides the logits; 0 always takes the most probable token.
-        top_k: choose among so many of the most probable tokens; None for all.
-        top_p: choose among the most probable tokens that together have this probability (nucleus sampling: Holtzman
-            et al., 2020, arXiv 1904.09751); 1 for all.
-        repetition_penalty: the logits of tokens that were there before are divided by it if positive, and multiplied
-            if negative (Keskar et al., 2019, arXiv 1909.05858); 1 for none.
+        top_k: choose among this number of most probable tokens; None for all.
+        top_p: choose among the smallest set of most probable tokens whose total probability is at least this (nucleus
+            sampling: Holtzman et al., 2020, arXiv 1904.09751); 1 for all.
+        repetition_penalty: divides the positive logits and multiplies the negative logits of tokens that occurred
+            before (Keskar et al., 2019, arXiv 1909.05858); 1 for no penalty.
         forbidden: tokens that are never chosen.
     """
 
@@ -36,22 +36,22 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.temperature < 0 or not 0 < self.top_p <= 1 or self.repetition_penalty <= 0:
             raise ValueError(
-                f"temperature={self.temperature} is 0 or more, top_p={self.top_p} in (0, 1], "
+                f"temperature={self.temperature} must be 0 or more, top_p={self.top_p} in (0, 1], "
                 f"repetition_penalty={self.repetition_penalty} above 0"
             )
         if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k={self.top_k} is at least 1, or null")
+            raise ValueError(f"top_k={self.top_k} must be at least 1, or null")
 
     def choose(self, logits: Tensor, seen: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The next token of each row.
+        """Choose the next token of each row.
 
         Args:
             logits: [B, vocab_size].
-            seen: [B, vocab_size], whether each token was there before.
-            generator: of the random numbers, on the device of the logits.
+            seen: [B, vocab_size], whether each token occurred before.
+            generator: random generator on the device of the logits; by default torch's own.
 
         Returns:
-            [B].
+            Token ids [B].
         """
         logits = logits.float().clone()
         if self.repetition_penalty != 1:
@@ -67,16 +67,21 @@ class Sampling:
             logits = logits.masked_fill(logits < least, -torch.inf)
         if self.top_p < 1:
             ordered, places = logits.softmax(dim=1).sort(dim=1, descending=True)
-            before = ordered.cumsum(dim=1) - ordered  # the first is always in
-            out = torch.zeros_like(before, dtype=torch.bool).scatter(1, places, before >= self.top_p)
-            logits = logits.masked_fill(out, -torch.inf)
+            before = ordered.cumsum(dim=1) - ordered  # 0 for the first, which is always kept
+            excluded = torch.zeros_like(before, dtype=torch.bool).scatter(1, places, before >= self.top_p)
+            logits = logits.masked_fill(excluded, -torch.inf)
         return torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0]
 
 
 @contextmanager
 def single_tokens(single: bool = True) -> Iterator[None]:
-    """Steps of a single token go without oneDNN, which would arrange the weights of an LSTM anew at every call: on a
-    CPU, where widths are a thousand, nine tenths of the time.
+    """Disable oneDNN in this context for steps of a single token.
+
+    oneDNN reorders the weights of an LSTM at every call, which takes nine tenths of the time of such a step on a CPU
+    with layers a thousand units wide.
+
+    Args:
+        single: False leaves oneDNN as it is.
     """
     enabled = torch.backends.mkldnn.enabled
     torch.backends.mkldnn.enabled = enabled and not single  # type: ignore[assignment]  # a property
@@ -87,36 +92,36 @@ def single_tokens(single: bool = True) -> Iterator[None]:
 
 
 def advance(step: Step, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-    """The step, in the way that is fast for so many tokens."""
+    """Run the step; without oneDNN for a single token: see `single_tokens`."""
     with single_tokens(tokens.shape[1] == 1):
         return step(tokens, state)
 
 
 @torch.inference_mode()
 def sample(step: Step, prompt: Tensor, count: int, sampling: Sampling, seed: int = 0) -> Iterator[Tensor]:
-    """Goes on with a prompt.
+    """Sample the continuation of a prompt.
 
-    The prompt is read once; from then on each token costs one step from the state that the last one left, however
-    long the text has become.
+    The prompt is read once. Then each token takes one step from the last state, whatever the length of the text.
 
     Args:
         step: see `Step`.
-        prompt: [B, T], T at least 1: what each row begins with; the first token opens it and does not count as said.
-        count: how many tokens to write.
-        sampling: how to choose them.
-        seed: of the random numbers.
+        prompt: [B, T], T at least 1. The first token only starts the text: the repetition penalty ignores it.
+        count: number of tokens to sample.
+        sampling: how each token is chosen.
+        seed: seed of the random generator.
 
     Yields:
-        The next token of each row [B], `count` times, or until the caller has enough.
+        The next token of each row [B], `count` times.
     """
     generator = torch.Generator(prompt.device).manual_seed(seed)
     state = None
-    for part in torch.split(prompt, READ, dim=1):  # of a long prompt, the logits of all positions would fill the memory
+    # In parts, because the logits of all positions of a long prompt may not fit into memory.
+    for part in torch.split(prompt, READ, dim=1):
         logits, state = advance(step, part, state)
     seen = torch.zeros_like(logits[:, -1], dtype=torch.bool).scatter(1, prompt[:, 1:], True)
-    for number in range(count):
+    for position in range(count):
         token = sampling.choose(logits[:, -1], seen, generator)
         yield token
         seen[torch.arange(len(token), device=token.device), token] = True
-        if number + 1 < count:
+        if position + 1 < count:
             logits, state = advance(step, token[:, None], state)

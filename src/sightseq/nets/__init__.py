@@ -1,1 +1,1 @@
-"""Networks: plain modules of torch and torchvision, which know nothing of data, configs or training."""
+"""Networks: plain modules of torch and torchvision, independent of data, configs and training."""

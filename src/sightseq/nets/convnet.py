@@ -1,4 +1,4 @@
-"""A plain convolutional network: stages of convolutions, then a classifier."""
+"""A plain convolutional network: stages of convolutions, then dense layers."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class ConvNet(nn.Module):
-    """Stages of `convs_per_stage` convolutions, each stage ended by 2x2 max pooling, then dense layers.
+    """Stages of `convs_per_stage` convolutions, each followed by 2x2 max pooling, then dense layers.
 
     The defaults are the course network: no normalisation, flattened features, one hidden layer. With
     `batch_norm=True, pool="average"` it is a small VGG (Simonyan and Zisserman, 2015, arXiv 1409.1556).
@@ -16,16 +16,16 @@ class ConvNet(nn.Module):
     Args:
         in_channels: channels of the image.
         num_classes: number of logits.
-        image_size: (height, width) in pixels; sizes the first dense layer where features are flattened.
+        image_size: (height, width) in pixels; sizes the first dense layer if `pool="flatten"`.
         channels: width of each stage; every stage halves height and width.
-        convs_per_stage: convolutions before each pooling; one number for all stages, or one for each.
-        kernel_size: odd, in pixels; the convolutions keep the size.
+        convs_per_stage: convolutions before each pooling; one number for all stages, or one per stage.
+        kernel_size: odd, in pixels; the convolutions keep the image size.
         batch_norm: normalise after each convolution.
-        pool: "flatten" keeps the place of a feature, "average" and "max" forget it.
+        pool: last feature map to a vector: "flatten" keeps positions, "average" and "max" pool over them.
         hidden: widths of the dense layers before the logits.
         stage_dropout: probability of dropping a value after each pooling.
-        dropout: probability of dropping a unit before each dense layer but the first.
-        one_logit: of two classes give one logit, that of the second, for the first has 0.
+        dropout: probability of dropping a unit before each dense layer except the first.
+        one_logit: if there are two classes, return one logit, that of the second class; the logit of the first is 0.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class ConvNet(nn.Module):
         counts = [convs_per_stage] * len(channels) if isinstance(convs_per_stage, int) else list(convs_per_stage)
         if kernel_size % 2 == 0 or min(counts) < 1 or len(counts) != len(channels):
             raise ValueError(
-                f"kernel_size={kernel_size} is to be odd, and convs_per_stage={convs_per_stage} at least 1, "
+                f"kernel_size={kernel_size} must be odd, and convs_per_stage={convs_per_stage} at least 1, "
                 f"one number or {len(channels)}"
             )
         height, width = image_size
         if min(height, width) < 2 ** len(channels):
             raise ValueError(
                 f"{len(channels)} stages halve the image {len(channels)} times, and {height}x{width} pixels "
-                f"are too few for that: name fewer channels"
+                f"are too few for that: set fewer channels"
             )
         layers: list[nn.Module] = []
         for stage, ((width_in, width_out), convs) in enumerate(
@@ -74,8 +74,8 @@ class ConvNet(nn.Module):
                 )
                 if batch_norm:
                     layers.append(nn.BatchNorm2d(width_out))
-            # The same in either order, but after pooling ReLU has a quarter of the values to do. The last map is to be
-            # shown as it is before pooling (Grad-CAM), and negative values would mean nothing there.
+            # Both orders give the same result, but after pooling ReLU has only a quarter of the values to process. In
+            # the last stage ReLU comes first: Grad-CAM uses the map before pooling, which must not be negative.
             end = [nn.MaxPool2d(2), nn.ReLU(inplace=True)]
             layers += end if stage < len(channels) - 1 else end[::-1]
             if stage_dropout:
@@ -96,6 +96,6 @@ class ConvNet(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, in_channels, H, W] normalised pixels to [B, num_classes] logits, or [B, 1] where there is one."""
+        """[B, in_channels, H, W] normalised pixels to [B, num_classes] logits, or [B, 1] with `one_logit`."""
         logits: Tensor = self.layers(images)
         return logits

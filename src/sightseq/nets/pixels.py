@@ -1,4 +1,4 @@
-"""The layer that every image model begins with."""
+"""The first layer of every image model: normalisation of pixels."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class Pixels(nn.Module):
-    """Bytes, or floats in 0..1, to normalised floats of zero mean and unit variance.
+    """Convert bytes, or floats in 0..1, to floats of zero mean and unit variance per channel.
 
     Args:
-        mean, std: of each channel, on values in 0..1.
+        mean, std: per channel, on values in 0..1.
     """
 
     mean: Tensor
@@ -28,11 +28,11 @@ class Pixels(nn.Module):
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """Bytes to floats in 0..1; floats stay as they are."""
+    """Convert bytes to floats in 0..1; floats are returned unchanged."""
     return images if images.is_floating_point() else images.float() / 255
 
 
 def centre(images: Tensor, height: int, width: int) -> Tensor:
-    """The middle [B, C, height, width] of larger images; those of this size stay as they are."""
+    """Crop images to their centre [B, C, height, width]; images of this size are returned unchanged."""
     top, left = (images.shape[-2] - height) // 2, (images.shape[-1] - width) // 2
     return images[..., top : top + height, left : left + width]

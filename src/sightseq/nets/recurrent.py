@@ -1,4 +1,4 @@
-"""Recurrent layers over batches of sequences, of which nothing depends on how far they are filled up."""
+"""Recurrent layers over batches of padded sequences, whose outputs do not depend on the padding."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-State = list[tuple[Tensor, ...]]  # of each layer: (h, c) of an LSTM, (h,) of a GRU, all [1, B, hidden]
+State = list[tuple[Tensor, ...]]  # per layer: (h, c) for an LSTM, (h,) for a GRU, each [1, B, hidden]
 CELLS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class Embedding(nn.Embedding):
-    """A vector for each token; in training some tokens are left out, wherever they occur in a batch.
+    """An embedding with token dropout: in training the vectors of some token ids are 0 in the whole batch.
 
     Args:
         vocab_size: number of tokens.
-        width: of a vector.
-        token_dropout: probability that a token is left out (Gal and Ghahramani, 2016, arXiv 1512.05287).
+        width: size of a vector.
+        token_dropout: probability of dropping a token id (Gal and Ghahramani, 2016, arXiv 1512.05287).
     """
 
     def __init__(self, vocab_size: int, width: int, token_dropout: float = 0.0) -> None:
@@ -27,7 +27,7 @@ class Embedding(nn.Embedding):
         self.token_dropout = token_dropout
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """[...] to [..., width]."""
+        """Token ids [...] to vectors [..., width]."""
         x = super().forward(tokens)
         if self.training and self.token_dropout:
             x = x * F.dropout(x.new_ones(self.num_embeddings), self.token_dropout)[tokens][..., None]
@@ -35,10 +35,10 @@ class Embedding(nn.Embedding):
 
 
 class Recurrent(nn.Module):
-    """An embedding of tokens, then LSTM or GRU layers: what classifiers and language models inherit.
+    """An embedding, then LSTM or GRU layers: the base of text classifiers and language models.
 
-    The dropouts are those of AWD-LSTM (Merity et al., 2018, arXiv 1708.02182): masks that stay the same for all
-    positions of a sequence (Gal and Ghahramani, 2016, arXiv 1512.05287).
+    Dropout is as in AWD-LSTM (Merity et al., 2018, arXiv 1708.02182): one mask for all positions of a
+    sequence (Gal and Ghahramani, 2016, arXiv 1512.05287).
 
     Args:
         vocab_size: number of tokens.
@@ -46,11 +46,11 @@ class Recurrent(nn.Module):
         hidden: size of each layer's state, in each direction.
         cell: "lstm" (Hochreiter and Schmidhuber, 1997) or "gru" (Cho et al., 2014, arXiv 1406.1078).
         bidirectional: each layer also reads from the end (Schuster and Paliwal, 1997).
-        token_dropout: probability that a token is left out, wherever it occurs in the batch.
-        input_dropout: of the embedded tokens.
-        hidden_dropout: between layers.
-        output_dropout: of what the last layer says.
-        weight_dropout: of the weights from state to state (DropConnect).
+        token_dropout: probability of dropping a token id in the whole batch: see `Embedding`.
+        input_dropout: dropout probability of the embedded tokens.
+        hidden_dropout: dropout probability between layers.
+        output_dropout: dropout probability of the last layer's outputs.
+        weight_dropout: dropout probability of the recurrent weights (DropConnect).
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         if not hidden:
-            raise ValueError("hidden names no layer")
+            raise ValueError("hidden is empty; give the width of at least one layer")
         directions = 2 if bidirectional else 1
         self.bidirectional = bidirectional
         self.embedding = Embedding(vocab_size, embedding, token_dropout)
@@ -84,16 +84,16 @@ class Recurrent(nn.Module):
         self.dropouts = [input_dropout, *[hidden_dropout] * (len(widths) - 1), output_dropout]
 
     def read(self, tokens: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
-        """Reads the tokens.
+        """Run the embedding and all layers.
 
         Args:
             tokens: [B, T].
-            lengths: [B], of the rows; what comes after is filler. Without it all rows are full.
-            state: what was returned for the tokens before these; without it nothing came before.
+            lengths: [B], lengths of the rows without padding; None if no row is padded.
+            state: the state returned for the preceding tokens; None starts from a zero state.
 
         Returns:
-            What the last layer says at each position [B, T, width] (of both directions, one after the other), and
-            the state after the last position, which filler would spoil; of both directions, none.
+            The outputs of the last layer [B, T, width] (both directions concatenated), and the state after the last
+            position. The state is empty if bidirectional, and meaningless for padded rows.
         """
         x, after = self.embedding(tokens), State()
         for depth, layer in enumerate(self.layers):
@@ -121,16 +121,16 @@ class Recurrent(nn.Module):
         ]
         state = state or (x.new_zeros(1, len(x), weights[1].shape[1]),) * (2 if lstm else 1)
         # The functions behind nn.LSTM and nn.GRU: (..., biases, layers, dropout, training, bidirectional, batch_first)
-        how = (weights, True, 1, 0.0, True, False, True)
+        options = (weights, True, 1, 0.0, True, False, True)
         if lstm:
-            outputs, h, c = torch.lstm(x, state, *how)
+            outputs, h, c = torch.lstm(x, state, *options)
             return outputs, (h, c)
-        outputs, h = torch.gru(x, state[0], *how)
+        outputs, h = torch.gru(x, state[0], *options)
         return outputs, (h,)
 
 
 def reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Each row of [B, T, D] from its end to its beginning; what fills it up stays where it is."""
+    """Reverse each row of [B, T, D] along T; padding stays in place."""
     if lengths is None:
         return x.flip(1)
     place, end = torch.arange(x.shape[1], device=x.device), lengths[:, None]

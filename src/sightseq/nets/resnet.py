@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions added to their input; halves the image when `stride` is 2.
+    """Two 3x3 convolutions added to their input; the block halves height and width if `stride` is 2.
 
-    The shortcut of a halving block averages 2x2 pixels before its 1x1 convolution, so it looks at every
-    pixel (ResNet-D: He et al., 2019, arXiv 1812.01187).
+    The shortcut of such a block averages 2x2 pixels before its 1x1 convolution, so that no pixel is ignored (ResNet-D:
+    He et al., 2019, arXiv 1812.01187).
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -42,9 +42,9 @@ class ResNet(nn.Module):
     Args:
         in_channels: channels of the image.
         num_classes: number of logits.
-        channels: width of each stage; every stage but the first halves height and width.
+        channels: width of each stage; every stage except the first halves height and width.
         blocks: residual blocks in each stage.
-        stem_stride: 2 halves the image at once, which makes all that follows four times as fast.
+        stem_stride: 2 halves height and width in the stem, which makes all later layers four times as fast.
         dropout: probability of dropping a feature before the logits.
     """
 
@@ -59,7 +59,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         if len(blocks) != len(channels):
-            raise ValueError(f"blocks has {len(blocks)} numbers and channels {len(channels)}: one for each stage")
+            raise ValueError(f"blocks has {len(blocks)} numbers and channels {len(channels)}; both need one per stage")
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, channels[0], 3, stem_stride, padding=1, bias=False),
             nn.BatchNorm2d(channels[0]),

@@ -1,4 +1,4 @@
-"""Classifiers of texts: tokens [B, T] and lengths [B] to logits."""
+"""Text classifiers: from tokens [B, T] and lengths [B] to logits."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,17 +14,18 @@ Pooling = Literal["last", "mean", "max", "attention"]
 
 
 class RecurrentClassifier(Recurrent):
-    """Reads a text with recurrent layers, pools what they say at its positions, and judges that.
+    """Recurrent layers, pooling of their outputs over the positions, and dense layers.
 
-    With `pooling=["last", "mean", "max"]` it is that of ULMFiT (Howard and Ruder, 2018, arXiv 1801.06146).
+    With `pooling=["last", "mean", "max"]` it is the classifier of ULMFiT (Howard and Ruder, 2018, arXiv 1801.06146).
 
     Args:
-        vocab_size, num_classes: of the data.
-        pooling: one or more of: "last", where each direction ends; "mean" and "max" over the positions; "attention",
-            the mean weighted by what a linear layer says of each position (after Yang et al., 2016).
+        vocab_size: number of tokens.
+        num_classes: number of logits.
+        pooling: one or more of: "last", the last output of each direction; "mean" and "max" over the positions;
+            "attention", the mean weighted by the softmax of a linear layer's scores (after Yang et al., 2016).
         dense: widths of dense layers before the logits.
-        dropout: before each dense layer and before the logits.
-        one_logit: of two classes give one logit, that of the second, for the first has 0.
+        dropout: dropout probability before each dense layer and before the logits.
+        one_logit: if there are two classes, return one logit, that of the second class; the logit of the first is 0.
         recurrent: see `Recurrent`.
     """
 
@@ -41,43 +42,44 @@ class RecurrentClassifier(Recurrent):
     ) -> None:
         super().__init__(vocab_size, **recurrent)
         if not pooling:
-            raise ValueError("pooling names no way to pool")
+            raise ValueError("pooling is empty; name at least one kind")
         self.pooling = tuple(pooling)
         self.attention = nn.Linear(self.width, 1) if "attention" in self.pooling else None
         self.head = head(self.width * len(self.pooling), dense, num_classes, dropout, one_logit)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """[B, T] and [B] to logits [B, num_classes], or [B, 1] where there is one."""
+        """Tokens [B, T] and lengths [B] to logits [B, num_classes], or [B, 1] with `one_logit`."""
         outputs, _ = self.read(tokens, lengths)  # [B, T, width]
-        filler = (torch.arange(tokens.shape[1], device=tokens.device) >= lengths[:, None])[..., None]  # [B, T, 1]
-        found = []
+        padding = (torch.arange(tokens.shape[1], device=tokens.device) >= lengths[:, None])[..., None]  # [B, T, 1]
+        pooled = []
         for kind in self.pooling:
             if kind == "last":
                 end = outputs[torch.arange(tokens.shape[0], device=tokens.device), lengths - 1]
-                # What reads from the end has read all at the beginning.
+                # The backward direction ends at the first position.
                 forward, backward = end.chunk(2, 1)[0], outputs[:, 0].chunk(2, 1)[1]
-                found.append(torch.cat([forward, backward], dim=1) if self.bidirectional else end)
+                pooled.append(torch.cat([forward, backward], dim=1) if self.bidirectional else end)
             elif kind == "mean":
-                found.append(outputs.masked_fill(filler, 0).sum(1) / lengths[:, None])
+                pooled.append(outputs.masked_fill(padding, 0).sum(1) / lengths[:, None])
             elif kind == "max":
-                found.append(outputs.masked_fill(filler, -torch.inf).amax(1))
+                pooled.append(outputs.masked_fill(padding, -torch.inf).amax(1))
             elif self.attention:
-                weights = self.attention(outputs).masked_fill(filler, -torch.inf).softmax(dim=1)
-                found.append((weights * outputs).sum(1))
-        logits: Tensor = self.head(torch.cat(found, dim=1))
+                weights = self.attention(outputs).masked_fill(padding, -torch.inf).softmax(dim=1)
+                pooled.append((weights * outputs).sum(1))
+        logits: Tensor = self.head(torch.cat(pooled, dim=1))
         return logits
 
 
 class TextCNN(nn.Module):
-    """Convolutions over a few words each, the largest answer of every filter, and a linear layer: Kim, 2014
+    """Convolutions over a few tokens each, max pooling over the positions, and dense layers: Kim, 2014
     (arXiv 1408.5882).
 
     Args:
-        vocab_size, num_classes: of the data.
+        vocab_size: number of tokens.
+        num_classes: number of logits.
         embedding: size of a token's vector.
         filters: number of filters of each width.
-        widths: how many tokens a filter sees.
-        token_dropout: probability that a token is left out, wherever it occurs in the batch.
+        widths: how many tokens a filter covers.
+        token_dropout: probability of dropping a token id in the whole batch: see `Embedding`.
         dense, dropout, one_logit: see `RecurrentClassifier`.
     """
 
@@ -100,29 +102,31 @@ class TextCNN(nn.Module):
         self.head = head(filters * len(widths), dense, num_classes, dropout, one_logit)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """[B, T] and [B] to logits [B, num_classes], or [B, 1] where there is one."""
+        """Tokens [B, T] and lengths [B] to logits [B, num_classes], or [B, 1] with `one_logit`."""
         place = torch.arange(tokens.shape[1], device=tokens.device)
         x = self.embedding(tokens).masked_fill((place >= lengths[:, None])[..., None], 0)
         x = x.transpose(1, 2)  # [B, embedding, T]
-        found = []
+        pooled = []
         for margin, convolution in zip(self.margins, self.convolutions, strict=True):
-            answers = convolution(F.pad(x, (margin, margin)))  # [B, filters, T + margin]: words at the edges too
-            beyond = torch.arange(answers.shape[2], device=tokens.device) >= (lengths + margin)[:, None]
-            found.append(answers.masked_fill(beyond[:, None], -torch.inf).amax(2))
-        logits: Tensor = self.head(F.relu(torch.cat(found, dim=1)))
+            # Padded on both sides, so that every position of a filter also covers the first and the last token.
+            features = convolution(F.pad(x, (margin, margin)))  # [B, filters, T + margin]
+            beyond = torch.arange(features.shape[2], device=tokens.device) >= (lengths + margin)[:, None]
+            pooled.append(features.masked_fill(beyond[:, None], -torch.inf).amax(2))
+        logits: Tensor = self.head(F.relu(torch.cat(pooled, dim=1)))
         return logits
 
 
 class OneHotCNN(nn.Module):
-    """Convolutions over words themselves, with no embedding between: a filter has a weight of its own for each word
-    at each of its places.
+    """Convolutions over one-hot vectors of tokens, then max pooling over the positions and a linear layer.
 
-    After the seq-CNN of Johnson and Zhang, 2015 (arXiv 1412.1058).
+    There is no embedding: a filter has a separate weight for each token at each of its positions. After the seq-CNN of
+    Johnson and Zhang, 2015 (arXiv 1412.1058).
 
     Args:
-        vocab_size, num_classes: of the data.
+        vocab_size: number of tokens.
+        num_classes: number of logits.
         filters, widths, dropout: see `TextCNN`.
-        token_dropout: probability that a token is left out, wherever it occurs in the batch.
+        token_dropout: probability of dropping a token id in the whole batch.
     """
 
     def __init__(
@@ -136,35 +140,38 @@ class OneHotCNN(nn.Module):
     ) -> None:
         super().__init__()
         self.filters, self.widths, self.token_dropout = filters, tuple(widths), token_dropout
-        # The convolution of one-hot vectors is this table: of each word, what it says to each filter at each place.
+        # A convolution over one-hot vectors is a table lookup: the weights of each token for each filter and position.
         self.embedding = nn.Embedding(vocab_size, filters * sum(widths))
-        nn.init.normal_(self.embedding.weight, std=0.003)  # little, for rare words keep it
+        nn.init.normal_(self.embedding.weight, std=0.003)  # small, because rare tokens keep nearly this value
         self.bias = nn.Parameter(torch.zeros(filters * len(self.widths)))
         self.head = head(len(self.bias), (), num_classes, dropout, one_logit=False)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """[B, T] and [B] to logits [B, num_classes], or [B, 1] where there is one."""
+        """Tokens [B, T] and lengths [B] to logits [B, num_classes], or [B, 1] with `one_logit`."""
         seen = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
         if self.training:
-            # Nothing makes up for what is left out, for unlike a sum the largest answer does not need it.
+            # Kept tokens are not scaled up as in dropout: max pooling, unlike a sum, does not need it.
             kept = torch.rand(self.embedding.num_embeddings, device=tokens.device) >= self.token_dropout
             seen = seen & kept[tokens]
         x = self.embedding(tokens) * seen[..., None]
-        answers = iter(x.split(self.filters, dim=2))  # to each place of each width
-        found = []
+        parts = iter(x.split(self.filters, dim=2))  # for each position of each width
+        pooled = []
         for width in self.widths:
-            # Window p ends before word p, and its place n holds word p - width + n. Window 0 lies before the text and
-            # says 0 as those beyond it do, so nothing depends on filler.
-            windows, *others = (F.pad(next(answers), (0, 0, width - n, n)) for n in range(width))
+            # Window p ends before token p; its position n is token p - width + n. Window 0 lies before the text and is
+            # 0, like the windows after the text, so the maximum does not depend on padding.
+            windows, *others = (F.pad(next(parts), (0, 0, width - n, n)) for n in range(width))
             for other in others:
                 windows = windows + other  # [B, T + width, filters]
-            found.append(windows.max(dim=1).values)
-        logits: Tensor = self.head(F.relu(torch.cat(found, dim=1) + self.bias))
+            pooled.append(windows.max(dim=1).values)
+        logits: Tensor = self.head(F.relu(torch.cat(pooled, dim=1) + self.bias))
         return logits
 
 
 def head(width: int, dense: Sequence[int], num_classes: int, dropout: float, one_logit: bool) -> nn.Sequential:
-    """Features [B, width] to logits, over dense layers, with dropout before each."""
+    """Dense layers from features [B, width] to logits, with dropout before each.
+
+    With `one_logit` and two classes there is one logit: see `RecurrentClassifier`.
+    """
     layers: list[nn.Module] = []
     for before, after in pairwise((width, *dense)):
         layers += [nn.Dropout(dropout), nn.Linear(before, after), nn.ReLU()]

@@ -1,1 +1,1 @@
-"""Text to token ids and back. Knows no dataset and no network."""
+"""Text to token ids and back. Independent of datasets and networks."""

@@ -1,4 +1,4 @@
-"""Texts of unequal lengths as one batch."""
+"""Padding of token sequences of unequal lengths."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from sightseq.core.loading import Batch
 
 
 def pad(sequences: Sequence[Sequence[int] | NDArray[Any]], max_tokens: int) -> Batch:
-    """Token ids as one batch.
+    """Pad token sequences to one batch.
 
     Args:
-        sequences: of each text; of one with more than `max_tokens`, the middle is left out.
+        sequences: token ids of the B texts; a sequence longer than `max_tokens` is truncated in the middle.
         max_tokens: at least 2.
 
     Returns:
-        `input` int64 [B, T], filled up with 0, and `length` int64 [B], at least 1: an empty text is one 0.
+        `input` int64 [B, T], padded with 0, and `length` int64 [B], at least 1: an empty text is one 0.
     """
     head, tail = -(-max_tokens // 2), max_tokens // 2
     lengths = np.array([min(max(len(sequence), 1), max_tokens) for sequence in sequences])

@@ -1,4 +1,4 @@
-"""The texts that are typed, or stand in a file of lines, a table, or standard input."""
+"""Reading texts for prediction: from an argument, a file of lines, a table, or standard input."""
 
 import os
 import re
@@ -10,25 +10,25 @@ from sightseq.core.errors import InputError, nearest
 from sightseq.text.tables import SUFFIXES, read_table
 
 SHOWN = 60  # characters of a text in a table
-FILE_NAME = re.compile(r"\S+\.(txt|csv|tsv|jsonl|md)")  # what was meant as one, not as a text
+FILE_NAME = re.compile(r"\S+\.(txt|csv|tsv|jsonl|md)")  # an argument like this is meant as a file, not as a text
 
 
 def read_texts(given: str, column: str = "text", delimiter: str | None = None) -> Iterator[tuple[str, bytes]]:
-    """The place of each text, and its bytes: the lines of a file or, for "-", of standard input, a column of a table,
-    or the text that was given, whose place is "".
+    """Yield the place and the bytes of each text.
 
     Args:
-        given: as typed.
-        column: of a table.
-        delimiter: of a table; see `text.tables.read_table`.
+        given: a file of lines, a table, "-" for the lines of standard input, or the text itself, whose place is "".
+        column: column of a table.
+        delimiter: delimiter of a table: see `text.tables.read_table`.
 
     Raises:
-        InputError: there is no such file, or no such column in it.
+        InputError: `given` looks like a file that does not exist, is a folder, or is a table without this column.
+        DataError: a table cannot be read.
     """
     if given == "-":
         yield from _numbered("standard input", sys.stdin.buffer)
-    elif os.path.isdir(given):  # noqa: PTH112 (Path.is_dir raises where a text is no possible name)
-        raise InputError(f"{given}: is a folder; name a file with a text a line")
+    elif os.path.isdir(given):  # noqa: PTH112 (Path.is_dir raises for a text that cannot be a file name)
+        raise InputError(f"{given}: is a folder; name a file with one text per line")
     elif os.path.isfile(given):  # noqa: PTH113 (as above)
         if (file := Path(given)).suffix.lower() in SUFFIXES:
             yield from _column(file, column, delimiter)
@@ -42,10 +42,10 @@ def read_texts(given: str, column: str = "text", delimiter: str | None = None) -
 
 
 def decoded(raw: str | bytes) -> str:
-    """The text of these bytes.
+    """Decode UTF-8 bytes; a string is returned unchanged.
 
     Raises:
-        InputError: they are not UTF-8.
+        InputError: the bytes are not UTF-8.
     """
     try:
         return raw.decode() if isinstance(raw, bytes) else raw
@@ -54,7 +54,7 @@ def decoded(raw: str | bytes) -> str:
 
 
 def short(text: str) -> str:
-    """The beginning of a text, for a table: on one line, without characters that control the terminal."""
+    """Return the beginning of a text, for a table: on one line, without terminal control characters."""
     text = "".join(c if c.isprintable() else " " for c in text[: 2 * SHOWN])
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
@@ -69,7 +69,7 @@ def _column(file: Path, column: str, delimiter: str | None) -> Iterator[tuple[st
 
 
 def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")  # half a surrogate pair is refused when decoded
+    return text.encode("utf-8", "surrogatepass")  # `decoded` then refuses a lone surrogate
 
 
 def _numbered(name: str, lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""What texts say of themselves."""
+"""Specs of text data."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ class TextSpec(Spec):
     """Texts with one label each.
 
     Attributes:
-        tokenizer: what turns a text into token ids and back, as JSON: see `text.tokenizer`.
-        vocab_size: how many token ids there are; 0 fills short rows up, 1 stands for what is unknown.
+        tokenizer: the tokenizer as JSON: see `text.tokenizer`.
+        vocab_size: number of token ids; 0 is padding, 1 is an unknown token.
         classes: the name of each label, in the order of the logits.
-        counts: training samples of each class; empty if they are not known.
-        max_tokens: of a longer text, the middle is left out.
+        counts: number of training samples of each class; empty if unknown.
+        max_tokens: a longer text is truncated in the middle.
     """
 
     tokenizer: str = field(repr=False)
@@ -29,10 +29,10 @@ class TextSpec(Spec):
 
     def __post_init__(self) -> None:
         if self.max_tokens < 2:
-            raise CheckpointError(f"max_tokens={self.max_tokens} of the spec is below 2")
+            raise CheckpointError(f"the spec has max_tokens={self.max_tokens}; at least 2 are needed")
 
     def difference(self, other: Spec) -> str:
-        """Other classes; the tokenizer is the model's own."""
+        """Compare the classes only: the data is encoded with the model's own tokenizer."""
         if not isinstance(other, TextSpec):
             return super().difference(other)
         if self.classes == other.classes:
@@ -40,15 +40,15 @@ class TextSpec(Spec):
         return f"it knows the classes {', '.join(self.classes)}, and the data has {', '.join(other.classes)}"
 
     def net_arguments(self) -> dict[str, Any]:
-        """`vocab_size` and `num_classes`."""
+        """Return `vocab_size` and `num_classes`."""
         return {"vocab_size": self.vocab_size, "num_classes": len(self.classes)}
 
     def summary(self) -> dict[str, Any]:
-        """The number of classes."""
+        """Return the number of classes."""
         return {"classes": len(self.classes)}
 
     def metadata(self) -> dict[str, str]:
-        """`labels`, `tokenizer`, and as `preprocessing` the most tokens of a text."""
+        """Return `labels`, `tokenizer`, and `preprocessing` with `max_tokens`."""
         return {
             "labels": json.dumps(self.classes, ensure_ascii=False),
             "preprocessing": json.dumps({"max_tokens": self.max_tokens}),
@@ -58,28 +58,28 @@ class TextSpec(Spec):
 
 @dataclass(frozen=True)
 class LanguageSpec(Spec):
-    """A language.
+    """Texts for a language model.
 
     Attributes:
-        tokenizer: what turns a text into token ids and back, as JSON: see `text.tokenizer`.
-        vocab_size: how many token ids there are; 0 ends a document, 1 stands for what is unknown.
+        tokenizer: the tokenizer as JSON: see `text.tokenizer`.
+        vocab_size: number of token ids; 0 ends a document, 1 is an unknown token.
     """
 
     tokenizer: str = field(repr=False)
     vocab_size: int
 
     def difference(self, other: Spec) -> str:
-        """None: the tokenizer is the model's own, and reads any text."""
+        """Return no difference between texts: the model's own tokenizer reads any text."""
         return "" if isinstance(other, LanguageSpec) else super().difference(other)
 
     def net_arguments(self) -> dict[str, Any]:
-        """`vocab_size`."""
+        """Return `vocab_size`."""
         return {"vocab_size": self.vocab_size}
 
     def metadata(self) -> dict[str, str]:
-        """`labels`, which are the tokens as text, `tokenizer`, and an empty `preprocessing`."""
+        """Return `labels` (the tokens as text), `tokenizer`, and an empty `preprocessing`."""
         tokenizer = Tokenizer(self.tokenizer)
-        labels = [tokenizer.decode([number]) for number in range(self.vocab_size)]
+        labels = [tokenizer.decode([token_id]) for token_id in range(self.vocab_size)]
         return {
             "labels": json.dumps(labels, ensure_ascii=False),
             "preprocessing": json.dumps({}),

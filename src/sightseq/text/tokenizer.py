@@ -12,13 +12,13 @@ from sightseq.core.errors import CheckpointError, ConfigError, InputError
 
 Unit = Literal["words", "whitespace", "subwords", "characters"]
 EOS, UNKNOWN = "<eos>", "<unk>"
-SPECIAL = [EOS, UNKNOWN]  # only what stands alone in a text that is split at whitespace is taken for them
+SPECIAL = [EOS, UNKNOWN]  # recognised in a text only as whole tokens of unit=whitespace
 EOS_ID, UNKNOWN_ID = 0, 1
 BYTES = 256
-LONGEST_CHARACTER = 4  # bytes
-CLOSING = set(".,;:!?)]}")  # signs that no space stands before
+LONGEST_CHARACTER = 4  # bytes of a character in UTF-8
+CLOSING = set(".,;:!?)]}")  # punctuation without a space before it
 NORMALIZER = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-WORD = r"\w+(?:['\u2019]\w+)*|[^\w\s]"  # "don't" is one word; each sign that is no letter or digit is one too
+WORD = r"\w+(?:['\u2019]\w+)*|[^\w\s]"  # "don't" is one word; so is each punctuation mark
 
 PRE_TOKENIZERS: dict[Unit, Any] = {
     "words": pre_tokenizers.Split(Regex(WORD), "removed", invert=True),
@@ -33,15 +33,15 @@ DECODERS: dict[Unit, Any] = {
 
 
 class Tokenizer:
-    """One fitted tokenizer; it is what its JSON says, and nothing else.
+    """A fitted tokenizer, fully described by its JSON.
 
-    Number 0 ends a document and fills short rows up; number 1 is a word that is not known.
+    Token id 0 ends a document and is padding; token id 1 is an unknown word.
 
     Args:
-        description: its JSON, as `json` gives it.
+        description: its JSON, such as the attribute `json` of another.
 
     Raises:
-        CheckpointError: it is none that `fit` gave: others can hang, crash or fill the memory.
+        CheckpointError: the JSON cannot come from `fit`. Such a tokenizer could hang, crash or exhaust memory.
     """
 
     def __init__(self, description: str) -> None:
@@ -49,58 +49,60 @@ class Tokenizer:
         self.json = description
         try:
             self._encoder: Encoder = Encoder.from_str(description)
-        except Exception as error:  # its only kind
+        except Exception as error:  # the only type that `tokenizers` raises
             raise CheckpointError(f"the tokenizer cannot be read: {error}") from error
         self.vocab_size: int = self._encoder.get_vocab_size()
         self.words = isinstance(self._encoder.model, models.WordLevel)
 
     def encode(self, text: str) -> list[int]:
-        """The token ids of a text; of an empty one, none.
+        """Return the token ids of a text; an empty text has none.
 
         Raises:
-            InputError: the text holds bytes that are no Unicode.
+            InputError: the text is not valid Unicode (it contains a lone surrogate).
         """
         return self.encode_all([text])[0]
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
-        """As `encode`, of many texts on all cores."""
+        """Like `encode`, for many texts on all cores."""
         try:
-            return [found.ids for found in self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)]
-        except TypeError as error:  # what half a surrogate pair makes it say
+            return [encoded.ids for encoded in self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)]
+        except TypeError as error:  # raised for a lone surrogate
             raise InputError("a text is not valid Unicode (UTF-8)") from error
 
     def unknown(self, text: str) -> list[str]:
-        """The words of a text that are not known, in their order.
+        """Return the unknown words of a text, in their order.
 
         Raises:
             InputError: see `encode`.
         """
         self.encode(text)
-        found = self._encoder.encode(text, add_special_tokens=False)
-        pairs = zip(found.ids, found.offsets, strict=True)
+        encoded = self._encoder.encode(text, add_special_tokens=False)
+        pairs = zip(encoded.ids, encoded.offsets, strict=True)
         return [text[start:end] for token_id, (start, end) in pairs if token_id == UNKNOWN_ID]
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """The text of these tokens: of subwords and characters exactly what was encoded, of words one space apart."""
+        """Return the text of these tokens: exact for subwords and characters; words are joined by one space."""
         text: str = self._encoder.decode(list(token_ids), skip_special_tokens=False)
         return text
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
-        """Each token as it reads by itself; of a character in several tokens each reads as U+FFFD."""
+        """Return the text of each token alone; each token that is only a part of a character is U+FFFD."""
         space = " " if self.words else ""
         return [self.decode([token_id]) + space for token_id in token_ids]
 
     def characters(self) -> list[int]:
-        """How many characters each token stands for: of a word also the space or line's end after it, of the end of a
-        document none, of some of the bytes of a character one for its first.
+        """Return how many characters each token stands for.
+
+        A word includes the space or line end after it. The end of a document counts 0. Of a character whose bytes are
+        spread over several tokens, the token with its first byte counts 1.
         """
         tokens = [str(self._encoder.id_to_token(token_id)) for token_id in range(self.vocab_size)]
         if self.words:
             counts = [len(token) + 1 for token in tokens]
         elif isinstance(self._encoder.decoder, decoders.ByteLevel):
-            # Each of its signs stands for a byte; those from 0x80 to 0xBF go on with a character.
-            inner = {sign for byte, sign in _signs().items() if 0x80 <= byte < 0xC0}
-            counts = [sum(sign not in inner for sign in token) for token in tokens]
+            # Each symbol of a token stands for a byte; bytes from 0x80 to 0xBF continue a character.
+            inner = {symbol for byte, symbol in _byte_symbols().items() if 0x80 <= byte < 0xC0}
+            counts = [sum(symbol not in inner for symbol in token) for token in tokens]
         else:
             inner = {f"<0x{byte:02X}>" for byte in range(0x80, 0xC0)}
             counts = [int(token not in inner) for token in tokens]
@@ -109,11 +111,13 @@ class Tokenizer:
 
 
 class StreamDecoder:
-    """Spells tokens as they come: a word after a space, a character when its last byte is there, an end as a line's.
+    """Incremental decoder: returns the text of a stream of tokens, token by token.
+
+    A space precedes a word. A character is returned with its last byte. The end of a document is a line end.
 
     Args:
-        tokenizer: whose tokens they are.
-        begins: nothing stands before, so no space does.
+        tokenizer: the tokenizer of the tokens.
+        begins: the first word starts the text, so no space precedes it.
     """
 
     def __init__(self, tokenizer: Tokenizer, begins: bool = True) -> None:
@@ -121,7 +125,7 @@ class StreamDecoder:
         self._pending: list[int] = []
 
     def add(self, token_id: int) -> str:
-        """What a token adds to the text."""
+        """Return the text that this token adds."""
         if token_id == EOS_ID:
             self._pending.clear()
             self._begins = True
@@ -139,32 +143,32 @@ class StreamDecoder:
         return text
 
 
-def _signs() -> dict[int, str]:
-    """The sign that stands for each byte in byte-level subwords (GPT-2: Radford et al., 2019): itself, if it can be
-    seen, or else the next one from U+0100.
+def _byte_symbols() -> dict[int, str]:
+    """Symbol of each byte in byte-level subwords (GPT-2: Radford et al., 2019).
+
+    A byte that is a printable character of Latin-1 is that character; the others are, in order, U+0100, U+0101, ...
     """
-    seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    hidden = [byte for byte in range(256) if byte not in seen]
-    return {byte: chr(byte) for byte in seen} | {byte: chr(0x100 + place) for place, byte in enumerate(hidden)}
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(0x100 + place) for place, byte in enumerate(others)}
 
 
 def fit(
     texts: Iterable[str], unit: Unit, vocab_size: int, lowercase: bool = False, min_frequency: int = 1
 ) -> Tokenizer:
-    """A tokenizer of the most frequent units of these texts.
+    """Fit a tokenizer whose vocabulary is the most frequent units of these texts.
 
     Args:
-        texts: of the training split alone.
-        unit: "words" (and signs), any other of which becomes `<unk>`; "whitespace", whatever stands between spaces,
-            of texts that somebody else has tokenised; "subwords", byte pairs merged by frequency
-            (Sennrich et al., 2016, arXiv 1508.07909), which can spell any text; or "characters", of which a rare
-            one is spelt in bytes.
-        vocab_size: the largest number of units, with the two special ones.
-        lowercase: do not tell capitals apart; then texts do not come back as they were.
-        min_frequency: a word that occurs less often becomes `<unk>`.
+        texts: texts of the training split only.
+        unit: "words": words and punctuation marks; unknown ones become `<unk>`. "whitespace": the strings between
+            spaces, for texts that are already tokenised. "subwords": byte pairs merged by frequency (Sennrich et al.,
+            2016, arXiv 1508.07909), which can encode any text. "characters": a rare one is encoded as its bytes.
+        vocab_size: largest number of units, including the two special ones.
+        lowercase: convert texts to lower case; decoding does not restore the capitals.
+        min_frequency: words that occur less often become `<unk>`.
 
     Raises:
-        ConfigError: `vocab_size` has no room for the special units, and for the bytes where they are units.
+        ConfigError: `vocab_size` is too small for the special units and, for subwords and characters, the 256 bytes.
     """
     least = len(SPECIAL) + (1 if unit in ("words", "whitespace") else BYTES)
     if vocab_size < least:
@@ -186,10 +190,10 @@ def fit(
     encoder = _assemble(model, unit, lowercase)
     encoder.train_from_iterator(texts, trainer)
     if isinstance(encoder.model, models.WordLevel):
-        # A text that says "<unk>" itself, as the Penn Treebank does, has moved its number.
-        numbers = encoder.get_vocab()
-        words = sorted(set(numbers) - set(SPECIAL), key=lambda word: numbers[word])
-        vocabulary = {word: number for number, word in enumerate([*SPECIAL, *words])}
+        # If the texts themselves contain "<unk>", as the Penn Treebank does, training has changed its id.
+        ids = encoder.get_vocab()
+        words = sorted(set(ids) - set(SPECIAL), key=lambda word: ids[word])
+        vocabulary = {word: token_id for token_id, word in enumerate([*SPECIAL, *words])}
         encoder.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
     return _plain(encoder)
 
@@ -198,10 +202,10 @@ def _characters(texts: Iterable[str], vocab_size: int, lowercase: bool) -> Token
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(NORMALIZER.normalize_str(text) if lowercase else text)
-    room = vocab_size - len(SPECIAL) - BYTES
-    frequent = sorted(counts, key=lambda character: (-counts[character], character))[:room]
+    most = vocab_size - len(SPECIAL) - BYTES
+    frequent = sorted(counts, key=lambda character: (-counts[character], character))[:most]
     units = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(BYTES)), *sorted(frequent)]
-    vocabulary = {unit: number for number, unit in enumerate(units)}
+    vocabulary = {unit: token_id for token_id, unit in enumerate(units)}
     return _plain(_assemble(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True), "characters", lowercase))
 
 
@@ -216,14 +220,14 @@ def _assemble(model: models.Model, unit: Unit, lowercase: bool) -> Encoder:
 
 
 def _plain(encoder: Encoder) -> Tokenizer:
-    """Without `added_tokens`, which would be found in the raw text of whoever types "<eos>"."""
+    """Remove `added_tokens`: they would match "<eos>" anywhere in the raw text of a user."""
     description = json.loads(encoder.to_str())
     description["added_tokens"] = []
     return Tokenizer(json.dumps(description, ensure_ascii=False))
 
 
 def _check(description: str) -> None:
-    """Refuses a description that `fit` cannot have given; see `Tokenizer`."""
+    """Raise CheckpointError for a description that cannot come from `fit`: see `Tokenizer`."""
 
     def parts(*components: Any) -> list[Any]:
         return [None, *(json.loads(component.__getstate__()) for component in components)]
@@ -238,14 +242,14 @@ def _check(description: str) -> None:
         "decoder": parts(*DECODERS.values()),
     }
     try:
-        found = json.loads(description)
-        model = found["model"]
-        numbers = sorted(model["vocab"].values())
-        right = set(found) == {*known, "version", "model"}
-        right &= all(found[key] in values for key, values in known.items())
-        right &= model["type"] in ("WordLevel", "BPE") and numbers == list(range(len(numbers))) and len(numbers) > 1
-        right &= all(model["vocab"].get(word) == number for number, word in enumerate(SPECIAL))
+        fields = json.loads(description)
+        model = fields["model"]
+        ids = sorted(model["vocab"].values())
+        valid = set(fields) == {*known, "version", "model"}
+        valid &= all(fields[key] in values for key, values in known.items())
+        valid &= model["type"] in ("WordLevel", "BPE") and ids == list(range(len(ids))) and len(ids) > 1
+        valid &= all(model["vocab"].get(word) == token_id for token_id, word in enumerate(SPECIAL))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        right = False
-    if not right:
-        raise CheckpointError("the tokenizer is none that sightseq has fitted")
+        valid = False
+    if not valid:
+        raise CheckpointError("the tokenizer was not fitted by sightseq")

@@ -1,8 +1,8 @@
-"""Augmentation of whole batches on the device, every image with random numbers of its own.
+"""Augmentation of whole batches on the device, with different random numbers for each image.
 
-torchvision's transforms draw one set of numbers for the whole batch. Each class here takes and returns a batch (see
-`vision.augmentation`), whose `input` are float images [B, C, H, W] in 0..1, draws from torch's default generator, and
-is the identity in eval mode.
+torchvision's transforms draw one set of random numbers for the whole batch. Each class here takes and returns a batch
+(see `vision.augmentation`) whose `input` contains float images [B, C, H, W] in 0..1. It draws from torch's default
+generator, and is the identity in eval mode.
 """
 
 import math
@@ -18,7 +18,7 @@ from sightseq.vision.augmentation import Augmentation, Move, Movement
 
 
 class Flip(Movement):
-    """Mirrors left and right with probability `p`."""
+    """Mirror each image left to right with probability `p`."""
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
@@ -30,12 +30,11 @@ class Flip(Movement):
 
 
 class Shift(Movement):
-    """Moves each image by whole pixels, up to `pixels` each way: the usual padded random crop.
+    """Move each image by a whole number of pixels along each axis: the usual padded random crop.
 
     Args:
-        pixels: largest move along each axis.
-        mode: "constant" pads with black, "reflect" with the mirrored image,
-            "replicate" with its border.
+        pixels: largest move along each axis, in either direction.
+        mode: padding: "constant" is black, "reflect" the mirrored image, "replicate" its border.
     """
 
     def __init__(self, pixels: int = 2, mode: Literal["constant", "reflect", "replicate"] = "constant") -> None:
@@ -57,15 +56,15 @@ class Shift(Movement):
 
 
 class Affine(Movement):
-    """Rotates, scales, shears and moves each image about its centre, padding with black.
+    """Rotate, scale, shear and move each image about its centre, padded with black.
 
     Args:
-        degrees: largest rotation each way, in degrees.
-        scale: largest relative change of size each way (0.1: from 0.9 to 1.1).
-        shear: largest shear each way, in degrees.
-        shift: largest move each way, as a fraction of the image.
-        elastic: largest move each way of nine points spread over the image, as a fraction of it; what lies between
-            them bends smoothly (after the elastic distortions of Simard et al., 2003).
+        degrees: largest rotation in either direction, in degrees.
+        scale: largest relative change of size in either direction (0.1: from 0.9 to 1.1).
+        shear: largest shear in either direction, in degrees.
+        shift: largest move in either direction, as a fraction of the image size.
+        elastic: largest move in either direction of the points of a 3x3 grid, as a fraction of the image size; the
+            image between the points is deformed smoothly (after the elastic distortions of Simard et al., 2003).
         interpolation: "bilinear" is fast, "bicubic" keeps small images sharp.
     """
 
@@ -88,7 +87,7 @@ class Affine(Movement):
         angle, shear = angle * math.radians(self.degrees), torch.tan(shear * math.radians(self.shear))
         cos, sin = torch.cos(angle), torch.sin(angle)
         x, y = 1 + size_x * self.scale, 1 + size_y * self.scale
-        # Sampling positions in -1..1 are stretched by w / h where the image is not square.
+        # Positions are in -1..1 along both axes; off-diagonal terms are scaled because the image may not be square.
         theta = torch.stack(
             [
                 torch.stack([x * cos, x * (shear * cos - sin) * h / w, 2 * dx * self.shift], dim=1),
@@ -104,24 +103,24 @@ class Affine(Movement):
         def move(maps: Tensor, nearest: bool) -> Tensor:
             mode = "nearest" if nearest else self.interpolation
             moved = F.grid_sample(maps, grid.to(maps.dtype), mode=mode, align_corners=False)
-            return moved.clamp(0, 1) if maps is images else moved  # bicubic overshoots at edges
+            return moved.clamp(0, 1) if maps is images else moved  # bicubic interpolation overshoots at edges
 
         return move
 
 
 class ResizedCrop(Movement):
-    """Stretches a random part of each image to the size the network sees: Szegedy et al., 2015 (arXiv 1409.4842).
+    """Resize a random crop of each image to the network's input size: Szegedy et al., 2015 (arXiv 1409.4842).
 
     Args:
-        image_size: (height, width) of what it returns.
-        smallest: smallest part, as a fraction of the image's area; the largest is all of it.
-        stretch: largest change of its proportions, as a factor.
+        image_size: (height, width) of the result.
+        smallest: smallest crop, as a fraction of the image's area; the largest is the whole image.
+        stretch: largest change of the aspect ratio, as a factor.
     """
 
     def __init__(self, image_size: tuple[int, int], smallest: float = 0.35, stretch: float = 4 / 3) -> None:
         super().__init__()
         if not (0 < smallest <= 1 and stretch >= 1):
-            raise ValueError(f"smallest={smallest} lies in (0, 1], and stretch={stretch} is at least 1")
+            raise ValueError(f"smallest={smallest} must be in (0, 1], and stretch={stretch} at least 1")
         self.image_size, self.smallest, self.stretch = image_size, smallest, stretch
 
     def draw(self, images: Tensor) -> Move:
@@ -131,7 +130,7 @@ class ResizedCrop(Movement):
         ratio = torch.exp((2 * log_ratio - 1) * math.log(self.stretch))
         width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
         zero = torch.zeros_like(x)
-        # Positions go from -1 to 1: the part's centre moves as far as it stays inside.
+        # Positions are in -1..1; the crop's centre moves only so far that the crop stays inside the image.
         theta = torch.stack(
             [
                 torch.stack([width, zero, (2 * x - 1) * (1 - width)], dim=1),
@@ -149,11 +148,11 @@ class ResizedCrop(Movement):
 
 
 class Colour(Augmentation):
-    """Changes brightness, contrast and saturation of each image: Howard, 2013 (arXiv 1312.5402).
+    """Change the brightness, contrast and saturation of each image: Howard, 2013 (arXiv 1312.5402).
 
     Args:
-        brightness, contrast, saturation: largest relative change each way (0.4: from 0.6 to 1.4); grey images
-            have no saturation.
+        brightness, contrast, saturation: largest relative change in either direction (0.4: from 0.6 to 1.4).
+            `saturation` does not change grey images.
     """
 
     def __init__(self, brightness: float = 0.3, contrast: float = 0.3, saturation: float = 0.3) -> None:
@@ -171,12 +170,14 @@ class Colour(Augmentation):
 
 
 class Erase(Augmentation):
-    """Paints a rectangle of each image grey with probability `p`: Zhong et al., 2017 (arXiv 1708.04896). Masks stay.
+    """Fill a random rectangle of each image with grey, with probability `p`: Zhong et al., 2017 (arXiv 1708.04896).
+
+    Masks are not changed.
 
     Args:
-        p: share of the images that lose a rectangle.
-        smallest: smallest side, as a fraction of the image's.
-        largest: largest side, as a fraction of the image's.
+        p: probability that an image loses a rectangle.
+        smallest: smallest side of the rectangle, as a fraction of the image's side.
+        largest: largest side of the rectangle, as a fraction of the image's side.
     """
 
     def __init__(self, p: float = 0.5, smallest: float = 0.1, largest: float = 0.5) -> None:
@@ -193,55 +194,58 @@ class Erase(Augmentation):
         xs = (torch.arange(w, device=device) + 0.5) / w
         rows = (ys >= starts[0]) & (ys < starts[0] + sides[0])  # [B, H]
         columns = (xs >= starts[1]) & (xs < starts[1] + sides[1])  # [B, W]
-        hit = torch.rand(b, 1, 1, 1, device=device) < self.p
-        mask = hit & (rows[:, None, :, None] & columns[:, None, None, :])
+        erased = torch.rand(b, 1, 1, 1, device=device) < self.p
+        mask = erased & (rows[:, None, :, None] & columns[:, None, None, :])
         return {"input": images.masked_fill(mask, 0.5)}
 
 
 class Mix(Augmentation):
-    """Mixes each image with another of the batch: blended (mixup: Zhang et al., 2018, arXiv 1710.09412), or with a
-    rectangle of the other pasted in (cutmix: Yun et al., 2019, arXiv 1905.04899).
+    """Mix each image with another image of the batch, by mixup or cutmix.
 
-    `soft_target` [B, num_classes] says what share of each class an image then consists of; `target` stays.
+    Mixup blends the two images (Zhang et al., 2018, arXiv 1710.09412); cutmix pastes a rectangle of the other image
+    (Yun et al., 2019, arXiv 1905.04899). It adds `soft_target` [B, num_classes], the fraction of each class in the
+    mixed image; `target` is not changed.
 
     Args:
-        num_classes: how many classes `target` [B] tells apart.
-        mixup: share of the images that are blended.
-        cutmix: share of the images that get a rectangle.
-        alpha: of the Beta(alpha, alpha) distribution of the image's own part: 1 is uniform, less mixes less.
+        num_classes: number of classes of `target` [B].
+        mixup: fraction of the images that are blended.
+        cutmix: fraction of the images that get a rectangle.
+        alpha: the image's own fraction is drawn from Beta(alpha, alpha): 1 is uniform, a smaller alpha mixes less.
     """
 
     def __init__(self, num_classes: int, mixup: float = 0.5, cutmix: float = 0.0, alpha: float = 0.2) -> None:
         super().__init__()
         if not (min(mixup, cutmix) >= 0 and mixup + cutmix <= 1 and alpha > 0):
-            raise ValueError(f"mixup={mixup} and cutmix={cutmix} are shares of the images; alpha={alpha} is above 0")
+            raise ValueError(
+                f"mixup={mixup} and cutmix={cutmix} must be fractions that sum to at most 1, and alpha={alpha} above 0"
+            )
         self.num_classes, self.mixup, self.cutmix, self.alpha = num_classes, mixup, cutmix, alpha
 
     def changed(self, batch: Batch) -> Batch:
-        """The images and `soft_target`.
+        """Return the mixed images and `soft_target`.
 
         Raises:
-            ConfigError: the images have other targets than one label each.
+            ConfigError: the targets are not one label per image.
         """
         images, target = batch["input"], batch["target"]
         if target.ndim != 1:
             raise ConfigError(
-                "model.augment: Mix mixes images with one label each, and these have others; leave it out"
+                "model.augment: Mix needs one label per image, which this data does not have; leave Mix out"
             )
         b, _, h, w = images.shape
         partner = torch.randperm(b, device=images.device)
         own = torch.distributions.Beta(self.alpha, self.alpha).sample((b,)).to(images.device).view(b, 1, 1, 1)
         kind, y, x = torch.rand(3, b, 1, 1, 1, device=images.device).unbind()
-        half = (1 - own).sqrt() / 2  # of the rectangle's sides
+        half = (1 - own).sqrt() / 2  # half of a side of the rectangle
         rows = (torch.arange(h, device=images.device).view(1, 1, h, 1) + 0.5) / h
         columns = (torch.arange(w, device=images.device).view(1, 1, 1, w) + 0.5) / w
         outside = ((rows - y).abs() > half) | ((columns - x).abs() > half)
-        # At each pixel, how much of it is the image's own.
+        # Weight of the image's own pixel at each position.
         weight = torch.where(kind < self.mixup, own.expand_as(outside), outside.to(own.dtype))
         weight = weight.masked_fill(kind >= self.mixup + self.cutmix, 1)
         soft = batch.get("soft_target", F.one_hot(target, self.num_classes).float())
-        share = weight.mean((1, 2, 3))[:, None]
+        fraction = weight.mean((1, 2, 3))[:, None]
         return {
             "input": torch.lerp(images[partner], images, weight),
-            "soft_target": torch.lerp(soft[partner], soft, share),
+            "soft_target": torch.lerp(soft[partner], soft, fraction),
         }

@@ -1,6 +1,6 @@
-"""What all augmentations of batches of images have in common: what they change, and what moves with the pixels.
+"""Base classes of augmentations of image batches.
 
-Photographs come with a margin (see `ImageSpec`), whose centre is taken in the end: see `take_centre`.
+Photographs have a margin (see `ImageSpec`), which `take_centre` crops after the last augmentation.
 """
 
 from abc import ABC, abstractmethod
@@ -15,68 +15,71 @@ from sightseq.core.errors import ConfigError
 from sightseq.core.loading import Batch
 
 SPATIAL = ("input", "mask", "target")
-"""Entries of a batch that move with the pixels where they have the images' height and width: [B, H, W] or
-[B, C, H, W]. Floats are interpolated. Integers and booleans are classes: the nearest pixel is taken, and beyond the
-image they are -1, which counts nowhere, or 0 where they have no sign."""
+"""Entries of a batch that move with the pixels if they have the height and width of the images: [B, H, W] or
+[B, C, H, W]. Floats are interpolated. Integers and booleans are class labels: they take the value of the nearest pixel.
+Beyond the image, signed integers are -1 (ignored by losses and metrics), unsigned ones and booleans 0."""
 
 Move = Callable[[Tensor, bool], Tensor]
 
 
 def make_augmentations(bricks: Mapping[str, Any] | None, **extra: Any) -> nn.ModuleList:
-    """Augmentations in their order, each from a `_target_` with arguments, or None: without it.
+    """Build the augmentations in their order.
 
     Args:
-        bricks: by name, as `model.augment` of the config.
-        extra: arguments for those that name them: `image_size`, `num_classes`.
+        bricks: the augmentations by name, as in `model.augment` of the config: each a `_target_` with arguments, or
+            None to leave it out.
+        extra: arguments for those classes that take them: `image_size`, `num_classes`.
     """
-    found = {name: brick for name, brick in (bricks or {}).items() if brick}
-    return nn.ModuleList(build(brick, nn.Module, f"model.augment.{name}", **extra) for name, brick in found.items())
+    used = {name: brick for name, brick in (bricks or {}).items() if brick}
+    return nn.ModuleList(build(brick, nn.Module, f"model.augment.{name}", **extra) for name, brick in used.items())
 
 
 def spatial(batch: Batch) -> list[str]:
-    """The names of the entries that are there of `SPATIAL`."""
+    """Return the names of those entries of the batch that move with the pixels: see `SPATIAL`."""
     size = batch["input"].shape[-2:]
     return [name for name in SPATIAL if name in batch and batch[name].ndim > 2 and batch[name].shape[-2:] == size]
 
 
 def take_centre(batch: Batch, height: int, width: int) -> Batch:
-    """The batch with the middle of its larger images, and of what moves with them."""
+    """Crop the images, and what moves with them, to their centre of `height` x `width` pixels."""
     h, w = batch["input"].shape[-2:]
-    rows, columns = (slice((have - want) // 2, (have - want) // 2 + want) for have, want in ((h, height), (w, width)))
+    rows, columns = (slice((old - new) // 2, (old - new) // 2 + new) for old, new in ((h, height), (w, width)))
     return {**batch, **{name: batch[name][..., rows, columns] for name in spatial(batch)}}
 
 
 class Augmentation(nn.Module, ABC):
-    """Changes batches in training alone."""
+    """Changes batches in training mode only."""
 
     def forward(self, batch: Batch) -> Batch:
         return {**batch, **self.changed(batch)} if self.training else batch
 
     @abstractmethod
     def changed(self, batch: Batch) -> Batch:
-        """The entries that are no longer what they were."""
+        """Return the entries of the batch that the augmentation changes."""
 
 
 class Movement(Augmentation):
-    """Moves pixels, and what belongs to them: see `SPATIAL`."""
+    """Moves the pixels, and the entries that belong to them: see `SPATIAL`."""
 
     @abstractmethod
     def draw(self, images: Tensor) -> Move:
-        """Draws random numbers for images [B, C, H, W].
+        """Draw the random movement of images [B, C, H, W].
 
         Returns:
-            A function that moves maps [B, C', H, W] of floats; where its second argument is true, each pixel takes the
-            value of the nearest.
+            A function that moves float maps [B, C', H, W]; if its second argument is true, each pixel takes the value
+            of the nearest pixel instead of an interpolated one.
         """
 
     def changed(self, batch: Batch) -> Batch:
-        """The entries of `SPATIAL`, all moved alike.
+        """Return the entries of `SPATIAL`, all moved in the same way.
 
         Raises:
-            ConfigError: there are boxes, which it cannot move.
+            ConfigError: the batch has boxes, which cannot be moved.
         """
         if "boxes" in batch:
-            raise ConfigError(f"model.augment: {type(self).__name__} moves images and masks, not boxes; leave it out")
+            raise ConfigError(
+                f"model.augment: {type(self).__name__} cannot move boxes, only images and masks; leave it out"
+            )
         move = self.draw(batch["input"])
         return {name: _moved(batch[name], move) for name in spatial(batch)}
 
@@ -86,6 +89,6 @@ def _moved(entry: Tensor, move: Move) -> Tensor:
     if maps.is_floating_point():
         moved = move(maps, False)
     else:
-        offset = int(maps.dtype not in (torch.uint8, torch.bool))  # 0 comes from beyond the image
+        offset = int(maps.dtype not in (torch.uint8, torch.bool))  # 0 then means: beyond the image
         moved = (move(maps.float() + offset, True) - offset).to(maps.dtype)
     return moved if entry.ndim == 4 else moved[:, 0]

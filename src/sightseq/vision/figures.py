@@ -1,4 +1,4 @@
-"""The figures that consist of images, in the style of all figures."""
+"""Figures of images, in the common style of all figures."""
 
 import math
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ LUMA = np.array([0.299, 0.587, 0.114])  # of red, green and blue: ITU-R BT.601
 
 @styled
 def examples_figure(inputs: Sequence[NDArray[np.uint8]], labels: Sequence[tuple[str, float, str]]) -> Figure:
-    """Samples with what the model says of them; mistakes have a red frame, a cross and the truth.
+    """Plot samples with their predictions; a wrong one has a red frame, a cross and the true class.
 
     Args:
         inputs: images, [H, W] grey or [H, W, 3] colour, of any sizes.
-        labels: for each the prediction, its probability in 0..1, and the true class.
+        labels: for each image the predicted class, its probability in 0..1, and the true class.
     """
     figure, cells = _grid([image.shape for image in inputs])
     for axes, image, label in zip(cells, inputs, labels, strict=True):
@@ -35,23 +35,23 @@ def saliency_figure(
     heats: Sequence[NDArray[np.float32]],
     labels: Sequence[tuple[str, float, str]],
 ) -> Figure:
-    """Samples as in `examples_figure`, each beside itself in grey with its heat map glowing on it.
+    """Plot samples as in `examples_figure`, each next to a grey copy with its heat map as an overlay.
 
     Args:
         inputs: see `examples_figure`.
-        heats: for each a map [H, W] in 0..1; where it is 0, nothing glows.
+        heats: for each image a heat map [H, W] in 0..1; the overlay is transparent where it is 0.
         labels: see `examples_figure`.
     """
     figure, cells = _grid([(image.shape[0], 2.04 * image.shape[1]) for image in inputs], widest=8 / 3)
     for axes, image, heat, label in zip(cells, inputs, heats, labels, strict=True):
         height, width = image.shape[:2]
         _show(axes, image)
-        # On grey, no colour of the photograph is taken for heat; a little darker, its white is not.
+        # The copy is grey and a little darker, so that neither colours nor white of the photograph look like heat.
         left = 1.04 * width
         _show(axes, 0.85 * (image @ LUMA if image.ndim == 3 else image), left)
-        glow = matplotlib.colormaps["inferno"](heat)  # even in brightness, and clear to the colour-blind
-        glow[..., 3] = 0.75 * heat
-        axes.imshow(glow, extent=(left, left + width, height, 0))
+        overlay = matplotlib.colormaps["inferno"](heat)  # perceptually uniform, and readable for colour-blind people
+        overlay[..., 3] = 0.75 * heat
+        axes.imshow(overlay, extent=(left, left + width, height, 0))
         axes.set(xlim=(0, left + width), ylim=(height, 0))
         _judge(axes, *label)
     return figure
@@ -59,11 +59,11 @@ def saliency_figure(
 
 @styled
 def batch_figure(inputs: Sequence[NDArray[np.uint8]], labels: Sequence[str]) -> Figure:
-    """Samples with their labels, such as a training batch after augmentation.
+    """Plot samples with their labels, such as a training batch after augmentation.
 
     Args:
         inputs: images, [H, W] grey or [H, W, 3] colour, of any sizes.
-        labels: one for each.
+        labels: one for each image.
     """
     figure, cells = _grid([image.shape for image in inputs])
     for axes, image, label in zip(cells, inputs, labels, strict=True):
@@ -73,7 +73,7 @@ def batch_figure(inputs: Sequence[NDArray[np.uint8]], labels: Sequence[str]) -> 
 
 
 def _grid(shapes: Sequence[tuple[float, ...]], widest: float = 2.0) -> tuple[Figure, list[Axes]]:
-    """One cell for each shape (height, width, ...), at most `widest` inches, with room for a title of two lines."""
+    """One cell for each shape (height, width, ...), at most `widest` inches wide, with space for a two-line title."""
     tall = max((shape[0] / shape[1] for shape in shapes), default=1.0)
     columns = max(1, min(len(shapes), 5 if tall > 0.5 else 3))
     rows = max(1, math.ceil(len(shapes) / columns))
@@ -87,14 +87,14 @@ def _grid(shapes: Sequence[tuple[float, ...]], widest: float = 2.0) -> tuple[Fig
 
 
 def _show(axes: Axes, image: NDArray[np.generic], left: float = 0.0) -> None:
-    """Draws an image of values in 0..255, its pixels as squares if they are few."""
+    """Draw an image of values in 0..255; the pixels of a small image are drawn as squares."""
     height, width = image.shape[:2]
     sharp = "nearest" if max(height, width) < 100 else "auto"
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation=sharp, extent=(left, left + width, height, 0))
 
 
 def _judge(axes: Axes, guess: str, confidence: float, truth: str) -> None:
-    """The prediction as a title, and where it is wrong the truth and a frame."""
+    """Set the prediction as the title; if it is wrong, add the true class and a red frame."""
     wrong = guess != truth
     text = f"{'✗' if wrong else '✓'} {short(guess, 11)} ({confidence:.0%})"
     if wrong:

@@ -1,4 +1,4 @@
-"""What images say of themselves."""
+"""Specs of image data."""
 
 import json
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ class ImageSpec(Spec):
 
     Attributes:
         channels: 1 for grey, 3 for RGB.
-        height, width: in pixels, as the network sees them.
+        height, width: size of the network's input in pixels.
         classes: the name of each label, in the order of the logits.
-        mean, std: of each channel over the training split, on pixel values scaled to 0..1.
-        counts: training samples of each class; empty if they are not known.
-        margin: pixels that photographs are prepared taller and wider than the network sees them, which looks
-            at the centre; training moves about in it.
-        subject: what a photograph is cropped to: "centre", or "face", the largest one.
+        mean, std: per channel over the training split, on pixel values scaled to 0..1.
+        counts: number of training samples of each class; empty if unknown.
+        margin: extra pixels of height and width of prepared images, for random crops and shifts in training; otherwise
+            the network's input is their centre.
+        subject: what a photograph is cropped to: "centre", or "face" (the largest face).
     """
 
     channels: int
@@ -36,7 +36,7 @@ class ImageSpec(Spec):
     subject: Literal["centre", "face"] = "centre"
 
     def difference(self, other: Spec) -> str:
-        """Another shape or other classes; the statistics of the pixels may differ."""
+        """Compare shapes and classes; means and standard deviations of the pixels may differ."""
         if not isinstance(other, ImageSpec):
             return super().difference(other)
         if self.classes != other.classes:
@@ -46,11 +46,11 @@ class ImageSpec(Spec):
 
     @property
     def prepared(self) -> tuple[int, int, int]:
-        """The shape (C, H, W) of an image before the network crops it: with the margin."""
+        """The shape (C, H, W) of a prepared image, including the margin."""
         return self.channels, self.height + self.margin, self.width + self.margin
 
     def net_arguments(self) -> dict[str, Any]:
-        """`in_channels`, `num_classes` and `image_size` (height, width)."""
+        """Return `in_channels`, `num_classes` and `image_size` (height, width)."""
         return {
             "in_channels": self.channels,
             "num_classes": len(self.classes),
@@ -58,15 +58,20 @@ class ImageSpec(Spec):
         }
 
     def summary(self) -> dict[str, Any]:
-        """The number of classes."""
+        """Return the number of classes."""
         return {"classes": len(self.classes)}
 
     def metadata(self) -> dict[str, str]:
-        """`labels`, and as `preprocessing` the shape, colours and crop of the images."""
+        """Return `labels`, and `preprocessing` with the shape, colours and crop of the images."""
         shape = dict(zip(("channels", "height", "width"), self.prepared, strict=True))
-        how = {**shape, "colours": "RGB" if self.channels == 3 else "grey", "values": "bytes", "crop_to": self.subject}
-        return {"labels": json.dumps(self.classes, ensure_ascii=False), "preprocessing": json.dumps(how)}
+        preprocessing = {
+            **shape,
+            "colours": "RGB" if self.channels == 3 else "grey",
+            "values": "bytes",
+            "crop_to": self.subject,
+        }
+        return {"labels": json.dumps(self.classes, ensure_ascii=False), "preprocessing": json.dumps(preprocessing)}
 
     def to_example(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """[C, H, W] to what a plot shows: [H, W] for grey, [H, W, 3] for colour."""
+        """Convert an image [C, H, W] for a plot: to [H, W] for grey, [H, W, 3] for colour."""
         return image[0] if self.channels == 1 else image.transpose(1, 2, 0)

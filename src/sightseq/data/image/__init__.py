@@ -1,1 +1,1 @@
-"""Datasets of images."""
+"""Image datasets."""

@@ -1,4 +1,4 @@
-"""The handwritten digits that scikit-learn carries."""
+"""The handwritten digits that scikit-learn includes."""
 
 from pathlib import Path
 
@@ -10,16 +10,16 @@ from sightseq.vision.spec import ImageSpec
 
 
 class Digits(ImageData):
-    """1,797 real digits of 8x8 pixels by 13 writers: the first 898 train and validate, the last 899 test.
+    """1,797 real digits of 8x8 pixels by 13 writers: 898 for training and validation, then 899 for test.
 
     These are the halves of scikit-learn's own example (auto_examples/classification/plot_digits_classification).
-    Alpaydin and Kaynak, 1998, UCI Optical Recognition of Handwritten Digits, test part.
+    Source: Alpaydin and Kaynak, 1998, UCI Optical Recognition of Handwritten Digits, test part.
     """
 
     example_spec: ImageSpec = ImageSpec(1, 8, 8, ("a", "b"), (0.5,), (0.25,))
 
     def locate(self) -> list[Path]:
-        """The file inside scikit-learn, or the synthetic one."""
+        """Return the file inside scikit-learn, or the synthetic one."""
         if self.synthetic:
             return [self.root / self.folders[0] / "digits.npz"]
         import sklearn.datasets
@@ -27,7 +27,7 @@ class Digits(ImageData):
         return [Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"]
 
     def process(self, sources: list[Path], folder: Path) -> None:
-        """Scales the 17 grey levels to 0..255."""
+        """Scale the 17 grey levels to 0..255 and save both halves."""
         if self.synthetic:
             with np.load(sources[0]) as file:
                 images, labels = file["images"], file["labels"]
@@ -43,6 +43,6 @@ class Digits(ImageData):
         save_about(folder, {"classes": [str(label) for label in np.unique(labels)]})
 
     def write_synthetic(self, folder: Path) -> None:
-        """240 stripes of 17 grey levels."""
+        """Write 240 images of stripes with 17 grey levels."""
         images, labels = synthetic_images(240, 10, 8, 1, seed=0)
         np.savez(folder / "digits.npz", images=images // 15, labels=labels)

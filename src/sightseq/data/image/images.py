@@ -1,4 +1,4 @@
-"""What all datasets of labelled images have in common: their spec."""
+"""Base of all datasets of labelled images: computes their spec."""
 
 from typing import Any, ClassVar, Literal
 
@@ -12,14 +12,14 @@ from sightseq.vision.spec import ImageSpec
 
 
 class ImageData(LabelledData):
-    """Images [C, H, W] of eight bits with one label each: `input` uint8 [B, C, H, W]. Arguments as `LabelledData`."""
+    """8-bit images [C, H, W] with one label each: `input` uint8 [B, C, H, W]. Arguments: see `LabelledData`."""
 
     example_spec: ImageSpec = ImageSpec(3, 64, 64, ("a", "b"), (0.5,) * 3, (0.25,) * 3)
     subject: ClassVar[Literal["centre", "face"]] = "centre"
-    """What `predict` crops a photograph to; see `ImageSpec`."""
+    """What `predict` crops a photograph to: see `ImageSpec`."""
 
     def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> ImageSpec:
-        """Shape, class names and counts, and the mean and standard deviation of each channel of the training images."""
+        """Compute shape, classes, class counts, and mean and standard deviation per channel of the training images."""
         images = train.arrays["input"]
         _, channels, height, width = images.shape
         # Sums of pixels and of their squares, in chunks: the array may be larger than memory.
@@ -47,7 +47,7 @@ class ImageData(LabelledData):
 
 
 def synthetic_images(count: int, classes: int, size: int, channels: int, seed: int) -> tuple[NDArray[np.uint8], Rows]:
-    """Noisy stripes [N, C, size, size] whose direction is the label: learnable in a few steps."""
+    """Noisy stripes [N, C, size, size] whose direction is the label [N]: learnable in a few steps."""
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % classes
     angle = (np.pi * labels / classes)[:, None, None, None]

@@ -27,18 +27,18 @@ FILES = {
 class MNIST(ImageData):
     """60,000 training and 10,000 test digits of 28x28 pixels (LeCun et al., 1998).
 
-    The files may be plain or end in .gz, and be named with a hyphen or, as some copies are, with a dot
-    (`train-images.idx3-ubyte`). A stratified `val_fraction` of "train" validates.
+    The files may be plain or compressed (.gz), and be named with a hyphen or, as in some copies, with a dot
+    (`train-images.idx3-ubyte`). A stratified `val_fraction` of "train" is the validation split.
     """
 
     example_spec: ImageSpec = ImageSpec(1, 28, 28, ("a", "b"), (0.5,), (0.25,))
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
 
     def locate(self) -> list[Path]:
-        """The four files; downloaded and verified where they are not there.
+        """Return the four files; they are downloaded and verified if they are absent.
 
         Raises:
-            DataError: they are not there and cannot be downloaded.
+            DataError: they are absent and cannot be downloaded.
         """
         found = self._find()
         if found is None and self.url and not self.synthetic:
@@ -57,7 +57,11 @@ class MNIST(ImageData):
         return None
 
     def process(self, sources: list[Path], folder: Path) -> None:
-        """Reads the idx files."""
+        """Read the idx files.
+
+        Raises:
+            DataError: a file is damaged, or images and labels do not fit together.
+        """
         arrays = {part: read_idx(path) for part, path in zip(FILES, sources, strict=True)}
         for split in ("train", "test"):
             images, labels = arrays[split, "input"], arrays[split, "target"]
@@ -68,13 +72,13 @@ class MNIST(ImageData):
                 )
             if labels.max(initial=0) >= len(self.class_names):
                 raise DataError(
-                    f"{self.name}: the {split} labels go up to {labels.max()}, in {sources[0].parent}; {REMEDY}"
+                    f"{self.name}: the {split} labels go up to {labels.max()} in {sources[0].parent}; {REMEDY}"
                 )
             save_split(folder, split, input=images[:, None], target=labels.astype(np.int64))
         save_about(folder, {"classes": self.class_names})
 
     def write_synthetic(self, folder: Path) -> None:
-        """Four small idx files, two of them compressed."""
+        """Write four small idx files, two of them compressed."""
         for split, count in (("train", 400), ("test", 100)):
             images, labels = synthetic_images(count, len(self.class_names), 28, 1, seed=count)
             write_idx(folder / FILES[split, "input"], images[:, 0])
@@ -82,7 +86,7 @@ class MNIST(ImageData):
 
 
 class FashionMNIST(MNIST):
-    """60,000 training and 10,000 test photographs of clothes, as MNIST is (Xiao et al., 2017, arXiv 1708.07747)."""
+    """60,000 training and 10,000 test images of clothes in MNIST's format (Xiao et al., 2017, arXiv 1708.07747)."""
 
     class_names: ClassVar[tuple[str, ...]] = (
         "T-shirt",
@@ -99,7 +103,7 @@ class FashionMNIST(MNIST):
 
 
 def _variant(folder: Path, file: str) -> Path | None:
-    """`file` in one of the ways it is named: plain or .gz, hyphen or dot before "idx"."""
+    """The variant of `file` that exists: plain or .gz, with a hyphen or a dot before "idx"; else None."""
     dotted = file.replace("-idx", ".idx")
     return next(
         (folder / name for name in (file, file + ".gz", dotted, dotted + ".gz") if (folder / name).is_file()), None
@@ -107,7 +111,7 @@ def _variant(folder: Path, file: str) -> Path | None:
 
 
 def read_idx(path: Path) -> NDArray[Any]:
-    """An array of bytes in MNIST's idx format: 0, 0, 8, the number of axes, each length as big-endian uint32, data.
+    """Read an array of bytes in MNIST's idx format: 0, 0, 8, number of axes, each length as big-endian uint32, data.
 
     Raises:
         DataError: the file is damaged, truncated or of another format.
@@ -117,15 +121,15 @@ def read_idx(path: Path) -> NDArray[Any]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: the archive is damaged ({error}); {REMEDY}") from error
     if len(raw) < 4 or raw[:3] != b"\0\0\x08":
-        raise DataError(f"{path}: does not begin like an idx file of bytes; {REMEDY}")
+        raise DataError(f"{path}: is not an idx file of bytes; {REMEDY}")
     start = 4 + 4 * raw[3]
     shape = struct.unpack(f">{raw[3]}I", raw[4:start]) if len(raw) >= start else (0,)
     if len(raw) - start != int(np.prod(shape)):
-        raise DataError(f"{path}: is truncated: {len(raw) - start} bytes where {shape} were announced; {REMEDY}")
+        raise DataError(f"{path}: is truncated: {len(raw) - start} bytes for the shape {shape}; {REMEDY}")
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
 
 
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
-    """The inverse of `read_idx`."""
+    """Write an array in the idx format: the inverse of `read_idx`."""
     raw = struct.pack(f">BBBB{array.ndim}i", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
     path.write_bytes(gzip.compress(raw, mtime=0) if path.suffix == ".gz" else raw)

@@ -1,4 +1,4 @@
-"""Reading photographs, whatever is learned from them: decoded once, to one size, into an array."""
+"""Decoding photographs once, to one size, into an array; for any task."""
 
 import sys
 import warnings
@@ -16,7 +16,7 @@ from sightseq.core.errors import DataError, InputError
 from sightseq.vision.image import FaceWarning, crop, open_image, to_pixels
 
 Corrupt = Literal["error", "skip"]
-"""What is done with a file that cannot be read: stop, or leave it out and count it."""
+"""What to do with a file that cannot be read: stop, or leave it out and count it."""
 
 
 def read_photos(
@@ -28,18 +28,18 @@ def read_photos(
     read: Callable[[Path], NDArray[np.uint8]] | None = None,
     title: str = "decode",
 ) -> list[int]:
-    """Decodes photographs, on all cores.
+    """Decode photographs on all cores.
 
     Args:
-        files: N of them.
-        pixels: [N, C, H, W], such as `core.arrays.new_array` makes; is filled. H and W include a margin, if any.
-        name: of the dataset, for messages.
-        corrupt: "skip" leaves the rows of files that cannot be read as they are.
-        read: gives the pixels [C, H, W] of a file; by default cropped about the centre to the proportions of `pixels`.
-        title: of the progress bar.
+        files: the N files.
+        pixels: output array [N, C, H, W], such as one from `core.arrays.new_array`. H and W include the margin, if any.
+        name: name of the dataset, for messages.
+        corrupt: "skip" leaves the rows of unreadable files unchanged.
+        read: returns the pixels [C, H, W] of a file; by default a centre crop resized to H x W.
+        title: title of the progress bar.
 
     Returns:
-        The rows of the files that cannot be read.
+        Row indices of the files that cannot be read.
 
     Raises:
         DataError: a file cannot be read, and `corrupt` is "error".
@@ -52,7 +52,9 @@ def read_photos(
         except InputError as error:
             if corrupt == "skip":
                 return None
-            raise DataError(f"{name}: {error}; remove the file, or leave such out with data.corrupt=skip") from error
+            raise DataError(
+                f"{name}: {error}; remove the file, or leave such files out with data.corrupt=skip"
+            ) from error
 
     bad = []
     bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())

@@ -1,1 +1,1 @@
-"""Datasets of texts."""
+"""Text datasets."""

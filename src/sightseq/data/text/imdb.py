@@ -20,44 +20,44 @@ ARCHIVE = "aclImdb_v1.tar.gz"
 CLASSES = {"neg": "negative", "pos": "positive"}
 PARTS = [(split, name) for split in ("train", "test") for name in CLASSES]
 FILE = re.compile(r"\d+_\d+\.txt")
-STARS = {"neg": 3, "pos": 8}  # of made-up reviews
+STARS = {"neg": 3, "pos": 8}  # in the file names of synthetic reviews
 
 
 class IMDB(TextData):
-    """25,000 reviews to train and 25,000 to test, half of them positive (7 to 10 stars), half negative (1 to 4).
+    """25,000 training and 25,000 test reviews, half of them positive (7 to 10 stars), half negative (1 to 4).
 
-    Read from the publisher's folders, `aclImdb/train/pos/0_9.txt`, ..., or from the archive itself. Films of the
-    test are not among those to train. Reviews of one film have numbers in a row, so those with the highest numbers
-    validate: of films that are hardly trained on.
+    They are read from the publisher's folders, `aclImdb/train/pos/0_9.txt`, ..., or from the archive itself. Training
+    and test reviews are about different films. Reviews of one film have consecutive ids, so the training reviews with
+    the highest ids are the validation split: hardly any of its films occur in the training split.
     """
 
     def locate(self) -> list[Path]:
-        """The files of all reviews, or the archive, downloaded if need be.
+        """Return the files of the reviews, or else the archive; it is downloaded if neither is there.
 
         Raises:
-            DataError: neither is there and nothing can be downloaded.
+            DataError: neither is there, and the archive cannot be downloaded.
         """
         return find_reviews(self, PARTS)
 
     def process(self, sources: list[Path], folder: Path) -> None:
-        """Reads the reviews in the order of their numbers; the line breaks of their web pages become such of a text.
+        """Read the reviews in the order of their ids; `<br />` becomes a line end.
 
         Raises:
-            DataError: a file is not UTF-8, or the archive is damaged.
+            DataError: a file is not UTF-8, or the archive is damaged or incomplete.
         """
-        found: dict[tuple[str, str], list[tuple[int, str]]] = {}
+        reviews: dict[tuple[str, str], list[tuple[int, str]]] = {}
         for split, name, number, text in read_reviews(self.name, sources):
-            found.setdefault((split, name), []).append((number, text))
-        for split, name in (key for key in PARTS if key not in found):
-            raise DataError(f"{self.name}: {sources[0]} holds no {split}/{name}; remove it, and fetch it anew")
+            reviews.setdefault((split, name), []).append((number, text))
+        for split, name in (key for key in PARTS if key not in reviews):
+            raise DataError(f"{self.name}: {sources[0]} contains no {split}/{name}; remove it and download it again")
         for split in ("train", "test"):
-            rows = [(number, label, text) for label, name in enumerate(CLASSES) for number, text in found[split, name]]
+            rows = [(n, label, text) for label, name in enumerate(CLASSES) for n, text in reviews[split, name]]
             rows.sort()
             save_texts(folder, split, [text for _, _, text in rows], [label for _, label, _ in rows])
         save_about(folder, {"classes": list(CLASSES.values())})
 
     def split_rows(self, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, Rows]]:
-        """The publisher's halves; of the first, the share of each class with the highest numbers validates."""
+        """Use the publisher's splits; the reviews of each class with the highest ids are the validation split."""
         rows, labels = super().split_rows(splits), splits["train"]["target"]
         train, val = [], []
         for label in np.unique(labels):
@@ -69,49 +69,50 @@ class IMDB(TextData):
         return rows | {name: ("train", part) for name, part in parts.items()}
 
     def write_synthetic(self, folder: Path) -> None:
-        """200 reviews to train and 100 to test, in the publisher's folders."""
+        """Write 200 training and 100 test reviews, in the publisher's folders."""
         for split, count in (("train", 200), ("test", 100)):
             texts, labels = synthetic_reviews(count, seed=count)
             for label, name in enumerate(CLASSES):
-                _write(folder / split / name, [t for t, found in zip(texts, labels, strict=True) if found == label])
+                _write(folder / split / name, [t for t, own in zip(texts, labels, strict=True) if own == label])
 
 
 class IMDBLanguage(StreamData):
-    """The language of film reviews: the 50,000 without a label, so none that a classifier validates or tests with.
+    """Film reviews for a language model: the 50,000 reviews without a label.
 
-    Those with the highest numbers test, and those before them validate.
+    None of them is in the validation or test split of a classifier. The reviews with the highest ids are the test
+    split, and those before them the validation split.
     """
 
     def locate(self) -> list[Path]:
-        """The files of the reviews, or the archive, downloaded if need be.
+        """Return the files of the reviews, or else the archive; it is downloaded if neither is there.
 
         Raises:
-            DataError: neither is there and nothing can be downloaded.
+            DataError: neither is there, and the archive cannot be downloaded.
         """
         return find_reviews(self, [("train", "unsup")])
 
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
-        """The reviews in the order of their numbers.
+        """Yield the reviews in the order of their ids.
 
         Raises:
             DataError: a file is not UTF-8, or the archive is damaged.
         """
-        found = sorted(row[2:] for row in read_reviews(self.name, sources) if row[1] == "unsup")
-        test = len(found) - max(round(len(found) * self.test_fraction), 1)
+        reviews = sorted(row[2:] for row in read_reviews(self.name, sources) if row[1] == "unsup")
+        test = len(reviews) - max(round(len(reviews) * self.test_fraction), 1)
         val = test - max(round(test * self.val_fraction), 1)
-        for place, (_, text) in enumerate(found):
+        for place, (_, text) in enumerate(reviews):
             yield "train" if place < val else "val" if place < test else "test", text
 
     def write_synthetic(self, folder: Path) -> None:
-        """300 reviews."""
+        """Write 300 reviews."""
         _write(folder / "train" / "unsup", synthetic_reviews(300, seed=0)[0])
 
 
 def find_reviews(data: DataModule, parts: Sequence[tuple[str, str]]) -> list[Path]:
-    """The files of all reviews of these parts (split, class), or the archive, downloaded if need be.
+    """Find the files of all reviews of these parts (split, class), or the archive; download it if neither is there.
 
     Raises:
-        DataError: neither is there and nothing can be downloaded.
+        DataError: neither is there, and the archive cannot be downloaded; or a folder contains no reviews.
     """
     folder = find_folder(data.root, data.folders)
     if folder is not None and (folder / "train").is_dir():
@@ -119,7 +120,7 @@ def find_reviews(data: DataModule, parts: Sequence[tuple[str, str]]) -> list[Pat
         for split, name in parts:
             files = sorted(file for file in (folder / split / name).glob("*.txt") if FILE.fullmatch(file.name))
             if not files:
-                raise DataError(f"{data.name}: {folder / split / name} holds no reviews (0_9.txt)")
+                raise DataError(f"{data.name}: {folder / split / name} contains no reviews (such as 0_9.txt)")
             found += files
         return found
     places = [data.root / ARCHIVE, *(data.root / name / ARCHIVE for name in data.folders)]
@@ -133,11 +134,11 @@ def find_reviews(data: DataModule, parts: Sequence[tuple[str, str]]) -> list[Pat
 
 
 def read_reviews(name: str, sources: Sequence[Path]) -> Iterator[tuple[str, str, int, str]]:
-    """Split, class, number and text of each review; the line breaks of their web pages become such of a text.
+    """Yield split, class, id and text of each review; `<br />` becomes a line end.
 
     Args:
-        name: of the dataset, for messages.
-        sources: as `find_reviews` gives them.
+        name: name of the dataset, for messages.
+        sources: result of `find_reviews`.
 
     Raises:
         DataError: a file is not UTF-8, or the archive is damaged.
@@ -165,7 +166,7 @@ def _read_archive(name: str, source: Path) -> Iterator[tuple[str, str, str, byte
                     content = archive.extractfile(member)
                     yield parts[0], parts[1], parts[2], content.read() if content else b""
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{name}: {source} is damaged ({error}); remove it, and fetch it anew") from error
+        raise DataError(f"{name}: {source} is damaged ({error}); remove it and download it again") from error
 
 
 def _write(folder: Path, texts: Sequence[str]) -> None:

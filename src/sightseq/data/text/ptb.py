@@ -1,4 +1,4 @@
-"""The Penn Treebank as language models read it: Mikolov et al., 2010."""
+"""The Penn Treebank, preprocessed for language models by Mikolov et al., 2010."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +10,18 @@ FILES = {"train": "ptb.train.txt", "val": "ptb.valid.txt", "test": "ptb.test.txt
 
 
 class PTB(StreamData):
-    """929,589 words of the Wall Street Journal to train, 73,760 to validate and 82,430 to test, line ends included.
+    """Words of the Wall Street Journal: 929,589 train, 73,760 validation and 82,430 test, line ends included.
 
-    A sentence a line, 10,000 different words, rare ones as `<unk>`. Where the file to test is absent, the one to
-    validate tests, and the last sentences of the one to train validate.
+    Each line is a sentence. There are 10,000 distinct words; rare words are `<unk>`. If the test file is absent, the
+    validation file is the test split, and the last sentences of the training file are the validation split.
     """
 
     def locate(self) -> list[Path]:
-        """The files that are there: those to train and to validate at least."""
+        """Return the files that exist: at least those of the training and validation splits.
+
+        Raises:
+            DataError: they are not there.
+        """
         for base in (self.root / name for name in self.folders):
             for folder in (base, base / "data", base / "simple-examples" / "data"):
                 found = {split: folder / name for split, name in FILES.items() if (folder / name).is_file()}
@@ -26,7 +30,7 @@ class PTB(StreamData):
         raise missing(self.name, self.root, self.folders, " and ".join(list(FILES.values())[:2]))
 
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
-        """Each sentence."""
+        """Yield each sentence as a document."""
         names = {name: split for split, name in FILES.items()}
         lines = {names[file.name]: "".join(read_text(file)).removesuffix("\n").split("\n") for file in sources}
         if "test" not in lines:
@@ -35,6 +39,6 @@ class PTB(StreamData):
         return ((split, line) for split, sentences in lines.items() for line in sentences)
 
     def write_synthetic(self, folder: Path) -> None:
-        """400 sentences to train, 40 to validate and 40 to test."""
+        """Write 400 training, 40 validation and 40 test sentences."""
         for seed, (name, count) in enumerate(zip(FILES.values(), (400, 40, 40), strict=True)):
             (folder / name).write_text(synthetic_prose(count, seed))

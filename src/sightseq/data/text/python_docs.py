@@ -1,4 +1,4 @@
-"""The prose that Python itself carries: what `help()` says of its topics."""
+"""The prose inside Python itself: the topics of `help()`."""
 
 import pydoc_data.topics
 import re
@@ -7,35 +7,33 @@ from pathlib import Path
 
 from sightseq.data.text.streams import StreamData, cut, synthetic_prose
 
-RULE = re.compile(r"^[^\w\n]{3,}\n", re.MULTILINE)  # what underlines a title, or frames a table
+RULE = re.compile(r"^[^\w\n]{3,}\n", re.MULTILINE)  # the line below a title, or the frame of a table
 
 
 class PythonDocs(StreamData):
-    """79 documents on the Python language, 77,621 words and signs without rules and repeated paragraphs in
-    Python 3.11.
+    """Documents on the Python language; each Python version has its own.
 
-    Each version of Python has its own.
-
-    Of each document the beginning validates and the end tests.
+    Python 3.11 has 79 documents with 77,621 words and punctuation marks, without title underlines, table frames and
+    repeated paragraphs. The beginning of each document is the validation split, and its end the test split.
     """
 
     def locate(self) -> list[Path]:
-        """The module of the standard library, or the synthetic file."""
+        """Return the module of the standard library, or the synthetic file."""
         if self.synthetic:
             return [self.root / self.folders[0] / "topics.txt"]
         return [Path(pydoc_data.topics.__file__)]
 
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
-        """The parts of each topic, in the order of their names."""
+        """Yield the parts of each topic, in the order of their names."""
         texts = [sources[0].read_text()] if self.synthetic else [t for _, t in sorted(pydoc_data.topics.topics.items())]
         seen: set[str] = set()
         for text in texts:
-            # Topics repeat each other: a paragraph belongs to the first that has it, and so to one split.
+            # Topics repeat paragraphs. A paragraph counts for the first topic with it only, so it is in one split only.
             paragraphs = {" ".join(part.split()): part for part in RULE.sub("", text).split("\n\n")}
             own = [paragraph for key, paragraph in paragraphs.items() if key not in seen]
             seen |= set(paragraphs)
             yield from cut("\n\n".join(own), self.val_fraction, self.test_fraction)
 
     def write_synthetic(self, folder: Path) -> None:
-        """20,000 characters or so of made-up prose."""
+        """Write about 20,000 characters of synthetic prose."""
         (folder / "topics.txt").write_text(synthetic_prose(400, seed=0))

@@ -1,4 +1,4 @@
-"""What all datasets for language models have in common: documents one after another, as one long row of tokens."""
+"""Base of all datasets for language models: the documents of a split, concatenated into one stream of tokens."""
 
 import codecs
 import io
@@ -22,44 +22,45 @@ from sightseq.data.text.tokenised import PIECE, Texts, TokenisedData, save_token
 from sightseq.text.spec import LanguageSpec
 from sightseq.text.tokenizer import EOS_ID, Tokenizer
 
-SAMPLE = 2**28  # bytes of the training text that the tokenizer is fitted on
+SAMPLE = 2**28  # bytes, about: training text that the tokenizer is fitted on
 SPLITS = ("train", "val", "test")
-NEAR = 1000  # characters, or bytes, within which a line is to end
+NEAR = 1000  # characters, or bytes: a cut moves at most this far to a line end
 
 
 class StreamDataset(ArrayDataset):
-    """Tokens [N] in their order; `dataset[spans]` are windows of it.
+    """A stream of tokens [N]; `dataset[spans]` are windows of it.
 
     Args:
-        tokens: of all documents, each ended by 0.
+        tokens: token ids of all documents; each document ends with 0.
         source: the split.
     """
 
     def __init__(self, tokens: NDArray[Any], source: str) -> None:
-        # As a range, for of very many tokens an array of their numbers would fill the memory.
+        # A range, because an array of the indices of all tokens may not fit into memory.
         super().__init__({"input": tokens}, cast(Any, range(len(tokens))), source)
         self.tokens = tokens
 
     def batch(self, spans: Tensor) -> Batch:
-        """Windows of the tokens.
+        """Return windows of the stream as a batch.
 
         Args:
-            spans: [B, 3] as `StreamSampler` yields them: the first token that is predicted, the one after the last, and
-                whether nothing came before. Numbers of tokens [B] are windows of that token alone.
+            spans: [B, 3] from `StreamSampler`: index of the first predicted token, index after the last one, and
+                whether the window is the first of its stream. Indices [B] mean windows of one token each.
 
         Returns:
-            `target` [B, T], the tokens, -1 beyond a window's end; `input` [B, T], the token before each; `fresh` [B],
-            whether the model begins anew; `index` [B], the first token's number, -1 for a window of nothing.
+            `target` [B, T], the tokens, padded with -1; `input` [B, T], the token before each of them, padded with 0;
+            `fresh` [B], whether the model starts from a zero state; `index` [B], the index of the first token, -1 for
+            an empty window.
         """
         if spans.ndim == 1:
             spans = torch.stack([spans, spans + 1, spans == 0], dim=1)
         starts, ends, fresh = spans.unbind(1)
-        length = max(int((ends - starts).max()), 1)  # all may be of nothing
+        length = max(int((ends - starts).max()), 1)  # all windows may be empty
         target = np.full((len(spans), length), PAD_INDEX, np.int64)
         before = np.full((len(spans), length), EOS_ID, np.int64)
         for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
             target[row, : end - start] = self.tokens[start:end]
-            # The first token of all follows the end of a document that is not there.
+            # The input of the very first token is EOS_ID, as if another document had ended before it.
             first = max(start - 1, 0)
             if end > start:
                 before[row, first + 1 - start : end - start] = self.tokens[first : end - 1]
@@ -73,16 +74,17 @@ class StreamDataset(ArrayDataset):
 
 
 class StreamData(TokenisedData):
-    """Documents as one long row of tokens each split: `batch_size` streams of it are read side by side, from end to
-    end, a window at a time, by each process. Validation reads `eval_batch_size` streams, and the test one, for all
-    processes together: so their scores do not depend on the number of processes.
+    """The documents of each split as one sequence of tokens, read as parallel streams, one window at a time.
 
-    A subclass says what is its own: `locate()`, `documents(sources)` and `write_synthetic(folder)`.
+    In training each process reads `batch_size` streams. All processes together read `eval_batch_size` streams in
+    validation and one stream in test, so these scores do not depend on the number of processes.
+
+    A subclass defines `locate()`, `documents(sources)` and `write_synthetic(folder)`.
 
     Args:
-        bptt: tokens through which the gradient goes back (truncated back-propagation through time).
-        val_fraction: share of the training text that validates, where there is no validation split.
-        test_fraction: share of the text that tests, where there is no test split.
+        bptt: tokens per window, through which gradients flow (truncated back-propagation through time).
+        val_fraction: fraction of the training text used for validation if there is no validation split.
+        test_fraction: fraction of the text used for the test if there is no test split.
         common: see `TokenisedData` and `DataModule`.
     """
 
@@ -104,22 +106,24 @@ class StreamData(TokenisedData):
         self.bptt, self.val_fraction, self.test_fraction = bptt, val_fraction, test_fraction
         self.streams: dict[str, int] = {"train": self.batch_size, "val": self.eval_batch_size, "test": 1}
 
-    # What a dataset says of itself.
+    # What a subclass defines.
 
     @abstractmethod
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str | Iterable[str]]]:
-        """The split ("train", "val" or "test") and the text of each document, in their order; of a long one its parts,
-        which are then never in memory together.
+        """Yield the split ("train", "val" or "test") and the text of each document, in order.
+
+        A long text is an iterable of parts, which are never in memory all at once.
         """
 
-    # What they have in common.
+    # What all datasets have in common.
 
     def cache_key(self) -> dict[str, Any]:
-        """The options that change the splits."""
-        return {"val_fraction": self.val_fraction, "test_fraction": self.test_fraction, "first": "val"}  # see `cut`
+        """Options that change the splits."""
+        # "first" is the part that `cut` takes from the beginning.
+        return {"val_fraction": self.val_fraction, "test_fraction": self.test_fraction, "first": "val"}
 
     def process(self, sources: list[Path], folder: Path) -> None:
-        """Saves the documents of each split in pieces, a document at a time.
+        """Save the documents of each split in pieces, one document at a time.
 
         Raises:
             DataError: a split has no text.
@@ -140,24 +144,24 @@ class StreamData(TokenisedData):
             save_split(folder, split, last=np.array(last[split], np.bool_))
 
     def split_rows(self, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, NDArray[np.int64]]]:
-        """The pieces of each split."""
+        """Return all pieces of each split."""
         return {split: (split, np.arange(len(splits[split]["last"]))) for split in SPLITS}
 
     def read_split(self, folder: Path) -> dict[str, Any]:
-        """The pieces of the documents, which stay on disk, and whether each is its document's last."""
+        """Return the memory-mapped pieces of the documents, and whether each piece is the last of its document."""
         arrays = map_arrays(folder)
         return {**arrays, "input": Texts.like(arrays["input"])}
 
     def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> LanguageSpec:
-        """The tokenizer of the training text."""
+        """Fit the tokenizer on the training text, or take the adopted one."""
         texts: Any = train.arrays["input"]
-        enough = int(np.searchsorted(texts.ends, SAMPLE)) + 1
-        every = (texts[[row]][0] for row in range(min(enough, len(texts))))
-        tokenizer = self.tokenizer_of(every)
+        count = int(np.searchsorted(texts.ends, SAMPLE)) + 1
+        sample = (texts[[row]][0] for row in range(min(count, len(texts))))
+        tokenizer = self.tokenizer_of(sample)
         return LanguageSpec(tokenizer.json, tokenizer.vocab_size)
 
     def encode(self, datasets: dict[str, ArrayDataset], folder: Path) -> dict[str, ArrayDataset]:
-        """The documents as tokens, kept in the cache, where they stay: they are read in their order."""
+        """Tokenise the documents once into the cache; the tokens are memory-mapped, as they are read in order."""
         spec: Any = self.spec
         tokenizer = Tokenizer(spec.tokenizer)
         place = self.token_folder(folder, tokenizer)
@@ -169,34 +173,36 @@ class StreamData(TokenisedData):
         return {split: StreamDataset(map_arrays(place / split)["tokens"].values, split) for split in datasets}
 
     def batch_sampler(self, split: str, rank: int = 0, world: int = 1) -> BatchSampler:
-        """Streams side by side: in training so many for each process, else for all of them together."""
+        """Return the sampler of parallel streams: `streams[split]` per process in training, else over all processes."""
         streams = self.streams[split] * (world if split == "train" else 1)
         return StreamSampler(len(self.dataset(split)), streams, self.bptt, rank=rank, world=world)
 
 
 def _pieces(document: str | Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """A document in parts of at most about `PIECE` characters, that end with a line or a word where they can, and
-    whether each is the last.
+    """Yield pieces of at most `PIECE` characters of a document, and whether each is the last.
+
+    A piece ends at a line end if possible, else at a space if possible.
     """
-    rest = ""
+    buffer = ""
     for part in [document] if isinstance(document, str) else document:
-        rest += part
-        while len(rest) > PIECE:
-            cut = rest.rfind("\n", 0, PIECE) + 1 or rest.rfind(" ", 0, PIECE) + 1 or PIECE
-            yield rest[:cut], False
-            rest = rest[cut:]
-    yield rest, True
+        buffer += part
+        while len(buffer) > PIECE:
+            cut = buffer.rfind("\n", 0, PIECE) + 1 or buffer.rfind(" ", 0, PIECE) + 1 or PIECE
+            yield buffer[:cut], False
+            buffer = buffer[cut:]
+    yield buffer, True
 
 
 def cut(text: str, val_fraction: float, test_fraction: float) -> Iterator[tuple[str, str]]:
-    """One document as three, each cut where a line ends, if one does: its beginning validates, its end tests, and all
-    that comes between trains. So a test goes on where training ended, with its names and its topics, as it does for
-    whoever is given nothing but the end to test.
+    """Cut a document into three splits at line ends, if there are any nearby.
+
+    The beginning is the validation split, the end the test split, and the middle the training split. So the test text
+    directly continues the training text, with its names and topics, as in benchmarks that hold out only the end.
 
     Args:
-        text: of the document.
-        val_fraction: share of what does not test.
-        test_fraction: share of the whole.
+        text: the document.
+        val_fraction: fraction of the text without the test split.
+        test_fraction: fraction of the whole text.
     """
     test = _line_end(text, round(len(text) * (1 - test_fraction)))
     train = _line_end(text[:test], round(test * val_fraction))
@@ -206,7 +212,7 @@ def cut(text: str, val_fraction: float, test_fraction: float) -> Iterator[tuple[
 
 
 def cut_file(file: Path, val_fraction: float, test_fraction: float) -> Iterator[tuple[str, Iterable[str]]]:
-    """As `cut`, of a file of any size."""
+    """Like `cut`, for a file of any size; fractions are of bytes."""
     size = file.stat().st_size
     test = _line_start(file, round(size * (1 - test_fraction)), size)
     train = _line_start(file, round(test * val_fraction), test)
@@ -216,37 +222,41 @@ def cut_file(file: Path, val_fraction: float, test_fraction: float) -> Iterator[
 
 
 def read_text(file: Path, start: int = 0, end: int | None = None) -> Iterator[str]:
-    """The text between two places, in bytes, of a file of UTF-8, in parts; line ends of Windows become such of Unix.
+    """Yield the text of a UTF-8 file between two byte offsets, in parts, with Unix line endings.
 
     Raises:
-        DataError: it is not UTF-8.
+        DataError: the text is not UTF-8.
     """
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig" if not start else "utf-8")(), True)
-    left = file.stat().st_size - start if end is None else end - start
+    remaining = file.stat().st_size - start if end is None else end - start
     with file.open("rb") as stream:
         stream.seek(start)
         try:
-            while left > 0 and (part := stream.read(min(PIECE, left))):
-                left -= len(part)
-                yield decoder.decode(part, final=left <= 0)
+            while remaining > 0 and (part := stream.read(min(PIECE, remaining))):
+                remaining -= len(part)
+                yield decoder.decode(part, final=remaining <= 0)
         except UnicodeDecodeError as error:
-            raise DataError(f"{file} is not UTF-8; save it as such, or leave it out") from error
+            raise DataError(f"{file} is not UTF-8; save it as UTF-8, or leave it out") from error
 
 
 def _line_start(file: Path, place: int, end: int) -> int:
-    """Where the first line begins after this place, in bytes, if that is near and not the end; else where a character
-    does.
+    """Byte offset of the first line start after `place`, if it is within `NEAR` bytes and before `end`.
+
+    Otherwise the offset of the first character at or after `place`.
     """
     with file.open("rb") as stream:
         stream.seek(place)
         after = stream.read(min(NEAR, end - place))
-    if 0 < (found := after.find(b"\n") + 1) < end - place:
-        return place + found
+    if 0 < (offset := after.find(b"\n") + 1) < end - place:
+        return place + offset
     return place + next((n for n, byte in enumerate(after) if byte & 0xC0 != 0x80), 0)
 
 
 def _line_end(text: str, place: int) -> int:
-    """The end of a line near this place: of the last one before it, or else of the next one, if another follows."""
+    """A line end within `NEAR` characters: the last one before `place`, else the next one unless it ends the text.
+
+    Otherwise `place` itself.
+    """
     before, after = (text.rfind("\n", 0, place) + 1, text.find("\n", place) + 1)
     if before and place - before < NEAR:
         return before
@@ -254,7 +264,7 @@ def _line_end(text: str, place: int) -> int:
 
 
 def synthetic_prose(sentences: int, seed: int) -> str:
-    """Made-up sentences of one grammar, a line each: learnable quickly."""
+    """Random sentences of one small grammar, one per line: quick to learn."""
     generator = np.random.default_rng(seed)
     nouns, verbs = ["king", "queen", "fool", "ghost", "knight"], ["loves", "fears", "follows", "greets"]
     lines = []

@@ -1,4 +1,4 @@
-"""Anyone's own texts: tables with a column of texts and one of labels."""
+"""A user's own labelled texts: tables with a column of texts and a column of labels."""
 
 import csv
 from collections.abc import Iterator
@@ -15,15 +15,17 @@ SPLITS = ("train", "val", "test")
 
 
 class TextCSV(TextData):
-    """`reviews.csv` with a header (or `.tsv`, or `.jsonl` of one object a line), or `train.csv`, `val.csv`, `test.csv`.
+    """One table, such as `reviews.csv`, or a folder with `train.csv`, `val.csv` and `test.csv`.
+
+    A table is a `.csv` or `.tsv` file with a header, or a `.jsonl` file with one object per line.
 
     Splits that have no file are stratified parts of the training file.
 
     Args:
-        path: the file or the folder; without it, the first of `folders` under `root`.
-        text: the name of the column of texts.
-        label: the name of the column of labels: any words or numbers.
-        delimiter: between columns: comma, semicolon, tab, bar, or a sign; without it, as the file's name says.
+        path: the file or the folder; by default the first of `folders` under `root`.
+        text: name of the column of texts.
+        label: name of the column of labels: any words or numbers.
+        delimiter: between columns: comma, semicolon, tab, bar, or one character; by default that of the file's suffix.
         corrupt: "error" stops at a row without text or label, "skip" leaves it out and counts it.
         common: see `TextData`.
     """
@@ -43,50 +45,51 @@ class TextCSV(TextData):
         self.text, self.label, self.delimiter, self.corrupt = text, label, delimiter, corrupt
 
     def cache_key(self) -> dict[str, Any]:
-        """What is read besides the files."""
+        """Options that change what is read from the files."""
         key = {"text": self.text, "label": self.label, "delimiter": self.delimiter, "corrupt": self.corrupt}
         return key | ({"classes": getattr(self.encoder, "classes", ())} if self.encoder else {})
 
     def locate(self) -> list[Path]:
-        """The file, or those of the splits in the folder.
+        """Return the file, or the files of the splits in the folder.
 
         Raises:
-            DataError: there are none.
+            DataError: there are none, or several for one split.
         """
         place = find_own(self.name, self.path, self.root, self.folders, f"FILE ({', '.join(SUFFIXES)})")
         if place.is_file():
             if place.suffix.lower() not in SUFFIXES:
-                raise DataError(f"{self.name}: {place} is none of {', '.join(SUFFIXES)}")
+                raise DataError(f"{self.name}: {place} is not one of {', '.join(SUFFIXES)}")
             return [place]
         found = [place / f"{split}{suffix}" for split in SPLITS for suffix in SUFFIXES]
         found = [file for file in found if file.is_file()]
         splits = [file.stem for file in found]
         if "train" not in splits or len(set(splits)) < len(splits):
             raise DataError(
-                f"{self.name}: {place} needs one train.csv (or {', '.join(SUFFIXES)}), at most one val and test"
+                f"{self.name}: {place} needs one train.csv (or {', '.join(SUFFIXES)}), at most one val and one test"
             )
         return found
 
     def process(self, sources: list[Path], folder: Path) -> None:
-        """Reads the tables.
+        """Read the tables.
 
         Raises:
-            DataError: a file is no such table, or a row has no text or no label and `corrupt` is "error".
+            DataError: a file is not a valid table; a row has no text or no label, and `corrupt` is "error"; there are
+                fewer than two labels, or one per row; or a split has labels that "train" does not have.
         """
         skipped: list[str] = []
         names = [file.stem for file in sources] if len(sources) > 1 else ["train"]
         splits = {name: list(self._rows(file, skipped)) for name, file in zip(names, sources, strict=True)}
         classes = self.order_classes({label for _, label in splits["train"]})
         if len(classes) < 2:
-            raise DataError(f"{self.name}: all texts to train have the label {classes}; at least two are needed")
+            raise DataError(f"{self.name}: all training texts have the label {classes}; at least two are needed")
         if len(classes) == len(splits["train"]) > 2:
             raise DataError(
-                f"{self.name}: each of the {len(classes)} rows has a label of its own in the column {self.label!r} "
+                f"{self.name}: each of the {len(classes)} rows has a different label in the column {self.label!r} "
                 f"({', '.join(map(repr, classes[:3]))}, ...), so nothing can be learned; name another with data.label="
             )
         for split, rows in splits.items():
-            if strange := {label for _, label in rows} - set(classes):
-                raise DataError(f"{self.name}: {split} has the labels {sorted(strange)[:5]}, which train has not")
+            if unknown := {label for _, label in rows} - set(classes):
+                raise DataError(f"{self.name}: {split} has labels that train does not have: {sorted(unknown)[:5]}")
             save_texts(folder, split, [text for text, _ in rows], [classes.index(label) for _, label in rows])
         save_about(folder, {"classes": classes, "skipped": skipped})
 
@@ -106,12 +109,12 @@ class TextCSV(TextData):
                 skipped.append(place)
             else:
                 raise DataError(
-                    f"{self.name}: {place}, has no text (or half a character) or no label; mend it, or leave such out "
-                    "with data.corrupt=skip"
+                    f"{self.name}: {place}, has no text (or invalid Unicode) or no label; correct it, or leave such "
+                    "rows out with data.corrupt=skip"
                 )
 
     def write_synthetic(self, folder: Path) -> None:
-        """200 made-up reviews in one table."""
+        """Write 200 synthetic reviews in one table."""
         texts, labels = synthetic_reviews(200, seed=0)
         with (folder / "train.csv").open("w", newline="") as file:
             writer = csv.writer(file)

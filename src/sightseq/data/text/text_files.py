@@ -1,4 +1,4 @@
-"""Anyone's own texts, to write like them: a folder of .txt files, or one file."""
+"""A user's own texts for a language model: a folder of .txt files, or one file."""
 
 import hashlib
 import os
@@ -10,16 +10,17 @@ from sightseq.core.download import find_own, own_path
 from sightseq.core.errors import DataError
 from sightseq.data.text.streams import StreamData, cut_file, read_text, synthetic_prose
 
-FEW = 3  # files, of which each gives a part to every split
+FEW = 3  # with fewer files, each of them is cut into the three splits
 
 
 class TextFiles(StreamData):
-    """Each `.txt` file in the folder and below it is a document; whole documents train, validate and test.
+    """Each `.txt` file in the folder and its subfolders is a document, and belongs to one split.
 
-    Of fewer than three files each gives its beginning to validate, its end to test, and what comes between to train.
+    With fewer than three files, each file is cut: its beginning is the validation split, its end the test split, and
+    the middle the training split.
 
     Args:
-        path: the folder or the file; without it, the first of `folders` under `root`.
+        path: the folder or the file; by default the first of `folders` under `root`.
         common: see `StreamData`.
     """
 
@@ -28,28 +29,28 @@ class TextFiles(StreamData):
         self.path = None if self.synthetic else own_path(path)
 
     def locate(self) -> list[Path]:
-        """The files, by name.
+        """Return the files, sorted by path.
 
         Raises:
             DataError: there are none.
         """
         place = find_own(self.name, self.path, self.root, self.folders, "FOLDER")
-        found = [place] if place.is_file() else sorted(f for f in place.rglob("*.txt") if f.is_file())
-        if not found:
-            raise DataError(f"{self.name}: {place} holds no .txt file")
-        return found
+        files = [place] if place.is_file() else sorted(f for f in place.rglob("*.txt") if f.is_file())
+        if not files:
+            raise DataError(f"{self.name}: {place} contains no .txt file")
+        return files
 
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, Iterable[str]]]:
-        """The files in the order of their names; which of them validate and test, a hash of their names decides.
+        """Yield the files in their order; a hash of a file's name determines its split.
 
         Raises:
             DataError: a file is not UTF-8.
         """
-        drawn = sorted(sources, key=lambda file: hashlib.sha256(os.fsencode(file.name)).digest())
-        tests = max(round(len(drawn) * self.test_fraction), 1)
-        vals = max(round((len(drawn) - tests) * self.val_fraction), 1)
-        split = dict.fromkeys(drawn, "train") | dict.fromkeys(drawn[:tests], "test")
-        split |= dict.fromkeys(drawn[tests : tests + vals], "val")
+        shuffled = sorted(sources, key=lambda file: hashlib.sha256(os.fsencode(file.name)).digest())
+        tests = max(round(len(shuffled) * self.test_fraction), 1)
+        vals = max(round((len(shuffled) - tests) * self.val_fraction), 1)
+        split = dict.fromkeys(shuffled, "train") | dict.fromkeys(shuffled[:tests], "test")
+        split |= dict.fromkeys(shuffled[tests : tests + vals], "val")
         for file in sources:
             if len(sources) < FEW:
                 yield from cut_file(file, self.val_fraction, self.test_fraction)
@@ -57,6 +58,6 @@ class TextFiles(StreamData):
                 yield split[file], read_text(file)
 
     def write_synthetic(self, folder: Path) -> None:
-        """20 files of made-up prose."""
+        """Write 20 files of synthetic prose."""
         for number in range(20):
             (folder / f"{number}.txt").write_text(synthetic_prose(20, number))

@@ -1,4 +1,4 @@
-"""What all datasets of labelled texts have in common: how they are kept, turned into tokens and batched."""
+"""Base of all datasets of labelled texts: caches, tokenises and batches them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,19 +19,19 @@ from sightseq.text.batch import pad
 from sightseq.text.spec import TextSpec
 from sightseq.text.tokenizer import Tokenizer
 
-CHUNK = 10_000  # texts at a time
+CHUNK = 10_000  # texts decoded at a time
 
 
 class TextDataset(ArrayDataset):
-    """Some rows of texts as tokens.
+    """Tokenised texts of one split.
 
-    A batch has `input` int64 [B, T], filled up with 0, and `length` [B], at least 1: an empty text is one 0.
+    A batch has `input` int64 [B, T], padded with 0, and `length` int64 [B], at least 1: an empty text is one 0.
 
     Args:
         arrays: `input`, the texts themselves, and `target`, each [N].
         rows, source: see `ArrayDataset`.
-        tokens: of the N texts.
-        max_tokens: of a longer text, the middle is left out.
+        tokens: token ids of the N texts.
+        max_tokens: a longer text is truncated in the middle.
     """
 
     def __init__(self, arrays: Mapping[str, Any], rows: Rows, source: str, tokens: Ragged, max_tokens: int) -> None:
@@ -40,7 +40,7 @@ class TextDataset(ArrayDataset):
         self.lengths = torch.from_numpy(tokens.lengths[rows].clip(1, max_tokens))
 
     def batch(self, indices: Tensor) -> Batch:
-        """See `ArrayDataset.batch`."""
+        """Return the batch of these indices: see `ArrayDataset.batch`."""
         places = indices.clamp(min=0).numpy()
         rows = self.rows[places]
         batch = pad([self.tokens.row(row) for row in rows], self.max_tokens)
@@ -50,12 +50,12 @@ class TextDataset(ArrayDataset):
 
 
 class TextData(TokenisedData, LabelledData):
-    """Texts with one label each: `input` int64 [B, T] of token ids, filled up with 0, and `length` [B].
+    """Texts with one label each: `input` int64 [B, T], token ids padded with 0, and `length` int64 [B].
 
-    `process` saves each split with `save_texts`.
+    A subclass's `process` saves each split with `save_texts`.
 
     Args:
-        max_tokens: of a longer text, the middle is left out: what was meant is said at the beginning or the end.
+        max_tokens: a longer text is truncated in the middle, as opinions are stated at the beginning or the end.
         common: see `TokenisedData`, `LabelledData` and `DataModule`.
     """
 
@@ -65,30 +65,30 @@ class TextData(TokenisedData, LabelledData):
     def __init__(self, *, max_tokens: int = 400, **common: Any) -> None:
         super().__init__(**common)
         if max_tokens < 2:
-            raise ConfigError(f"data.max_tokens={max_tokens}: at least 2, one from each end")
+            raise ConfigError(f"data.max_tokens={max_tokens}: must be at least 2, one from each end")
         self.max_tokens = max_tokens
 
     def spec_key(self) -> dict[str, Any]:
-        """What the spec depends on besides the training texts."""
+        """Options that change the spec."""
         return {**super().spec_key(), "max_tokens": self.max_tokens}
 
     def read_split(self, folder: Path) -> dict[str, Any]:
-        """`input`, the texts, and `target`, each [N]."""
+        """Return `input`, the texts, and `target`, each [N]."""
         arrays = super().read_split(folder)
         return {**arrays, "input": Texts.like(arrays["input"])}
 
     def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> TextSpec:
-        """The tokenizer of the training texts, and the classes with their counts."""
+        """Fit the tokenizer on the training texts, or take the adopted one; count the classes."""
         texts: Any = train.arrays["input"]
         chunks = np.array_split(train.rows, -(-len(train.rows) // CHUNK))
-        every: Iterable[str] = (text for rows in chunks for text in texts[rows])
-        tokenizer = self.tokenizer_of(every)
+        train_texts: Iterable[str] = (text for rows in chunks for text in texts[rows])
+        tokenizer = self.tokenizer_of(train_texts)
         classes = tuple(about["classes"])
         counts = np.bincount(train.arrays["target"][train.rows], minlength=len(classes))
         return TextSpec(tokenizer.json, tokenizer.vocab_size, classes, tuple(counts.tolist()), self.max_tokens)
 
     def encode(self, datasets: dict[str, ArrayDataset], folder: Path) -> dict[str, ArrayDataset]:
-        """The texts of all splits as tokens, kept in the cache."""
+        """Tokenise the texts of all splits, once, into the cache."""
         spec: Any = self.spec
         tokenizer = Tokenizer(spec.tokenizer)
         sources: dict[str, Any] = {dataset.source: dataset.arrays["input"] for dataset in datasets.values()}
@@ -105,7 +105,7 @@ class TextData(TokenisedData, LabelledData):
 
 
 def save_texts(folder: Path, split: str, texts: Sequence[str], targets: Sequence[int]) -> None:
-    """Saves one of the publisher's splits: texts and their labels."""
+    """Save one of the publisher's splits: texts and their labels."""
     encoded = [text.encode() for text in texts]
     ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
     data = Ragged(np.frombuffer(b"".join(encoded), np.uint8), ends)
@@ -113,7 +113,7 @@ def save_texts(folder: Path, split: str, texts: Sequence[str], targets: Sequence
 
 
 def synthetic_reviews(count: int, seed: int) -> tuple[list[str], list[int]]:
-    """Made-up reviews of 5 to 40 words and their labels, 1 where good words outnumber bad ones: learnable quickly."""
+    """Random reviews of 5 to 40 words, and their labels: 1 where good words outnumber bad ones. Quick to learn."""
     generator = np.random.default_rng(seed)
     words = {
         0: ["awful", "boring", "dull", "terrible"],

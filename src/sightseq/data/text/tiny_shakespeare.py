@@ -10,10 +10,14 @@ FILE = "input.txt"
 
 
 class TinyShakespeare(StreamData):
-    """A million characters of the plays: the last tenth tests, the beginning validates."""
+    """A million characters of the plays: the last tenth is the test split, the beginning the validation split."""
 
     def locate(self) -> list[Path]:
-        """The file, downloaded if need be."""
+        """Return the file; it is downloaded if absent.
+
+        Raises:
+            DataError: it is absent and cannot be downloaded.
+        """
         places = [self.root / name / FILE for name in self.folders]
         if self.url and not self.synthetic and not any(place.is_file() for place in places):
             download(self.name, self.url, self.files, places[0].parent)
@@ -23,9 +27,9 @@ class TinyShakespeare(StreamData):
         return found[:1]
 
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
-        """The three parts of the file."""
+        """Yield the three parts of the file."""
         return cut("".join(read_text(sources[0])), self.val_fraction, self.test_fraction)
 
     def write_synthetic(self, folder: Path) -> None:
-        """20,000 characters or so of made-up prose."""
+        """Write about 20,000 characters of synthetic prose."""
         (folder / FILE).write_text(synthetic_prose(400, seed=0))

@@ -1,4 +1,4 @@
-"""What all datasets of texts have in common: the tokenizer, fitted on the training split or another model's."""
+"""Base of all text datasets: the tokenizer, fitted on the training split or taken from another model."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,15 +12,15 @@ from sightseq.core.datamodule import DataModule, digest
 from sightseq.core.spec import Spec
 from sightseq.text.tokenizer import EOS_ID, Tokenizer, Unit, fit
 
-PIECE = 2**17  # characters, or bytes, of texts that are tokenised at a time
+PIECE = 2**17  # characters, or bytes, of text per call of the tokenizer
 
 
 class Texts(Ragged):
-    """Texts [N] as the bytes of their UTF-8; `texts[rows]` are those, as an array of strings."""
+    """Texts [N] stored as UTF-8 bytes; `texts[rows]` is an array of strings."""
 
     @classmethod
     def like(cls, column: Ragged) -> "Texts":
-        """The texts of a column of bytes."""
+        """View a column of bytes as texts."""
         return cls(column.values, column.ends)
 
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.object_]:
@@ -28,13 +28,14 @@ class Texts(Ragged):
 
 
 class TokenisedData(DataModule):
-    """Texts that are read as tokens. A model that is tested or begun with brings its own tokenizer.
+    """Texts that are read as tokens. A model that is tested or fine-tuned brings its own tokenizer.
 
     Args:
         unit: "words", "whitespace", "subwords" or "characters": see `text.tokenizer.fit`.
-        vocab_size: how many of them.
-        lowercase: do not tell capitals apart.
-        min_frequency: of words; one that is rarer in training is `<unk>`, or else a model would never have seen that.
+        vocab_size: largest number of tokens.
+        lowercase: convert texts to lower case.
+        min_frequency: words that occur less often in the training texts are `<unk>`. At 1 no training text might
+            contain `<unk>`, and the model could not learn it.
         common: see `DataModule`.
     """
 
@@ -51,35 +52,35 @@ class TokenisedData(DataModule):
     ) -> None:
         super().__init__(**common)
         self.unit, self.vocab_size, self.lowercase, self.min_frequency = unit, vocab_size, lowercase, min_frequency
-        self._tokenizer: str | None = None  # another model's
+        self._tokenizer: str | None = None  # JSON of the adopted tokenizer
 
     def adopt(self, spec: Spec) -> None:
-        """The tokenizer of a model of texts."""
+        """Adopt the tokenizer of a text model's spec."""
         self._tokenizer = getattr(spec, "tokenizer", None)
 
     def spec_key(self) -> dict[str, Any]:
-        """What the tokenizer depends on besides the training texts."""
+        """Options that change the tokenizer, or the adopted tokenizer."""
         return {"tokenizer": self._tokenizer or [self.unit, self.vocab_size, self.lowercase, self.min_frequency]}
 
     def tokenizer_of(self, texts: Iterable[str]) -> Tokenizer:
-        """The adopted tokenizer, or one that is fitted on these texts."""
+        """Return the adopted tokenizer, or one fitted on these texts."""
         if self._tokenizer:
             return Tokenizer(self._tokenizer)
         return fit(texts, self.unit, self.vocab_size, self.lowercase, self.min_frequency)
 
     def token_folder(self, folder: Path, tokenizer: Tokenizer) -> Path:
-        """Where the tokens of what `process` wrote to `folder` are kept."""
+        """Return the folder for the tokens of what `process` wrote to `folder`."""
         return folder.with_name(f"{folder.name}-tokens-{digest(tokenizer.json)}")
 
 
 def save_tokens(folder: Path, tokenizer: Tokenizer, texts: Texts, last: NDArray[np.bool_] | None = None) -> None:
-    """Saves the tokens of texts, as the column `tokens`, never many of them in memory.
+    """Tokenise texts and save them as the column `tokens`, a part at a time to limit memory.
 
     Args:
-        folder: is made.
-        tokenizer: of the texts.
-        texts: in their order.
-        last: after which of them the token 0 ends a document; [N].
+        folder: output folder; it must not exist.
+        tokenizer: the tokenizer.
+        texts: the N texts.
+        last: [N], whether a document ends after this text; then the token 0 is appended.
     """
     folder.mkdir()
     writer = RaggedWriter(folder / "tokens.npy", np.uint16 if tokenizer.vocab_size <= 2**16 else np.int32)

@@ -1,4 +1,4 @@
-"""WikiText-2: good articles of Wikipedia (Merity et al., 2017, arXiv 1609.07843)."""
+"""WikiText-2: articles of Wikipedia rated Good or Featured (Merity et al., 2017, arXiv 1609.07843)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +11,18 @@ SUFFIXES = (".tokens", ".raw")
 
 
 class WikiText2(StreamData):
-    """2,088,628 words to train, 217,646 to validate and 245,569 to test, line ends included (as its paper counts).
+    """2,088,628 train, 217,646 validation and 245,569 test words, line ends included (as its paper counts).
 
-    Read as published: `wiki.train.tokens` of 33,278 different words, or, for characters and subwords,
-    `wiki.train.raw`, the text itself.
+    The files are read as published: `wiki.train.tokens` with 33,278 distinct words, or, for characters and subwords,
+    `wiki.train.raw`, the original text.
     """
 
     def locate(self) -> list[Path]:
-        """The three files of one of the two kinds; the first that is there."""
+        """Return the three files with the first of the suffixes that exists.
+
+        Raises:
+            DataError: they are not there.
+        """
         for base in (self.root / name for name in self.folders):
             for suffix in SUFFIXES:
                 found = [base / f"{name}{suffix}" for name in FILES.values()]
@@ -27,12 +31,12 @@ class WikiText2(StreamData):
         raise missing(self.name, self.root, self.folders, ", ".join(f"{name}{SUFFIXES[0]}" for name in FILES.values()))
 
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
-        """Each line, as all do who read it."""
+        """Yield each line as a document, as is usual for this dataset."""
         for split, file in zip(FILES, sources, strict=True):
             for line in "".join(read_text(file)).removesuffix("\n").split("\n"):
                 yield split, line.strip()
 
     def write_synthetic(self, folder: Path) -> None:
-        """400 sentences to train, 40 to validate and 40 to test."""
+        """Write 400 training, 40 validation and 40 test sentences."""
         for seed, (name, count) in enumerate(zip(FILES.values(), (400, 40, 40), strict=True)):
             (folder / f"{name}{SUFFIXES[0]}").write_text(synthetic_prose(count, seed))
