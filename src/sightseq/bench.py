@@ -56,20 +56,20 @@ def bench(config: Config) -> dict[str, Any]:
     """
     config = settings(config, Settings)
     path = output_file(config["output"], Path(config["paths"]["runs"]) / config["experiment"] / "bench.json")
-    found: dict[str, Any] = {"experiment": config["experiment"], "hardware": hardware(), "versions": versions()}
-    found |= {"commit": commit(), "precision": resolve_precision(config["precision"])}
+    results: dict[str, Any] = {"experiment": config["experiment"], "hardware": hardware(), "versions": versions()}
+    results |= {"commit": commit(), "precision": resolve_precision(config["precision"])}
     data = prepare(config)
-    found |= {"unit": data.counted, "rows": config["rows"]}
-    found["training"] = measure_training(config, data, found["precision"])
+    results |= {"unit": data.counted, "rows": config["rows"]}
+    results["training"] = measure_training(config, data, results["precision"])
     try:
-        found["inference"] = measure_inference(config, data)
+        results["inference"] = measure_inference(config, data)
     except (CheckpointError, ExportError) as error:  # keep the training measurements
-        found["inference"] = {}
+        results["inference"] = {}
         console.say("inference", f"not measured: {error}")
-    show(found)
-    path.write_text(json.dumps(found, indent=1) + "\n")
+    show(results)
+    path.write_text(json.dumps(results, indent=1) + "\n")
     console.say("written", console.short(path))
-    return found
+    return results
 
 
 class Floor:
@@ -120,7 +120,7 @@ class Pauses(Callback):
 
     def __init__(self, make_floor: Callable[[torch.device], Floor], repeats: int, seconds: float) -> None:
         self.make_floor, self.repeats, self.seconds = make_floor, repeats, seconds
-        self.found: list[tuple[int, float, float]] = []  # (`Task.size`, seconds, seconds of the bare loop)
+        self.measured: list[tuple[int, float, float]] = []  # (`Task.size`, seconds, seconds of the bare loop)
         self.start_up = 0.0
         self._batches: list[Batch] = []
 
@@ -138,8 +138,8 @@ class Pauses(Callback):
             wait()
             seconds = time.perf_counter() - self._began
             count = sum(self._floor.task.size(used) for used in self._batches)
-            self.found.append((count, seconds, timed(lambda: self._floor(self._batches))))
-            trainer.should_stop = len(self.found) > self.repeats
+            self.measured.append((count, seconds, timed(lambda: self._floor(self._batches))))
+            trainer.should_stop = len(self.measured) > self.repeats
             self._batches = []
             self._began = time.perf_counter()
         self._batches.append(batch)
@@ -178,7 +178,7 @@ def measure_training(config: Config, data: DataModule, precision: str) -> dict[s
             trainer.progress_bar_callback.disable()
         task.total_steps = twin.total_steps = count_steps(trainer, data)
         trainer.fit(task, datamodule=data)
-    measured = pauses.found[1:]
+    measured = pauses.measured[1:]
     if not measured:
         raise ConfigError("training ended before it was measured; remove what ends it, or lower measured= (seconds)")
     alone = read(task.size, data, config["repeats"], config["measured"])
@@ -238,11 +238,11 @@ def measure_inference(config: Config, data: DataModule) -> dict[str, Any]:
 def calls(call: Call, inputs: Arrays, config: Config) -> dict[str, float]:
     """Return the seconds per call, over at least `repeats` calls and at least `measured` seconds."""
     call(inputs)
-    found: list[float] = []
+    seconds: list[float] = []
     end = time.perf_counter() + config["measured"]
-    while len(found) < config["repeats"] or time.perf_counter() < end:
-        found.append(timed(lambda: call(inputs)))
-    return summary(found)
+    while len(seconds) < config["repeats"] or time.perf_counter() < end:
+        seconds.append(timed(lambda: call(inputs)))
+    return summary(seconds)
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -259,9 +259,9 @@ def wait() -> None:
         torch.accelerator.synchronize()
 
 
-def show(found: dict[str, Any]) -> None:
+def show(results: dict[str, Any]) -> None:
     """Print the medians, with the quartiles in brackets."""
-    training, unit = found["training"], found["unit"]
+    training, unit = results["training"], results["unit"]
     times = training["data"]["median"] / training["framework"]["median"]
     table = console.new_table("training", f"{unit}/s", "")
     table.add_row("bare PyTorch loop", text(training["floor"], "{:,.0f}"))
@@ -271,11 +271,11 @@ def show(found: dict[str, Any]) -> None:
     out = console.console()
     out.print(table)
     out.print()
-    table = console.new_table("inference", "one row, ms", f"{found['rows']} rows, ms", "rows/s")
-    for name, seconds in found["inference"].items():
+    table = console.new_table("inference", "one row, ms", f"{results['rows']} rows, ms", "rows/s")
+    for name, seconds in results["inference"].items():
         times = (text(seconds[kind], "{:.2f}", scale=1e3) for kind in ("one", "many"))
-        table.add_row(name, *times, f"{found['rows'] / seconds['many']['median']:,.0f}")
-    if found["inference"]:
+        table.add_row(name, *times, f"{results['rows'] / seconds['many']['median']:,.0f}")
+    if results["inference"]:
         out.print(table)
         out.print()
     console.say("start-up", f"{training['start_up_seconds']:.1f} s from process start to the end of the first step")

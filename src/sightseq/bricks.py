@@ -55,9 +55,9 @@ class Loader(ConfigLoaderImpl):
             return super().get_group_options(group_name, results_filter, *args, **more)
         if results_filter == ObjectType.CONFIG:
             return list(experiments() if group_name == "experiment" else group_options(group_name))
-        found = super().get_group_options(group_name, results_filter, *args, **more)
+        options = super().get_group_options(group_name, results_filter, *args, **more)
         known = groups_of("train")
-        return [name for name in found if group_name not in known or f"{group_name}/{name}" in known]
+        return [name for name in options if group_name not in known or f"{group_name}/{name}" in known]
 
     def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
         loaded = super()._load_single_config(default, repo)

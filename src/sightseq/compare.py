@@ -86,23 +86,23 @@ def print_comparison(arguments: list[str]) -> None:
     measurements = measured({folder: configs[folder] for folder in finished})
     names, first = [chr(ord("A") + index) for index in range(len(measurements))], measurements[0]
     table = new_table("", "runs", "", "")
-    for name, found in zip(names, measurements, strict=True):
-        parents = " ".join(dict.fromkeys(short(folder.parent) for folder in found.runs))
-        table.add_row(name, str(len(found.runs)), parents, " ".join(folder.name for folder in found.runs))
+    for name, measurement in zip(names, measurements, strict=True):
+        parents = " ".join(dict.fromkeys(short(folder.parent) for folder in measurement.runs))
+        table.add_row(name, str(len(measurement.runs)), parents, " ".join(folder.name for folder in measurement.runs))
     out = console()
     out.print(table)
-    keys = dict.fromkeys(key for found in measurements for key in found.config)
-    if differing := [key for key in keys if len({found.config.get(key) for found in measurements}) > 1]:
+    keys = dict.fromkeys(key for measurement in measurements for key in measurement.config)
+    if differing := [key for key in keys if len({measurement.config.get(key) for measurement in measurements}) > 1]:
         table = new_table("\nwhat differs", *(f"\n{name}" for name in names))
         for key in differing:
-            table.add_row(key, *(found.config.get(key, "") for found in measurements))
+            table.add_row(key, *(measurement.config.get(key, "") for measurement in measurements))
         out.print(table)
     table = new_table("\nscore", right=[f"\n{name}" for name in (*names, *(f"{name} - A" for name in names[1:]))])
     for score in first.runs[next(iter(first.runs))]:
-        if not all(found.values(score) for found in measurements):
+        if not all(measurement.values(score) for measurement in measurements):
             continue
         info = first.infos[score[1]]
-        cells = [info.mean_std_text(*mean_std(found.values(score))) for found in measurements]
+        cells = [info.mean_std_text(*mean_std(measurement.values(score))) for measurement in measurements]
         differences = [difference_text(first, other, score) for other in measurements[1:]]
         table.add_row(f"{WORDS[score[0]]} {info.title}", *cells, *differences)
     out.print(table)
@@ -115,13 +115,13 @@ def print_comparison(arguments: list[str]) -> None:
 
 def measured(configs: dict[Path, Config]) -> list[Measurement]:
     """Group finished runs into measurements; if a seed and fold was run twice, only the last run counts."""
-    found: dict[str, Measurement] = {}
+    measurements: dict[str, Measurement] = {}
     for folder, whole in configs.items():
         config, repeats = without_repeats(whole)
         results = json.loads((folder / "results.json").read_text())
-        where = {key: results[key] for key in ("precision", "commit", "hardware", "versions") if key in results}
-        common = {key: value for key, value in flat(config | where) if not key.startswith(NOT_SHOWN)}
-        measurement = found.setdefault(
+        environment = {key: results[key] for key in ("precision", "commit", "hardware", "versions") if key in results}
+        common = {key: value for key, value in flat(config | environment) if not key.startswith(NOT_SHOWN)}
+        measurement = measurements.setdefault(
             json.dumps(common), Measurement(common, {}, {}, score_infos(results) | {"seconds": SECONDS})
         )
         stages = [stage for stage in ("val", "test") if results[stage]]
@@ -131,7 +131,7 @@ def measured(configs: dict[Path, Config]) -> list[Measurement]:
             del measurement.runs[earlier], measurement.repeats[earlier]
         measurement.runs[folder] = scores | {(part, "seconds"): value for part, value in results["seconds"].items()}
         measurement.repeats[folder] = repeat
-    return list(found.values())
+    return list(measurements.values())
 
 
 def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -160,8 +160,10 @@ def difference_text(first: Measurement, other: Measurement, score: Score) -> str
         return f"{text}{unit} ?"
     if len({*before}) == len({*after}) == 1:  # no variance: significance cannot be tested
         return f"{text}{unit} {'?' if difference else ' '}"
-    mine, theirs = ([found.repeats[folder] for folder in found.having(score)] for found in (first, other))
-    paired = mine == theirs and len({fold for fold, _ in mine}) > 1
+    repeats_first, repeats_other = (
+        [measurement.repeats[folder] for folder in measurement.having(score)] for measurement in (first, other)
+    )
+    paired = repeats_first == repeats_other and len({fold for fold, _ in repeats_first}) > 1
     test = stats.ttest_rel(after, before) if paired else stats.ttest_ind(after, before, equal_var=False)
     low, high = test.confidence_interval(CONFIDENCE)
     half = scale * (high - low) / 2

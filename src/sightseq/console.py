@@ -110,12 +110,12 @@ def ending(results: Mapping[str, Any], folder: Path, report: Path) -> None:
         "time", f"{seconds['total']:.0f} s" + (f", {seconds['fit']:.0f} s of them training" if "fit" in seconds else "")
     )
     say("report", short(report))
-    for name, found in (results.get("trackers") or {}).items():
-        if "offline" in found:
-            say(name, f"offline: {found['offline']}; to upload the run:")
-            say("", command(f"wandb sync {' '.join(short(Path(folder)) for folder in found['folders'])}"))
-        elif found["url"]:
-            say(name, found["url"])
+    for name, tracker in (results.get("trackers") or {}).items():
+        if "offline" in tracker:
+            say(name, f"offline: {tracker['offline']}; to upload the run:")
+            say("", command(f"wandb sync {' '.join(short(Path(folder)) for folder in tracker['folders'])}"))
+        elif tracker["url"]:
+            say(name, tracker["url"])
     if "fit" not in seconds or results["sweep"]:
         return
     experiment = results["experiment"]

@@ -31,13 +31,13 @@ class Row:
     Attributes:
         name: name of the component or tensor.
         what: its class or function.
-        gives: its output: shapes and values.
+        output: shapes and values that it returns.
         parameters: number of its parameters, without those of the steps inside it.
     """
 
     name: str
     what: Callable[..., Any] | None = None
-    gives: str = ""
+    output: str = ""
     parameters: int = 0
 
 
@@ -54,14 +54,14 @@ def explain(config: Config) -> None:
         console.say(name, f"{type(what).__name__}: {summary(type(what))}")
     out = console.console()
     wide = out.width >= WIDE
-    columns = ["", "class", "where", "gives"] if wide else ["", "class", "gives"]
+    columns = ["", "class", "where", "output"] if wide else ["", "class", "output"]
     table = console.new_table(*columns, right=["parameters"], whole=["", "class", "parameters"], gap=3 if wide else 2)
     for row in lecture(config, data, task):
         if isinstance(row, str):
             table.add_row(f"\n{row}", style="bold")
         else:
             class_name, where = place(row.what) if row.what else ("", "")
-            cells = [class_name, where, row.gives] if wide else [class_name, row.gives]
+            cells = [class_name, where, row.output] if wide else [class_name, row.output]
             table.add_row(f"  {row.name}", *cells, f"{row.parameters:,}" if row.parameters else "")
     out.print(table)
     if not wide:
@@ -133,7 +133,7 @@ def walk(task: Task, batch: Batch, depth: int) -> tuple[Output, list[Row]]:
 
     def leave(module: nn.Module, inputs: Any, output: Any) -> None:
         if module is not task:
-            calls.pop()[1].gives = shapes(output)
+            calls.pop()[1].output = shapes(output)
 
     hooks = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
     try:
@@ -148,8 +148,8 @@ def walk(task: Task, batch: Batch, depth: int) -> tuple[Output, list[Row]]:
 
 def shapes(value: Any) -> str:
     """Return the shape of the first tensor in nested tuples, lists and dictionaries, and the count of the others."""
-    found = [f"[{', '.join(map(str, leaf.shape))}]" for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
-    return " and ".join([*found[:1], *([f"{len(found) - 1} more"] if len(found) > 1 else [])])
+    all_shapes = [f"[{', '.join(map(str, leaf.shape))}]" for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
+    return " and ".join([*all_shapes[:1], *([f"{len(all_shapes) - 1} more"] if len(all_shapes) > 1 else [])])
 
 
 def summary(what: type) -> str:

@@ -33,17 +33,17 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
         return f"{key}= is required: sightseq {command} {key}=..."
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _no_option(error.missing_cfg_file, error.options or [], arguments)
-    if found := re.search(r"An item is already at '([^']+)'|Multiple values for ([^ ]+)\.", text):
-        key = found[1] or found[2]
+    if match := re.search(r"An item is already at '([^']+)'|Multiple values for ([^ ]+)\.", text):
+        key = match[1] or match[2]
         typed = next((a.lstrip("+") for a in arguments if a.lstrip("+").startswith(f"{key}=")), f"{key}=...")
         return f"{key} exists already: write {typed}, without +"
-    if found := re.search(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\.", text):
-        key, value = found.groups()
+    if match := re.search(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\.", text):
+        key, value = match.groups()
         return f"{key}={value}: to run each value add -m; for one list write {key}=[{value}]"
-    if found := re.search(r"Sweep parameters '(.*)' requires", text):
-        return f"{found[1]}: to run each value add -m"
-    if found := re.search(r"Could not \w+ (?:from config\. |to config: )?'?([^'\s=]+)", text):
-        return _no_key(found[1].lstrip("~+"), command, arguments)
+    if match := re.search(r"Sweep parameters '(.*)' requires", text):
+        return f"{match[1]}: to run each value add -m"
+    if match := re.search(r"Could not \w+ (?:from config\. |to config: )?'?([^'\s=]+)", text):
+        return _no_key(match[1].lstrip("~+"), command, arguments)
     return text
 
 

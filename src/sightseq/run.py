@@ -235,8 +235,8 @@ def evaluate(trainer: "Trainer", task: "Task", data: "DataModule", test: bool) -
     results: dict[str, Any] = {"test": None}
     stages = {"val": trainer.validate} | ({"test": trainer.test} if test else {})
     for stage, score in stages.items():
-        found = score(task, datamodule=data, verbose=False)[0]
-        results[stage] = {name.partition("/")[2]: value for name, value in found.items()}
+        scores = score(task, datamodule=data, verbose=False)[0]
+        results[stage] = {name.partition("/")[2]: value for name, value in scores.items()}
         results["details"] = task.details(stage)
     return results, task.blocks("test" if test else "val")
 

@@ -38,10 +38,10 @@ def show(config: Config) -> None:
             line += f", augmented {after} in {tensor.min():.2f} .. {tensor.max():.2f}"
         console.say("batch", line)
     counts = {split: task.counts(data.dataset(split)) for split in ("train", "val", "test")}
-    if names := list(dict.fromkeys(name for found in counts.values() for name in found)):
+    if names := list(dict.fromkeys(name for split_counts in counts.values() for name in split_counts)):
         table = console.new_table("", right=list(counts))
         for name in names:
-            table.add_row(name, *(str(found.get(name, 0)) for found in counts.values()))
+            table.add_row(name, *(str(split_counts.get(name, 0)) for split_counts in counts.values()))
         console.console().print(table)
     figure = task.plot_batch(batch)
     if isinstance(figure, list):
