@@ -1,10 +1,10 @@
-"""The eight networks of most courses, trained by Keras 3 on TensorFlow and by this framework, on one machine in turn.
+"""Compares the training speed of eight common course networks in Keras 3 on TensorFlow and in this framework.
 
     uv run --group keras python scripts/compare_keras.py
 
-Both get the same random samples of the same shapes, in batches of the same size, with Adam. Each measurement is a
-process of its own; the two take turns. Keras trains as `model.fit` does by default, the framework as `sightseq train`
-does by default. Written to conf/keras.json, from which scripts/record.py makes the table in RESULTS.md.
+Both train on the same random samples, with the same batch size and Adam, alternately on the same machine. Each
+measurement runs in its own process. Keras trains with the defaults of `model.fit`, the framework with the defaults of
+`sightseq train`. Writes conf/keras.json, from which scripts/record.py generates the table in RESULTS.md.
 """
 
 import argparse
@@ -23,12 +23,12 @@ import numpy as np
 
 REPOSITORY = Path(__file__).parents[1]
 RECORD = REPOSITORY / "conf" / "keras.json"
-EPOCHS, REPEATS = 4, 3  # the first epoch warms up
+EPOCHS, REPEATS = 4, 3  # the first epoch is a warm-up
 Arrays = dict[str, np.ndarray]
 
 
 def data(name: str) -> tuple[Arrays, int]:
-    """Random samples, channels first, and the size of a batch."""
+    """Return random samples, channels first, and the batch size."""
     random = np.random.default_rng(0)
 
     def images(count: int, *shape: int) -> np.ndarray:
@@ -74,7 +74,7 @@ NAMES = (
 
 
 def keras_seconds(name: str) -> list[float]:
-    """Of each epoch but the first, by Keras."""
+    """Return the seconds of each epoch but the first in Keras."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
     from keras import layers as nn
@@ -112,8 +112,8 @@ def keras_seconds(name: str) -> list[float]:
     if name == "translation":
         source, before = (keras.Input((20,), dtype="int32") for _ in range(2))
         _, *state = nn.LSTM(256, return_state=True)(nn.Embedding(8_000, 256)(source))
-        said = nn.LSTM(256, return_sequences=True)(nn.Embedding(8_000, 256)(before), initial_state=state)
-        model = keras.Model([source, before], nn.Dense(8_000, "softmax")(said))
+        decoded = nn.LSTM(256, return_sequences=True)(nn.Embedding(8_000, 256)(before), initial_state=state)
+        model = keras.Model([source, before], nn.Dense(8_000, "softmax")(decoded))
         x = [x, arrays["before"]]
     else:
         model = keras.Sequential([keras.Input(x.shape[1:], dtype="int32" if x.ndim == 2 else "float32"), *layers])
@@ -132,7 +132,7 @@ def keras_seconds(name: str) -> list[float]:
 
 
 def our_seconds(name: str) -> list[float]:
-    """Of each epoch but the first, by the framework."""
+    """Return the seconds of each epoch but the first in this framework."""
     import course_networks
     from lightning.pytorch import Callback
 
@@ -172,16 +172,16 @@ def our_seconds(name: str) -> list[float]:
 
 
 def measure(side: str, name: str) -> list[float]:
-    """In a process of its own."""
+    """Measure the seconds per epoch of one side ("keras" or "ours") in a new process."""
     command = [sys.executable, __file__, "--one", side, name]
     found: list[float] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
     return found
 
 
 def main() -> None:
-    """See the top of this file."""
+    """Measure all networks that are named; see the module docstring."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=NAMES, help=f"of {', '.join(NAMES)}")
+    parser.add_argument("names", nargs="*", default=NAMES, help=f"some of {', '.join(NAMES)}")
     parser.add_argument("--one", choices=("keras", "ours"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:

@@ -1,4 +1,4 @@
-"""The eight course networks as tasks of this framework, for compare_keras.py; four wait here for their projects."""
+"""The eight course networks as tasks of this framework, for compare_keras.py; four are not part of a project yet."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from sightseq.vision.spec import ImageSpec
 
 
 def task(name: str, optimizer: dict[str, Any]) -> Task:
-    """The task of a course network, with random weights."""
+    """Return the task of a course network, with random weights."""
     if name == "cats and dogs":
         spec: Spec = ImageSpec(3, 150, 150, ("cat", "dog"), (0.5,) * 3, (0.3,) * 3)
         return ImageClassificationTask(spec=spec.to_dict(), net=net("cats_dogs_course"), optimizer=optimizer)
@@ -34,52 +34,52 @@ def task(name: str, optimizer: dict[str, Any]) -> Task:
         spec = LanguageSpec("", 10_000)
         return LanguageModelingTask(spec=spec.to_dict(), net=net("python_docs_course"), optimizer=optimizer)
     trust(["course_networks"])
-    of = {"denoising": "Denoiser", "forecasting": "Forecaster", "translation": "Translator", "music": "Musician"}
-    return Plain(spec=NoSpec().to_dict(), net={"_target_": f"course_networks.{of[name]}"}, optimizer=optimizer)
+    classes = {"denoising": "Denoiser", "forecasting": "Forecaster", "translation": "Translator", "music": "Musician"}
+    return Plain(spec=NoSpec().to_dict(), net={"_target_": f"course_networks.{classes[name]}"}, optimizer=optimizer)
 
 
 def net(experiment: str) -> dict[str, Any]:
-    """The config of an experiment's network."""
+    """Return the config of an experiment's network."""
     found: dict[str, Any] = compose(f"experiment={experiment}")["model"]["net"]
     return found
 
 
 class NoSpec(Spec):
-    """Of data that says nothing of itself."""
+    """An empty spec, for networks without arguments from the data."""
 
     def net_arguments(self) -> dict[str, Any]:
-        """None."""
+        """Return no arguments."""
         return {}
 
 
 class Plain(Task):
-    """A network that says its own loss, and no metrics."""
+    """A task without metrics, whose network returns the mean loss of a batch."""
 
     def step(self, batch: Batch, stage: str) -> Output:
-        """The loss of a batch."""
+        """Return the loss of a batch."""
         count = torch.tensor(batch["target"].numel())
         return Output(self.net(batch) * count, count)
 
     def plot_batch(self, batch: Batch) -> list[str]:
-        """Nothing."""
+        """Return an empty plot."""
         return []
 
 
 class UpsamplingConv2d(nn.Conv2d):
-    """A 3 x 3 convolution of an image that each pixel of [B, C, H, W] fills four pixels of: [B, C', 2 H, 2 W].
+    """Nearest-neighbour upsampling by 2 and a 3 x 3 convolution in one layer: [B, C, H, W] -> [B, C', 2 H, 2 W].
 
-    The four see the same pixels of [B, C, H, W], so one convolution of these finds all four, with sums of the weights
-    as its kernels: the same numbers, and from 32 channels to one in 0.6 of the time (Shi et al., 2016,
-    arXiv 1609.07009).
+    The four output pixels of one input pixel depend on the same input pixels. So one convolution of the input, with
+    sums of the weights as kernels, computes all four. The result is the same; from 32 channels to one it takes 0.6 of
+    the time (Shi et al., 2016, arXiv 1609.07009).
     """
 
-    # For each of two neighbours, and each of the three pixels that they see: which of the three weights fall on it.
+    # [output pixel of 2, input pixel of 3, weight of 3]: 1 if the weight applies to the input pixel.
     FALLS = torch.tensor([[[1.0, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]])
-    # The same in two dimensions, from 3 x 3 weights to the kernels of 2 x 2 pixels.
+    # The same in two dimensions: maps the 3 x 3 weights to the kernels of the 2 x 2 output pixels.
     KERNELS = torch.einsum("pai, qbj -> ijpqab", FALLS, FALLS).reshape(9, 36)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Of [B, C, H, W]."""
+        """Upsample and convolve images [B, C, H, W]."""
         assert self.bias is not None
         kernels = (self.weight.flatten(2) @ self.KERNELS).unflatten(2, (4, 3, 3)).transpose(1, 2).flatten(0, 1)
         return F.pixel_shuffle(F.conv2d(images, kernels, self.bias.repeat_interleave(4), padding=1), 2)
@@ -102,7 +102,7 @@ class Denoiser(nn.Module):
         ).to(memory_format=torch.channels_last)
 
     def forward(self, batch: Batch) -> Tensor:
-        """The binary cross-entropy of the clean images."""
+        """Return the binary cross-entropy with the clean images."""
         images, clean = (
             (batch[name].float() / 255).contiguous(memory_format=torch.channels_last) for name in ("input", "target")
         )
@@ -117,12 +117,12 @@ class Forecaster(nn.Module):
         self.lstm, self.head = nn.LSTM(1, 50, 2, batch_first=True), nn.Linear(50, 1)
 
     def forward(self, batch: Batch) -> Tensor:
-        """The squared error of what comes next."""
+        """Return the mean squared error of the next value."""
         return F.mse_loss(self.head(self.lstm(batch["input"])[0][:, -1]).float(), batch["target"])
 
 
 class Translator(nn.Module):
-    """An LSTM of 256 that reads and one that writes, over 8,000 words each."""
+    """An LSTM encoder and decoder of 256 units, with vocabularies of 8,000 words."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,10 +131,10 @@ class Translator(nn.Module):
         self.head = nn.Linear(256, 8_000)
 
     def forward(self, batch: Batch) -> Tensor:
-        """The cross-entropy of each word after those before it."""
+        """Return the cross-entropy of each target word given the source and the words before it."""
         _, state = self.encoder(self.source(batch["input"]))
-        said, _ = self.decoder(self.before(batch["before"]), state)
-        return F.cross_entropy(self.head(said).float().flatten(0, 1), batch["target"].flatten())
+        decoded, _ = self.decoder(self.before(batch["before"]), state)
+        return F.cross_entropy(self.head(decoded).float().flatten(0, 1), batch["target"].flatten())
 
 
 class Musician(nn.Module):
@@ -146,5 +146,5 @@ class Musician(nn.Module):
         self.head = nn.Sequential(nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 358))
 
     def forward(self, batch: Batch) -> Tensor:
-        """The cross-entropy of the next note."""
+        """Return the cross-entropy of the next note."""
         return F.cross_entropy(self.head(self.lstm(batch["input"])[0][:, -1]).float(), batch["target"])

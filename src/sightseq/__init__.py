@@ -1,12 +1,12 @@
 """Classic CNN and RNN projects on PyTorch Lightning and Hydra.
 
-From Python:
+Use from Python:
     config = sightseq.compose("experiment=digits", "trainer.max_epochs=5")
     results = sightseq.train(config)
     model = sightseq.load("runs/digits/.../checkpoints/best.ckpt")
     model.predict(["image.png"])
 
-Importing this package imports nothing heavy; the functions import what they need.
+Importing this package is fast: each function imports what it needs when it is called.
 """
 
 from collections.abc import Iterable
@@ -20,10 +20,10 @@ __all__ = ["compose", "load", "train"]
 
 
 def compose(*overrides: str) -> dict[str, Any]:
-    """The config that `sightseq train OVERRIDES` would run, as a plain dictionary.
+    """Return the config of `sightseq train OVERRIDES` as a plain dictionary.
 
     Raises:
-        ConfigError: an unknown group, option or key.
+        ConfigError: a group, option or key is unknown.
     """
     from sightseq.composition import compose
 
@@ -31,9 +31,9 @@ def compose(*overrides: str) -> dict[str, Any]:
 
 
 def train(config: dict[str, Any]) -> dict[str, Any]:
-    """Trains as `sightseq train` does, in this process, into a new run directory; returns what results.json holds.
+    """Train in this process, like `sightseq train`, into a new run directory; return the content of results.json.
 
-    `results["folder"]` is the run directory.
+    The returned dictionary also has the key `folder`: the run directory.
     """
     from sightseq.core import rundir
     from sightseq.core.logfile import logged
@@ -45,15 +45,15 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(path: str | Path, device: str = "auto", trust: Iterable[str] = ()) -> "Predictor":
-    """The model in a checkpoint, ready to `predict`: the predictor of its task.
+    """Load a trained model from a checkpoint; return the predictor of its task, ready to `predict`.
 
     Args:
-        path: a checkpoint, a run directory, or an experiment's folder: the newest finished run in it.
-        device: "cpu", "cuda", "mps", or "auto": the fastest that is there.
-        trust: further packages whose classes the checkpoint may name.
+        path: a checkpoint, a run directory, or an experiment's folder (its newest finished run is used).
+        device: "cpu", "cuda", "mps", or "auto": the fastest available.
+        trust: additional packages whose classes the checkpoint may name.
 
     Raises:
-        CheckpointError: the file is no checkpoint of sightseq, or asks for a class that is not trusted.
+        CheckpointError: the file is not a sightseq checkpoint, or names a class that is not trusted.
     """
     from sightseq.predict import load
 

@@ -1,4 +1,4 @@
-"""`python -m sightseq COMMAND ...` is `sightseq COMMAND ...`."""
+"""`python -m sightseq COMMAND ...` does the same as `sightseq COMMAND ...`."""
 
 from sightseq.cli import main
 

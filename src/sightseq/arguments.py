@@ -1,4 +1,4 @@
-"""What is typed after a command, as Hydra reads it. Imports Hydra and nothing heavier."""
+"""Converts the arguments of a command to Hydra overrides. Imports Hydra and nothing heavier."""
 
 import os
 import re
@@ -15,19 +15,19 @@ PATHS = (
     *("ckpt", "input", "init_from", "resume", "output", "data.path", "data.root", "data.cache"),
     *("paths.data", "paths.cache", "paths.runs"),
 )
-"""The keys whose values are files or folders."""
+"""Keys whose values are files or folders."""
 WITH_VALUE = (
     *("--cfg", "-c", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd"),
     *("--info", "--shell-completion", "-sc"),
 )
-"""Flags of Hydra that take the word after them."""
+"""Hydra flags that take the next word as their value."""
 
 
 def as_overrides(command: str, arguments: Sequence[str]) -> list[str]:
-    """What is typed after a command, as Hydra reads it: paths quoted, and keys added that no config file holds.
+    """Convert the arguments of a command to Hydra overrides: quote paths, and prefix keys not in the config with `++`.
 
-    `test` and `export` take any `data.KEY`, and `predict` any KEY: which there are depends on the checkpoint, whose
-    data or model refuses others.
+    `test` and `export` accept any `data.KEY`, and `predict` any KEY, because the valid keys depend on the checkpoint:
+    its data or model rejects unknown ones later.
 
     Raises:
         ConfigError: an input is empty, or `predict` is given a `data.KEY`.
@@ -35,7 +35,7 @@ def as_overrides(command: str, arguments: Sequence[str]) -> list[str]:
     if command != "predict":
         overrides = [quote(_added(command, argument)) for argument in arguments]
         typed = {argument.split(".")[1].partition("=")[0] for argument in overrides if argument.startswith("++data.")}
-        # For the data, which cannot tell a typed value from its default: see `checkpoint.read_as`.
+        # The data module cannot distinguish a typed value from its default: see `checkpoint.read_as`.
         return [*overrides, f"++typed=[{','.join(sorted(typed))}]"] if typed else overrides
     overrides, inputs = split_inputs(arguments)
     if inputs:
@@ -47,57 +47,57 @@ def _added(command: str, argument: str) -> str:
     key, _, value = argument.partition("=")
     key = key.lstrip("+")
     if command == "predict" and key.startswith("data."):
-        raise ConfigError(f"{key}=: predict reads no dataset, but its input=; sightseq test takes data.KEY=")
+        raise ConfigError(f"{key}=: predict reads its input=, not a dataset; sightseq test takes data.KEY=")
     free = re.fullmatch(r"\w+", key) and key not in groups() if command == "predict" else key.startswith("data.")
     return f"++{key}={value}" if free and command in ("test", "export", "predict") else argument
 
 
 def split_inputs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What is typed after `predict`: overrides and flags, and all inputs; quoted for Hydra.
+    """Split the arguments of `predict` into overrides (with flags) and inputs; both are quoted for Hydra.
 
-    An input is what `input=` says, one or `[a.png,b.png]`, and whatever is no KEY=VALUE, such as the files that a
-    shell makes of a pattern. A file whose name holds "=" is one.
+    Inputs are the value of `input=` (one, or a list `[a.png,b.png]`) and every argument that is not KEY=VALUE, such as
+    the files that a shell pattern expands to. The name of an existing file that contains "=" is an input too.
 
     Raises:
-        ConfigError: one is empty.
+        ConfigError: an input is empty.
     """
-    rest: list[str] = []
+    overrides: list[str] = []
     named: list[str] = []
-    others: list[str] = []
+    positional: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         key, sign, value = argument.partition("=")
         if before in WITH_VALUE or (argument[:1] in "-~" and argument not in ("", "-") and argument[:2] != "~/"):
-            rest.append(argument)
+            overrides.append(argument)
         elif sign and re.fullmatch(r"\+*input", key):
             named = [quote(f"input={one}").partition("=")[2] for one in _listed(value)]
         elif sign and re.fullmatch(r"\+*[\w./@]+", key) and not os.path.exists(argument):  # noqa: PTH110 (raises)
-            rest.append(quote(_added("predict", argument)))
+            overrides.append(quote(_added("predict", argument)))
         else:
-            others.append(f"'{_escaped(argument)}'")
-    if {"", "''"} & {*named, *others}:
+            positional.append(f"'{_escaped(argument)}'")
+    if {"", "''"} & {*named, *positional}:
         raise ConfigError("input= is empty; name files, or write a text")
-    return rest, named + others
+    return overrides, named + positional
 
 
 def _listed(value: str) -> list[str]:
-    """The parts of `[a.png,'b, c.png']`; a single other thing in brackets, such as a text, as it is."""
+    """Return the items of `[a.png,'b, c.png']`; anything else, such as a text in brackets, as a single item."""
     if not (value.startswith("[") and value.endswith("]")) or os.path.exists(value):  # noqa: PTH110 (raises)
         return [value]
     lexer = shlex.shlex(value[1:-1], posix=True)
     lexer.whitespace, lexer.whitespace_split, lexer.commenters, lexer.escape = ",", True, "", ""
     try:
         parts = [part.strip() for part in lexer]
-    except ValueError:  # a quotation mark that is not closed
+    except ValueError:  # an unclosed quotation mark
         return [value]
     several = len(parts) > 1 or value[1] in "'\"" or any(map(os.path.exists, parts))
     return parts if several else [value]
 
 
 def quote(argument: str) -> str:
-    """Quotes a value that Hydra's grammar would not read, or not as it is written: spaces, signs, other scripts.
+    """Quote a value that Hydra's grammar cannot parse or would change: spaces, special characters, non-Latin scripts.
 
-    Paths are always texts, and so is a name: 2e5 is no number there. Other values are quoted where the grammar cannot
-    read them; sweeps, lists, mappings, functions and interpolations never are.
+    Paths and `name=` are always strings: `name=2e5` is not a number. Other values are quoted only if the grammar cannot
+    parse them. Sweeps, lists, mappings, functions and interpolations are never quoted.
     """
     key, _, value = argument.partition("=")
     quoted = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0] not in value[1:-1]
@@ -114,7 +114,7 @@ def quote(argument: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    # Backslashes are doubled where a quote or the end follows, and nowhere else; ${ would be an interpolation.
+    # Double backslashes only before a quote or the end; escape ${, which would start an interpolation.
     return re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value).replace("${", r"\${")
 
 

@@ -1,4 +1,7 @@
-"""Our loader of configs: numbers that an experiment typed for a brick leave with it. Imports Hydra, nothing heavier."""
+"""Config loader: drops an experiment's settings for a brick that the user exchanges. Imports Hydra, nothing heavier.
+
+A brick is the option of a config group that can be exchanged, such as `optimizer=sgd` or `model/net=image/resnet`.
+"""
 
 import contextlib
 import copy
@@ -30,51 +33,52 @@ from sightseq.core.places import (
 
 
 class Loader(ConfigLoaderImpl):
-    """Composes as Hydra does, with options of extensions, without keys of an experiment whose brick was exchanged."""
+    """Hydra's loader with two changes: it finds extensions' options, and drops settings of exchanged bricks."""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
-        """Adds the config folders of extensions, before the schemas, which stand last."""
+        """Add the config folders of extensions before the schemas, which come last."""
         for folder in extension_folders():
             config_search_path.prepend("sightseq-extension", f"file://{folder}", SearchPathQuery(provider="schema"))
         super().__init__(config_search_path)
 
     def load_configuration(self, config_name: str | None, overrides: list[str], *args: Any, **more: Any) -> DictConfig:
-        """The composed config. Hydra calls this for a single run and for each job of a sweep."""
+        """Return the composed config. Hydra calls this for a single run and for each job of a sweep."""
         overrides = [_placed(override) for override in overrides]
-        self.asked = config_name, overrides
+        self._request = config_name, overrides
         return super().load_configuration(config_name, overrides, *args, **more)
 
     def get_group_options(
         self, group_name: str, results_filter: ObjectType | None = ObjectType.CONFIG, *args: Any, **more: Any
     ) -> list[str]:
-        """The options of a group, or the groups in it, for help and completion: as `group_options` names them."""
+        """Return the options of a group, or its subgroups, for help and completion: named as in `group_options`."""
         if group_name.startswith("hydra"):
             return super().get_group_options(group_name, results_filter, *args, **more)
         if results_filter == ObjectType.CONFIG:
             return list(experiments() if group_name == "experiment" else group_options(group_name))
-        found = super().get_group_options(group_name, results_filter, *args, **more)
+        options = super().get_group_options(group_name, results_filter, *args, **more)
         known = groups_of("train")
-        return [name for name in found if group_name not in known or f"{group_name}/{name}" in known]
+        return [name for name in options if group_name not in known or f"{group_name}/{name}" in known]
 
     def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
         loaded = super()._load_single_config(default, repo)
         if (default.config_path or "").startswith("experiment/"):
             loaded = copy.copy(loaded)
-            loaded.config = without_exchanged(cast(DictConfig, loaded.config), *self.asked, repo)
+            loaded.config = without_exchanged(cast(DictConfig, loaded.config), *self._request, repo)
         return loaded
 
 
 def _placed(override: str) -> str:
-    """`experiment=digits` as Hydra finds it: `experiment=image/digits`."""
+    """Return `experiment=digits` with the path that Hydra needs: `experiment=image/digits`."""
     key, sign, value = override.partition("=")
     return f"{key}={experiment_option(value)}" if sign and key.lstrip("+") == "experiment" else override
 
 
 @contextlib.contextmanager
 def hydra_of_sightseq() -> Iterator[None]:
-    """Hydra applications that begin in this context use our loader.
+    """Context in which Hydra applications use `Loader`.
 
-    Others do not: a `hydra_plugins` package or a registered plugin would change every one of the user's.
+    Other Hydra applications of the user are not affected, as they would be by a `hydra_plugins` package or a registered
+    plugin.
     """
     module: Any = hydra_internals
     module.ConfigLoaderImpl = Loader
@@ -86,7 +90,7 @@ def hydra_of_sightseq() -> Iterator[None]:
 
 @contextlib.contextmanager
 def composing() -> Iterator[None]:
-    """Hydra's `compose` works in this context as our commands do."""
+    """Context in which Hydra's `compose` gives the same config as the commands."""
     GlobalHydra.instance().clear()
     with hydra_of_sightseq(), initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="sightseq"):
         yield
@@ -95,24 +99,24 @@ def composing() -> Iterator[None]:
 def without_exchanged(
     body: DictConfig, command: str | None, overrides: Sequence[str], repo: IConfigRepository
 ) -> DictConfig:
-    """The keys of an experiment file without those typed for a brick that is exchanged.
+    """Return the content of an experiment file without its settings for exchanged bricks.
 
-    A brick is exchanged where the choice of its group differs from the one that the experiment alone would make. The
-    keys below its package then leave, down to the packages of other bricks: `model=` leaves `model.optimizer.lr`.
+    A brick is exchanged if the choice of its group differs from the one that the experiment alone makes. The keys below
+    its package are then dropped, except those below the packages of other bricks: `model=` keeps `model.optimizer.lr`.
 
     Args:
-        body: what the file says, embedded in its package.
-        command: the root config.
-        overrides: the whole command.
+        body: content of the file, embedded in its package.
+        command: name of the root config.
+        overrides: all overrides of the command.
         repo: the config files.
     """
     if not any(isinstance(value, DictConfig) for value in body.values()):
-        return body  # a title alone
+        return body  # only a title
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     alone = [override for override in parsed if override.key_or_group == "experiment"]
     own, final = (
-        create_defaults_list(repo, command, some, prepend_hydra=True, skip_missing=True).overrides
-        for some in (alone, parsed)
+        create_defaults_list(repo, command, subset, prepend_hydra=True, skip_missing=True).overrides
+        for subset in (alone, parsed)
     )
     choices = [
         {
@@ -125,13 +129,13 @@ def without_exchanged(
     known = [group for group in choices[0] | choices[1] if not group.startswith("hydra/")]
     packages = {group: group_package(group) for group in known}
     exchanged = {package for group, package in packages.items() if choices[0].get(group) != choices[1].get(group)}
-    body = copy.deepcopy(body)  # Hydra keeps what it has read
+    body = copy.deepcopy(body)  # Hydra caches the original
     _strip(body, "", "", set(packages.values()), exchanged - {"_global_"})
     return body
 
 
 def _strip(node: DictConfig, path: str, owner: str, packages: Set[str], exchanged: Set[str]) -> None:
-    """Deletes all values whose innermost brick is exchanged, and the mappings that become empty by it."""
+    """Delete all values whose innermost brick is exchanged, and the mappings that become empty."""
     for key, value in list(node.items_ex(resolve=False)):
         inner = f"{path}.{key!s}".lstrip(".")
         innermost = inner if inner in packages else owner

@@ -1,4 +1,4 @@
-"""`sightseq list`: what there is. Reads YAML and nothing heavier."""
+"""`sightseq list`: the table of experiments. Reads YAML and imports nothing heavier."""
 
 import json
 import os
@@ -11,21 +11,21 @@ from sightseq.core.download import is_here
 from sightseq.core.errors import ConfigError
 from sightseq.core.places import conf_folder, experiments, group_options
 
-WIDE = 110  # columns of a terminal that has room for titles and networks
+WIDE = 110  # minimum terminal columns to show titles and networks
 
-USAGE = """sightseq list: lists the experiments, whether their data is here, and their recorded results
+USAGE = """sightseq list: list the experiments, whether their data is present, and their recorded results
 
-  sightseq list                a table; a terminal of 110 columns has room for titles and networks
-  sightseq list format=json    the same for programs
+  sightseq list                a table; with titles and networks if the terminal has at least 110 columns
+  sightseq list format=json    the same as JSON, for programs
 
-Data is looked for under $SIGHTSEQ_DATA, or ./data. Train one with sightseq train experiment=NAME."""
+Data is searched under $SIGHTSEQ_DATA, or ./data. To train an experiment: sightseq train experiment=NAME"""
 
 
 def print_catalogue(arguments: list[str]) -> None:
-    """Prints a table of the experiments: project, data and whether it is here, network, recorded result.
+    """Print a table of the experiments: project, data and whether it is present, network, recorded result.
 
     Raises:
-        ConfigError: there are arguments; this command takes one, `format=json`, besides --help.
+        ConfigError: an argument is neither `format=json` nor --help.
     """
     if arguments in (["--help"], ["-h"]):
         print(USAGE)
@@ -49,11 +49,11 @@ def print_catalogue(arguments: list[str]) -> None:
         table.add_row(*((row | cells)[name] for name in columns))
     out.print(table)
     if narrow:
-        out.print(f"\nA terminal of {WIDE} columns, or a pipe, has room for titles and networks.")
+        out.print(f"\nA terminal of at least {WIDE} columns, or a pipe, also shows titles and networks.")
 
 
 def describe(name: str, file: Path) -> dict[str, Any]:
-    """One experiment, from its file and that of its data."""
+    """Return one row of the table, from the experiment's file and its data's file."""
     experiment = read(file)
     named = [brick for brick in experiment.get("defaults", []) if isinstance(brick, dict)]
     bricks = {key.removeprefix("override /"): value for brick in named for key, value in brick.items()}
@@ -75,17 +75,17 @@ def describe(name: str, file: Path) -> dict[str, Any]:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The content of a YAML file, on top of those beside it that it inherits from."""
+    """Return the content of a YAML file merged over the files in its folder that it inherits from."""
     content = dict(yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {})
     for base in content.get("defaults", []):
-        if isinstance(base, str) and (beside := file.with_name(f"{base.rpartition('/')[2]}.yaml")).exists():
-            below = read(beside)
-            content = below | content | {"defaults": below.get("defaults", []) + content["defaults"]}
+        if isinstance(base, str) and (path := file.with_name(f"{base.rpartition('/')[2]}.yaml")).exists():
+            inherited = read(path)
+            content = inherited | content | {"defaults": inherited.get("defaults", []) + content["defaults"]}
     return content
 
 
 def recorded(experiment: str) -> str | None:
-    """The result of an experiment that scripts/record.py has written down, such as "test accuracy 99.58 ± 0.03 %"."""
+    """Return the result recorded by scripts/record.py, such as "test accuracy 99.58 ± 0.03 %", or None."""
     file = conf_folder() / "results.json"
     records = json.loads(file.read_text()) if file.exists() else {}
     summary: str | None = records.get(experiment, {}).get("summary")

@@ -1,6 +1,7 @@
-"""The commands: each composes a config with Hydra, checks it, writes it down and hands over to `sightseq.run`.
+"""The command line: each command composes a config with Hydra, checks it and runs.
 
-Imports Hydra and nothing heavier, so that help and mistakes are answered at once.
+`train` and `test` save the config in a run directory and continue as `python -m sightseq.run RUN_DIR`. This module
+imports Hydra and nothing heavier, so that help and error messages appear at once.
 """
 
 import os
@@ -17,23 +18,23 @@ from sightseq.core.rundir import Config
 from sightseq.sweep import Job, check, run_command, run_job, run_process, summarise
 
 COMMANDS = {
-    "train": "trains an experiment, or goes on with one",
-    "test": "scores a checkpoint on its test data",
-    "predict": "prints the predictions of a trained model for your files or texts",
-    "export": "writes a trained model as a file that runs without this framework",
-    "bench": "measures how fast an experiment trains and answers, beside a bare loop of PyTorch",
-    "data": "downloads and verifies the data of an experiment",
-    "compare": "says what runs differ in, and whether by more than their seeds do",
-    "list": "lists the experiments, whether their data is here, and their recorded results",
-    "show": "draws a training batch as the network sees it, and counts the data",
-    "new": "writes the skeleton of a package that brings a learning problem of its own",
-    "explain": "says which class, shape and parameters are at every step, from raw input to loss",
+    "train": "train an experiment, or resume a run",
+    "test": "evaluate a checkpoint on its test data",
+    "predict": "print the predictions of a trained model for your files or texts",
+    "export": "export a trained model to a file that runs without this framework",
+    "bench": "measure training and inference speed, compared with a bare PyTorch loop",
+    "data": "download and verify the data of an experiment",
+    "compare": "show how runs differ, and whether their scores differ by more than seeds do",
+    "list": "list the experiments, whether their data is present, and their recorded results",
+    "show": "draw a training batch as the network sees it, and count the data",
+    "new": "create the skeleton of a package with a learning problem of your own",
+    "explain": "show the class, output shape and parameters of every step, from raw input to loss",
 }
 HELP = {"--help", "-h"}
 
 
 def main() -> None:
-    """The entry point of `sightseq COMMAND [OVERRIDE ...]`."""
+    """Entry point of `sightseq COMMAND [OVERRIDE ...]`."""
     command, *arguments = sys.argv[1:] or ["--help"]
     try:
         if command in ("--help", "-h", "help"):
@@ -65,13 +66,13 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # whoever reads has enough, such as head
+    except BrokenPipeError:  # the reader of the pipe, such as head, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 
 
 def usage() -> str:
-    """What `sightseq --help` prints."""
+    """Return the text of `sightseq --help`."""
     lines = [f"  sightseq {name:<8} {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
@@ -79,16 +80,16 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "  sightseq train                                     trains the digits experiment",
+            "  sightseq train                                     train the digits experiment",
             "  sightseq train experiment=mnist trainer.max_epochs=3",
             "  sightseq train -m seed=1,2,3 optimizer=adamw,sgd   every combination, one after another",
-            "  sightseq COMMAND --help                            the options of a command",
+            "  sightseq COMMAND --help                            show the options of a command",
         ]
     )
 
 
 def hydra_app(command: str, arguments: list[str]) -> None:
-    """Runs one command as a Hydra application over conf/COMMAND.yaml."""
+    """Run one command as a Hydra application whose root config is conf/COMMAND.yaml."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
@@ -106,19 +107,19 @@ def hydra_app(command: str, arguments: list[str]) -> None:
 
         print(options_help(compose("input=-", *(a for a in arguments if a not in HELP), command=command)))
         return
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors and leave
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own errors and exits
     check(command, arguments)
     typed = shlex.join(["sightseq", command, *arguments])
     arguments = as_overrides(command, arguments)
     check_deletions(arguments)
-    sys.argv = ["sightseq", *sorted(arguments, key=is_override)]  # which Hydra wants behind all flags
+    sys.argv = ["sightseq", *sorted(arguments, key=is_override)]  # Hydra expects overrides after all flags
     single: list[tuple[DictConfig, str | None]] = []
     sweep: list[Job] = []
 
     def job(composed: DictConfig) -> float | None:
         experiment = HydraConfig.get().runtime.choices.get("experiment")
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            check(command, ["-m", *arguments])  # a file can ask for a sweep too
+            check(command, ["-m", *arguments])  # a config file can start a sweep too
             return run_job(plain(composed, experiment), swept_keys(arguments, HydraConfig.get()), typed, sweep)
         single.append((composed, experiment))
         return None
@@ -129,30 +130,30 @@ def hydra_app(command: str, arguments: list[str]) -> None:
         config = plain(*single[0]) if single else None
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group set to null
         raise ConfigError(explain(error, command, arguments)) from error
-    if config is not None:  # not within `job`, where Hydra would add a line of its own to every error
+    if config is not None:  # not inside `job`, where Hydra would add its own line to every error
         hand_over(command, config, arguments, typed)
     if sweep:
         sys.exit(summarise(sweep))
 
 
 def is_override(argument: str) -> bool:
-    """Changes the config; others are flags and their values."""
+    """Return whether the argument changes the config; the others are flags and their values."""
     return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 
 def hand_over(command: str, config: Config, arguments: list[str], typed: str) -> None:
-    """Goes on as the process that does the work."""
+    """Run a command on its composed config; `train` and `test` replace this process by `sightseq.run`."""
     if config.get("run_test") == "auto":
         config["run_test"] = True
     if command in ("train", "data", "show", "bench") and config.get("resume") in (None, "auto"):
         look_for(config["data"])
-    if "ckpt" in config:  # found before anything heavy is imported, and named in the results
+    if "ckpt" in config:  # resolved before anything heavy is imported; results.json names it
         config["ckpt"] = str(rundir.find_checkpoint(config["ckpt"]))
     if command in ("train", "test"):
         folder = run_folder(config, arguments, typed)
         if resume.finished(folder):
             return
-        if sys.platform == "win32":  # where execv gives the shell back at once
+        if sys.platform == "win32":  # on Windows execv returns to the shell at once
             sys.exit(run_process(run_command(folder)))
         os.execv(sys.executable, run_command(folder))
     elif command == "predict":
@@ -175,7 +176,7 @@ def hand_over(command: str, config: Config, arguments: list[str], typed: str) ->
 
 
 def run_folder(config: Config, arguments: list[str], typed: str) -> Path:
-    """A new run directory, or the one that is to be resumed."""
+    """Return a new run directory, or the one to resume."""
     resumed = config.get("resume")
     if resumed in (None, "auto"):
         return resume.begin(config, typed)

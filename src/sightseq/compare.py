@@ -1,4 +1,4 @@
-"""`sightseq compare`: what measurements differ in, and whether by more than their seeds do."""
+"""`sightseq compare`: how measurements differ, and whether their scores differ by more than seeds do."""
 
 import json
 from collections.abc import Iterator
@@ -14,26 +14,26 @@ from sightseq.sweep import mean_std
 Score = tuple[str, str]  # ("test", "accuracy"), ("total", "seconds"), ...
 Repeat = tuple[Any, Any]  # fold and seed
 WORDS = {"val": "validation", "test": "test", "fit": "training", "total": "total"}
-NOT_SHOWN = ("paths.", "logger.", "data.root", "data.cache")  # where files lie changes no result
+NOT_SHOWN = ("paths.", "logger.", "data.root", "data.cache")  # the place of files does not change results
 CONFIDENCE = 0.95
 HELP = {"--help", "-h"}
-USAGE = """sightseq compare RUN RUN ...: says what runs differ in, and whether by more than their seeds do
+USAGE = """sightseq compare RUN RUN ...: show how runs differ, and whether their scores differ by more than seeds do
 
-  sightseq compare runs/digits/*    two finished runs or more; what is no run is left out
+  sightseq compare runs/digits/*    two or more finished runs; other files are left out
 
-Runs of one config, code and machine, which differ in seeds and folds alone, are
-one measurement, whose scores are mean ± std. Each is compared with the first:
-the difference, with its 95 % confidence interval."""
+Runs with the same config, code and machine that differ only in seed or fold are
+one measurement; its scores are mean ± std. Each measurement is compared with the
+first: the difference of the means with its 95 % confidence interval."""
 
 
 @dataclass
 class Measurement:
-    """Runs of one config, code and machine, which differ in their seeds or folds alone.
+    """Runs with the same config, code and machine that differ only in seed or fold.
 
     Attributes:
-        config: what they have in common, by dotted keys: the config, the code and the machine.
-        runs: their scores, by folder.
-        repeats: the fold and the seed of each.
+        config: the common config, code and machine, by dotted keys.
+        runs: the scores of each run, by run directory.
+        repeats: the fold and seed of each run, by run directory.
         infos: how to print and rank each score.
     """
 
@@ -43,25 +43,25 @@ class Measurement:
     infos: dict[str, ScoreInfo]
 
     def values(self, score: Score) -> list[float]:
-        """Of all runs that have it, in the order of their folds and seeds."""
+        """Return the values of a score in all runs that have it, ordered by fold and seed."""
         return [self.runs[folder][score] for folder in self.having(score)]
 
     def having(self, score: Score) -> list[Path]:
-        """The runs that have it, in the order of their folds and seeds."""
+        """Return the runs that have a score, ordered by fold and seed."""
         return sorted(
             (folder for folder in self.runs if score in self.runs[folder]), key=lambda f: str(self.repeats[f])
         )
 
 
 def print_comparison(arguments: list[str]) -> None:
-    """Prints what the runs differ in, their scores as mean ± std, and how each measurement differs from the first.
+    """Print how the runs differ, their scores as mean ± std, and the difference of each measurement from the first.
 
     Args:
-        arguments: run directories, of which at least two have finished; those of one config, code and machine, seeds
-            and folds apart, are one measurement. What is no run is left out. --help prints the usage.
+        arguments: run directories, at least two of them finished; runs that differ only in seed or fold are one
+            measurement. Anything that is not a run is left out. --help prints the usage.
 
     Raises:
-        ConfigError: fewer, or one that does not exist.
+        ConfigError: fewer than two runs are finished, or a path does not exist.
     """
     from sightseq.console import console, new_table, say, short
 
@@ -76,65 +76,66 @@ def print_comparison(arguments: list[str]) -> None:
         except ConfigError:
             if not folder.exists():
                 raise
-            say("left out", f"{short(folder)}, which is no run directory")  # a pattern such as runs/digits/* finds more
+            # A pattern such as runs/digits/* matches other files too.
+            say("left out", f"{short(folder)}: not a run directory")
     finished = [folder for folder in configs if (folder / "results.json").exists()]
     for folder in configs.keys() - finished:
-        say("left out", f"{short(folder)}, which has not finished")
+        say("left out", f"{short(folder)}: not finished")
     if len(finished) < 2:
-        raise ConfigError("write sightseq compare RUN RUN ...: at least two run directories of finished runs")
+        raise ConfigError("write sightseq compare RUN RUN ...: the run directories of at least two finished runs")
     measurements = measured({folder: configs[folder] for folder in finished})
-    names, first = [chr(ord("A") + place) for place in range(len(measurements))], measurements[0]
+    names, first = [chr(ord("A") + index) for index in range(len(measurements))], measurements[0]
     table = new_table("", "runs", "", "")
-    for name, found in zip(names, measurements, strict=True):
-        parents = " ".join(dict.fromkeys(short(folder.parent) for folder in found.runs))
-        table.add_row(name, str(len(found.runs)), parents, " ".join(folder.name for folder in found.runs))
+    for name, measurement in zip(names, measurements, strict=True):
+        parents = " ".join(dict.fromkeys(short(folder.parent) for folder in measurement.runs))
+        table.add_row(name, str(len(measurement.runs)), parents, " ".join(folder.name for folder in measurement.runs))
     out = console()
     out.print(table)
-    keys = dict.fromkeys(key for found in measurements for key in found.config)
-    if differing := [key for key in keys if len({found.config.get(key) for found in measurements}) > 1]:
+    keys = dict.fromkeys(key for measurement in measurements for key in measurement.config)
+    if differing := [key for key in keys if len({measurement.config.get(key) for measurement in measurements}) > 1]:
         table = new_table("\nwhat differs", *(f"\n{name}" for name in names))
         for key in differing:
-            table.add_row(key, *(found.config.get(key, "") for found in measurements))
+            table.add_row(key, *(measurement.config.get(key, "") for measurement in measurements))
         out.print(table)
     table = new_table("\nscore", right=[f"\n{name}" for name in (*names, *(f"{name} - A" for name in names[1:]))])
     for score in first.runs[next(iter(first.runs))]:
-        if not all(found.values(score) for found in measurements):
+        if not all(measurement.values(score) for measurement in measurements):
             continue
         info = first.infos[score[1]]
-        cells = [info.mean_std_text(*mean_std(found.values(score))) for found in measurements]
+        cells = [info.mean_std_text(*mean_std(measurement.values(score))) for measurement in measurements]
         differences = [difference_text(first, other, score) for other in measurements[1:]]
         table.add_row(f"{WORDS[score[0]]} {info.title}", *cells, *differences)
     out.print(table)
     if len(measurements) > 1:
         out.print(
-            f"\n±: of scores the standard deviation over runs; of differences the {CONFIDENCE:.0%} confidence interval."
-            "\n* exceeds what seeds or folds do by chance; ? cannot be told from so few runs"
+            f"\n±: the standard deviation over runs (scores), the {CONFIDENCE:.0%} confidence interval (differences)."
+            "\n*: the difference is significant; ?: there are too few runs to decide"
         )
 
 
 def measured(configs: dict[Path, Config]) -> list[Measurement]:
-    """Finished runs by their folders, those that belong together as one; of a seed that was run twice, the last."""
-    found: dict[str, Measurement] = {}
+    """Group finished runs into measurements; if a seed and fold was run twice, only the last run counts."""
+    measurements: dict[str, Measurement] = {}
     for folder, whole in configs.items():
         config, repeats = without_repeats(whole)
         results = json.loads((folder / "results.json").read_text())
-        where = {key: results[key] for key in ("precision", "commit", "hardware", "versions") if key in results}
-        common = {key: value for key, value in flat(config | where) if not key.startswith(NOT_SHOWN)}
-        one = found.setdefault(
+        environment = {key: results[key] for key in ("precision", "commit", "hardware", "versions") if key in results}
+        common = {key: value for key, value in flat(config | environment) if not key.startswith(NOT_SHOWN)}
+        measurement = measurements.setdefault(
             json.dumps(common), Measurement(common, {}, {}, score_infos(results) | {"seconds": SECONDS})
         )
         stages = [stage for stage in ("val", "test") if results[stage]]
         scores = {(stage, name): value for stage in stages for name, value in results[stage].items()}
         repeat = repeats["data.fold"], repeats["seed"]
-        for again in [other for other, its in one.repeats.items() if its == repeat]:
-            del one.runs[again], one.repeats[again]
-        one.runs[folder] = scores | {(part, "seconds"): value for part, value in results["seconds"].items()}
-        one.repeats[folder] = repeat
-    return list(found.values())
+        for earlier in [other for other, its in measurement.repeats.items() if its == repeat]:
+            del measurement.runs[earlier], measurement.repeats[earlier]
+        measurement.runs[folder] = scores | {(part, "seconds"): value for part, value in results["seconds"].items()}
+        measurement.repeats[folder] = repeat
+    return list(measurements.values())
 
 
 def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The values of nested dictionaries as texts, by dotted keys."""
+    """Yield the values of nested dictionaries as strings, with dotted keys."""
     if not isinstance(value, dict):
         yield prefix, "null" if value is None else str(value)
         return
@@ -143,10 +144,10 @@ def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def difference_text(first: Measurement, other: Measurement, score: Score) -> str:
-    """How far the other lies above the first: "+0.50 ± 0.21 *"; without an interval where one of them has one run.
+    """Format the difference other - first: "+0.50 ± 0.21 *"; without an interval if either has only one run.
 
-    The interval is Student's: over the differences of pairs where both have the same folds, which share their
-    difficulty; else Welch's, which lets the two deviate differently.
+    The confidence interval is that of a paired t-test if both have the same folds (runs of one fold share its
+    difficulty), else that of Welch's t-test (unequal variances).
     """
     from scipy import stats
 
@@ -157,10 +158,12 @@ def difference_text(first: Measurement, other: Measurement, score: Score) -> str
     text = f"{difference:+.{digits}f}"
     if min(len(before), len(after)) < 2:
         return f"{text}{unit} ?"
-    if len({*before}) == len({*after}) == 1:  # by chance or not, which nobody can tell
+    if len({*before}) == len({*after}) == 1:  # no variance: significance cannot be tested
         return f"{text}{unit} {'?' if difference else ' '}"
-    mine, theirs = ([found.repeats[folder] for folder in found.having(score)] for found in (first, other))
-    paired = mine == theirs and len({fold for fold, _ in mine}) > 1
+    repeats_first, repeats_other = (
+        [measurement.repeats[folder] for folder in measurement.having(score)] for measurement in (first, other)
+    )
+    paired = repeats_first == repeats_other and len({fold for fold, _ in repeats_first}) > 1
     test = stats.ttest_rel(after, before) if paired else stats.ttest_ind(after, before, equal_var=False)
     low, high = test.confidence_interval(CONFIDENCE)
     half = scale * (high - low) / 2

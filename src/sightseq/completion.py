@@ -1,4 +1,4 @@
-"""Completion of commands, groups, options and keys in bash. Imports nothing heavy."""
+"""Bash completion of commands, groups, options and keys. Imports nothing heavy."""
 
 from collections.abc import Iterable, Sequence
 
@@ -27,21 +27,21 @@ SCRIPT = r"""_sightseq()
     fi
 }
 complete -o nospace -o default -F _sightseq sightseq"""
-"""Readline replaces what follows the last =, where that is one of its word breaks."""
+"""The bash function. If = is one of its word breaks, Readline replaces only the part after the last =."""
 
 
 def completion_script(arguments: Sequence[str], commands: Iterable[str]) -> str:
-    """What a shell evaluates to complete `sightseq`, or to complete it no longer.
+    """Return the shell code that enables or disables the completion of `sightseq`.
 
     Args:
         arguments: `install=bash` or `uninstall=bash`.
         commands: the names of all commands.
 
     Raises:
-        ConfigError: anything else.
+        ConfigError: `arguments` is anything else.
     """
     if list(arguments) == ["install=bash"]:
         return SCRIPT.replace("COMMANDS", " ".join(commands))
     if list(arguments) == ["uninstall=bash"]:
         return "complete -r sightseq; unset -f _sightseq"
-    raise ConfigError('there is completion for bash alone: eval "$(sightseq --shell-completion install=bash)"')
+    raise ConfigError('completion supports only bash: eval "$(sightseq --shell-completion install=bash)"')

@@ -1,4 +1,4 @@
-"""Composing a config with Hydra, and checking its values. Imports Hydra and nothing heavier."""
+"""Composes a config with Hydra and checks its values. Imports Hydra and nothing heavier."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +19,11 @@ from sightseq.mistakes import check_deletions, explain
 
 
 def plain(composed: DictConfig, experiment: str | None) -> Config:
-    """The composed config as a plain dictionary: resolved, its paths absolute, with the experiment's name.
+    """Convert a composed config to a plain dictionary: resolved, with absolute paths and the experiment's name.
 
     Raises:
         MissingMandatoryValue: a value marked ??? was not given.
-        ConfigError: a value that no class is built with does not fit.
+        ConfigError: a path is empty, or a top-level setting such as `seed` or `name` is invalid.
     """
     for key in PATHS:
         if OmegaConf.select(composed, key) == "":
@@ -32,9 +32,9 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
         value = OmegaConf.select(composed, key)
         if isinstance(value, str) and _in_home(value):
             OmegaConf.update(composed, key, str(Path(value).expanduser()))
-        for place, one in enumerate(value) if isinstance(value, ListConfig) else ():  # several inputs
-            if isinstance(one, str) and _in_home(one):
-                value[place] = str(Path(one).expanduser())
+        for index, item in enumerate(value) if isinstance(value, ListConfig) else ():  # several inputs
+            if isinstance(item, str) and _in_home(item):
+                value[index] = str(Path(item).expanduser())
     for key in ("data", "cache", "runs"):
         composed.paths[key] = str(Path(composed.paths[key]).absolute())
     config = cast(Config, OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
@@ -49,10 +49,10 @@ def _in_home(path: str) -> bool:
 
 
 def compose(*overrides: str, command: str = "train") -> Config:
-    """The config of `sightseq train OVERRIDES...` as a plain dictionary, for use from Python.
+    """Return the config of `sightseq COMMAND OVERRIDES...` as a plain dictionary.
 
     Raises:
-        ConfigError: an unknown group, option or key.
+        ConfigError: a group, option or key is unknown.
     """
     arguments = as_overrides(command, overrides)
     check_deletions(arguments)
@@ -68,12 +68,12 @@ def compose(*overrides: str, command: str = "train") -> Config:
 
 
 def swept_keys(arguments: Sequence[str], hydra: Any) -> set[str]:
-    """The keys that a sweep gives several values, on the command line or in a file.
+    """Return the keys that have several values in a sweep, on the command line or in a config file.
 
     Args:
-        arguments: the command.
-        hydra: Hydra's part of the config of a job. What its sweeper, whichever it is, has set was not typed;
-            `sweeper.params`, where there is such, tells single values among it.
+        arguments: the arguments of the command.
+        hydra: the `hydra` part of a job's config. A key that the job sets and that is not in `arguments` was set by the
+            sweeper; it counts as swept unless `sweeper.params` (if the sweeper has it) gives it a single value.
     """
 
     def sweeps(overrides: Sequence[str]) -> dict[str, bool]:

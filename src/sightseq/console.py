@@ -1,4 +1,4 @@
-"""What a run says on the terminal: a few lines before training, a table and the next commands after it."""
+"""Terminal output of a run: a few lines before training; a table and suggested commands after it."""
 
 import os
 import shlex
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def console() -> RichConsole:
-    """Silent in the children of a distributed run."""
-    width = None if sys.stdout.isatty() else 240  # into a file or a pipe, tables keep their lines whole
+    """Return a console for stdout; it prints nothing in the child processes of distributed training."""
+    width = None if sys.stdout.isatty() else 240  # do not wrap the lines of tables in a file or a pipe
     return RichConsole(
         quiet=os.environ.get("LOCAL_RANK", "0") != "0", highlight=False, markup=False, soft_wrap=True, width=width
     )
 
 
 def new_table(*left: str, right: Sequence[str] = (), whole: Sequence[str] = (), gap: int = 3) -> Table:
-    """An empty table without frames: columns of text, then columns of numbers.
+    """Return an empty table without frames: left-aligned columns (text), then right-aligned columns (numbers).
 
-    On a narrow terminal the widest columns are broken into lines and nothing is cut; those in `whole` are not broken.
+    On a narrow terminal the widest columns are wrapped and nothing is truncated; columns in `whole` are not wrapped.
     """
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
     for title in (*left, *right):
@@ -37,23 +37,23 @@ def new_table(*left: str, right: Sequence[str] = (), whole: Sequence[str] = (), 
 
 
 def say(label: str, text: str) -> None:
-    """One line: a short label, then text."""
+    """Print one line: a short label, then text."""
     console().print(f"{label:<10}", style="bold", end="")
     console().print(text)
 
 
 def command(line: str) -> str:
-    """A command that can be pasted where this one was typed: with `uv run` if that started it."""
+    """Return a command that works in the user's shell: prefixed by `uv run` if this process was started with it."""
     return f"uv run {line}" if "UV" in os.environ else line
 
 
 def short(path: Path) -> str:
-    """The path from the working directory, if it lies below it; quoted for the shell."""
+    """Return a path, relative to the working directory if it is inside it, quoted for the shell."""
     return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
 def describe(data: "DataModule") -> str:
-    """One line: the name, the sizes of the splits, the spec's summary, and whether it is generated."""
+    """Describe a dataset in one line: name, whether it is synthetic, sizes of the splits, the spec's summary."""
     words = {"train": "to train", "val": "to validate", "test": "to test"}
     counts = {split: len(data.dataset(split)) for split in words}
     sizes = ", ".join(f"{counts[split]:,} {word}" for split, word in words.items())
@@ -61,15 +61,15 @@ def describe(data: "DataModule") -> str:
         sizes = f"{data.counted}: {sizes}"
     if data.streams:
         sizes += f", in {', '.join(map(str, data.streams.values()))} streams"
-    told = data.spec.summary().items()
-    kind = "".join(f"; {n:,} {name}" if isinstance(n, int) else f"; {name} {n}" for name, n in told)
+    facts = data.spec.summary().items()
+    kind = "".join(f"; {n:,} {name}" if isinstance(n, int) else f"; {name} {n}" for name, n in facts)
     bad, total = len(data.skipped), sum(counts.values()) + len(data.skipped)
-    skipped = f"; skipped {bad:,} of {total:,} that cannot be read, such as {data.skipped[0]}" if bad else ""
+    skipped = f"; skipped {bad:,} of {total:,} that cannot be read, for example {data.skipped[0]}" if bad else ""
     return f"{data.name}{' (synthetic)' if data.synthetic else ''}: {sizes}{kind}{skipped}"
 
 
 def results_table(results: Mapping[str, Any], names: Sequence[str]) -> Table:
-    """The model above its baselines; for each score of `names` one column of validation and one of test."""
+    """Return a table of the model and its baselines; each score in `names` has a validation and a test column."""
     stages = [stage for stage in ("val", "test") if results.get(stage)]
     words = {"val": "validation", "test": "test"}
     infos = score_infos(results)
@@ -86,18 +86,18 @@ def results_table(results: Mapping[str, Any], names: Sequence[str]) -> Table:
 
 
 def ending(results: Mapping[str, Any], folder: Path, report: Path) -> None:
-    """The results beside the baselines, the report, and after a training two commands to try next."""
+    """Print the results and baselines, the path of the report and, after training, two commands to try next."""
     out = console()
     out.print()
     names = list(results["columns"])
     table = results_table(results, names)
     while len(names) > 1 and out.measure(table, options=out.options.update(width=1000)).maximum > out.width:
-        names.pop()  # the report has them all
+        names.pop()  # the report shows all of them
         table = results_table(results, names)
     out.print(table)
     out.print()
     if results["data"]["synthetic"]:
-        say("data", "generated: these numbers say nothing of the real task")
+        say("data", "synthetic: these scores say nothing about real data")
     if training := results.get("train"):
         shown = [(info, training[name]) for name, info in score_infos(results).items() if name in training]
         texts = [f"{info.title} {info.text(value)}" for info, value in shown]
@@ -110,12 +110,12 @@ def ending(results: Mapping[str, Any], folder: Path, report: Path) -> None:
         "time", f"{seconds['total']:.0f} s" + (f", {seconds['fit']:.0f} s of them training" if "fit" in seconds else "")
     )
     say("report", short(report))
-    for name, found in (results.get("trackers") or {}).items():
-        if "offline" in found:
-            say(name, f"offline: {found['offline']}; to upload the run:")
-            say("", command(f"wandb sync {' '.join(short(Path(folder)) for folder in found['folders'])}"))
-        elif found["url"]:
-            say(name, found["url"])
+    for name, tracker in (results.get("trackers") or {}).items():
+        if "offline" in tracker:
+            say(name, f"offline: {tracker['offline']}; to upload the run:")
+            say("", command(f"wandb sync {' '.join(short(Path(folder)) for folder in tracker['folders'])}"))
+        elif tracker["url"]:
+            say(name, tracker["url"])
     if "fit" not in seconds or results["sweep"]:
         return
     experiment = results["experiment"]

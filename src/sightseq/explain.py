@@ -1,4 +1,4 @@
-"""`sightseq explain`: which class does what, from raw input to loss: a lecture on one page."""
+"""`sightseq explain`: prints the class, shapes and parameters of every step from raw input to loss."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -21,31 +21,31 @@ from sightseq.core.scores import Output
 from sightseq.core.task import Task
 from sightseq.show import prepare
 
-WIDE = 120  # columns of a terminal that has room for files and lines
+WIDE = 120  # minimum terminal columns to show files and line numbers
 
 
 @dataclass
 class Row:
-    """One step on the way.
+    """One step of the training pipeline.
 
     Attributes:
-        name: of what acts or is there.
+        name: name of the component or tensor.
         what: its class or function.
-        gives: what comes out: shapes and numbers.
-        parameters: how many it has, those of steps within it apart.
+        output: shapes and values that it returns.
+        parameters: number of its parameters, without those of the steps inside it.
     """
 
     name: str
     what: Callable[..., Any] | None = None
-    gives: str = ""
+    output: str = ""
     parameters: int = 0
 
 
 def explain(config: Config) -> None:
-    """Prints one training step in reading order: the class, the place in the code, shapes and parameters.
+    """Print the steps of one training step in order: class, place in the code, shapes and parameters.
 
-    Nothing is downloaded: where the data is not here, generated data stands in. Pretrained weights are not loaded, and
-    nothing is dropped out or averaged over the batch.
+    Nothing is downloaded: if the data is not on this machine, generated data is used. Pretrained weights are not
+    loaded, and the network is in evaluation mode (no dropout, no batch statistics).
     """
     data = data_or_stand_in(config)
     torch.manual_seed(config["seed"])
@@ -54,24 +54,22 @@ def explain(config: Config) -> None:
         console.say(name, f"{type(what).__name__}: {summary(type(what))}")
     out = console.console()
     wide = out.width >= WIDE
-    columns = ["", "class", "where", "gives"] if wide else ["", "class", "gives"]
+    columns = ["", "class", "where", "output"] if wide else ["", "class", "output"]
     table = console.new_table(*columns, right=["parameters"], whole=["", "class", "parameters"], gap=3 if wide else 2)
     for row in lecture(config, data, task):
         if isinstance(row, str):
             table.add_row(f"\n{row}", style="bold")
         else:
             class_name, where = place(row.what) if row.what else ("", "")
-            cells = [class_name, where, row.gives] if wide else [class_name, row.gives]
+            cells = [class_name, where, row.output] if wide else [class_name, row.output]
             table.add_row(f"  {row.name}", *cells, f"{row.parameters:,}" if row.parameters else "")
     out.print(table)
     if not wide:
-        out.print(
-            f"\nA terminal of {WIDE} columns, or a pipe, has room for where each class is written: file and line."
-        )
+        out.print(f"\nA terminal of at least {WIDE} columns, or a pipe, also shows the file and line of each class.")
 
 
 def data_or_stand_in(config: Config) -> DataModule:
-    """The data of the experiment if it is on this machine, else generated data of its format."""
+    """Return the data of the experiment if it is on this machine, else generated data in its format."""
     config["data"] |= {"url": None, "files": None}
     try:
         return prepare(config)
@@ -83,7 +81,7 @@ def data_or_stand_in(config: Config) -> DataModule:
 
 
 def lecture(config: Config, data: DataModule, task: Task) -> Iterator[Row | str]:
-    """The steps; texts are the titles of chapters."""
+    """Yield the steps as rows; strings are section titles."""
     dataset, loader = data.dataset("train"), data.train_dataloader()
     batch = next(iter(loader))
     yield "data"
@@ -106,42 +104,42 @@ def lecture(config: Config, data: DataModule, task: Task) -> Iterator[Row | str]
     bricks = {name: config["model"].get(name) for name in ("optimizer", "scheduler")} | {"trainer": config["trainer"]}
     for name, brick in (bricks | config["callbacks"]).items():
         if brick:
-            told = ("lr", "weight_decay", "max_lr", "max_epochs", "decay")
-            numbers = ", ".join(f"{key} {brick[key]}" for key in told if brick.get(key))
-            yield Row(name, find_class(brick["_target_"], object, name), numbers)
+            shown = ("lr", "weight_decay", "max_lr", "max_epochs", "decay")
+            settings = ", ".join(f"{key} {brick[key]}" for key in shown if brick.get(key))
+            yield Row(name, find_class(brick["_target_"], object, name), settings)
 
 
 def walk(task: Task, batch: Batch, depth: int) -> tuple[Output, list[Row]]:
-    """Runs one training step; then what each module of the task gave, so many levels deep, in the order of calls.
+    """Run one training step; return its output, and a row per module called, down to `depth` levels, in call order.
 
-    A parameter counts where it is first met: at its own module, or at the deepest one shown around that.
+    Each parameter is counted once, at the first row of its own module, or of the deepest shown module that contains it.
     """
     names = {module: name for name, module in task.named_modules() if name}
     rows: list[Row] = []
-    calls: list[tuple[str, Row]] = []  # those under way
+    calls: list[tuple[str, Row]] = []  # modules whose forward is running
     counted = set[nn.Parameter]()
 
-    def enter(module: nn.Module, given: Any) -> None:
+    def enter(module: nn.Module, inputs: Any) -> None:
         if module is task:
             return
         name, level = names.get(module, ""), len(calls)
-        around = calls[-1][0] + "." if calls else ""
-        calls.append((name, Row("  " * level + name.removeprefix(around), type(module))))
+        parent = calls[-1][0] + "." if calls else ""
+        calls.append((name, Row("  " * level + name.removeprefix(parent), type(module))))
         if level < depth:
-            fresh = set(module.parameters(recurse=level == depth - 1)) - counted
-            counted.update(fresh)
-            calls[-1][1].parameters = sum(parameter.numel() for parameter in fresh)
+            uncounted = set(module.parameters(recurse=level == depth - 1)) - counted
+            counted.update(uncounted)
+            calls[-1][1].parameters = sum(parameter.numel() for parameter in uncounted)
             rows.append(calls[-1][1])
 
-    def leave(module: nn.Module, given: Any, found: Any) -> None:
+    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
         if module is not task:
-            calls.pop()[1].gives = shapes(found)
+            calls.pop()[1].output = shapes(output)
 
     hooks = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
     try:
         with torch.no_grad():
             batch = task.train().augment(batch)
-            task.eval()  # a layer called through its function, to drop weights, would not be seen
+            task.eval()  # in training, weight dropout calls a layer's function, not the module, so hooks miss it
             return task.step(batch, "train"), rows
     finally:
         for hook in hooks:
@@ -149,18 +147,18 @@ def walk(task: Task, batch: Batch, depth: int) -> tuple[Output, list[Row]]:
 
 
 def shapes(value: Any) -> str:
-    """Of the first tensor in nested tuples, lists and dictionaries, and how many there are besides."""
-    found = [f"[{', '.join(map(str, leaf.shape))}]" for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
-    return " and ".join([*found[:1], *([f"{len(found) - 1} more"] if len(found) > 1 else [])])
+    """Return the shape of the first tensor in nested tuples, lists and dictionaries, and the count of the others."""
+    all_shapes = [f"[{', '.join(map(str, leaf.shape))}]" for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
+    return " and ".join([*all_shapes[:1], *([f"{len(all_shapes) - 1} more"] if len(all_shapes) > 1 else [])])
 
 
 def summary(what: type) -> str:
-    """The first paragraph of its docstring, on one line."""
+    """Return the first paragraph of a class's docstring, on one line."""
     return " ".join((inspect.getdoc(what) or "").partition("\n\n")[0].split())
 
 
 def place(what: Callable[..., Any]) -> tuple[str, str]:
-    """The name of a class or function, and where it is written: file and line."""
+    """Return the name of a class or function, and its file and line."""
     file, line = Path(inspect.getsourcefile(what) or ""), inspect.getsourcelines(what)[1]
     parts = file.parts
     if "site-packages" in parts:

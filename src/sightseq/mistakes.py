@@ -1,4 +1,4 @@
-"""What is wrong with a command, in one line, with the nearest names. Imports Hydra and nothing heavier."""
+"""One-line messages for invalid commands, with the nearest valid names. Imports Hydra and nothing heavier."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,42 +15,42 @@ from sightseq.core.errors import ConfigError, nearest
 from sightseq.core.places import conf_folder, experiments, group_options, groups, groups_of
 
 OPTIONAL = ("experiment", "debug", "local", "augment")
-"""The groups that a run can do without."""
+"""Groups that a run does not need."""
 
 
 def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
-    """What is wrong with a command, in one line, with the nearest names."""
+    """Return one line that says what is wrong with a command, with the nearest valid names."""
     text = " ".join(str(error).split())
     if isinstance(error, OverrideParseException):
         typed = (error.override or "").lstrip("+")
-        return f"cannot read {typed!r}: write key=value, and quote a value that holds signs or spaces"
+        return f"cannot read {typed!r}: write key=value, and quote a value with special characters or spaces"
     if isinstance(error, ValueError) and text.startswith("Config group override must be"):
         pairs = [argument.partition("=")[::2] for argument in arguments]
         wrong = [f"{key}={value}" for key, value in pairs if key in groups() and value not in group_options(key)]
-        return f"{' '.join(wrong)}: a group takes the name of an option, such as none where there is one"
+        return f"{' '.join(wrong)}: a group takes the name of an option, such as none if it has that option"
     if isinstance(error, MissingMandatoryValue):
         key = getattr(error, "full_key", None) or text.rpartition(" ")[2]
-        return f"{key}= is needed: sightseq {command} {key}=..."
+        return f"{key}= is required: sightseq {command} {key}=..."
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _no_option(error.missing_cfg_file, error.options or [], arguments)
-    if found := re.search(r"An item is already at '([^']+)'|Multiple values for ([^ ]+)\.", text):
-        key = found[1] or found[2]
+    if match := re.search(r"An item is already at '([^']+)'|Multiple values for ([^ ]+)\.", text):
+        key = match[1] or match[2]
         typed = next((a.lstrip("+") for a in arguments if a.lstrip("+").startswith(f"{key}=")), f"{key}=...")
-        return f"{key} is there already: write {typed}, without +"
-    if found := re.search(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\.", text):
-        key, value = found.groups()
-        return f"{key}={value}: for a run with each of them add -m; as one list write {key}=[{value}]"
-    if found := re.search(r"Sweep parameters '(.*)' requires", text):
-        return f"{found[1]}: for a run with each of them add -m"
-    if found := re.search(r"Could not \w+ (?:from config\. |to config: )?'?([^'\s=]+)", text):
-        return _no_key(found[1].lstrip("~+"), command, arguments)
+        return f"{key} exists already: write {typed}, without +"
+    if match := re.search(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\.", text):
+        key, value = match.groups()
+        return f"{key}={value}: to run each value add -m; for one list write {key}=[{value}]"
+    if match := re.search(r"Sweep parameters '(.*)' requires", text):
+        return f"{match[1]}: to run each value add -m"
+    if match := re.search(r"Could not \w+ (?:from config\. |to config: )?'?([^'\s=]+)", text):
+        return _no_key(match[1].lstrip("~+"), command, arguments)
     return text
 
 
 def _no_option(missing: str, options: Sequence[str], arguments: Sequence[str]) -> str:
-    """No file has this name: the nearest options of its group."""
+    """Return the message for an unknown option: the nearest options of its group."""
     group, _, option = missing.rpartition("/")
-    for argument in arguments:  # an option may itself hold a slash: model/net=image/convnet
+    for argument in arguments:  # an option may contain a slash: model/net=image/convnet
         key, _, value = argument.partition("=")
         for choice in value.split(","):
             if f"{key}/{choice}" == missing:
@@ -61,19 +61,19 @@ def _no_option(missing: str, options: Sequence[str], arguments: Sequence[str]) -
     with composing():
         options = GlobalHydra.instance().config_loader().get_group_options(group)
     package = f"hydra-{option.partition('_')[0]}-{group.rpartition('/')[2]}"
-    return f"{group}={option}: is not installed (its package may be {package}); there is: {', '.join(sorted(options))}"
+    return f"{group}={option}: not installed (its package may be {package}); available: {', '.join(sorted(options))}"
 
 
 def _no_key(key: str, command: str, arguments: Sequence[str]) -> str:
-    """No such key or group: who takes it, what is nearest to it, how it is added."""
+    """Return the message for an unknown key or group: which commands take it, the nearest names, how to add it."""
     takers = [name for name in commands() if key in groups_of(name)]
     if takers and command not in takers:
-        return f"sightseq {command} takes no {key}=; those that do are {', '.join(takers)}"
+        return f"sightseq {command} takes no {key}=; these commands do: {', '.join(takers)}"
     if f"~{key}" in arguments and key in groups():
-        return f"~{key}: no option of it is chosen"
+        return f"~{key}: this group has no option chosen, so there is nothing to delete"
     known = known_keys(command, arguments)
     if f"~{key}" in arguments and key in known:
-        return f"~{key}: it is null, which Hydra cannot delete"
+        return f"~{key}: its value is null, which Hydra cannot delete"
     answer = f"there is no key or group {key!r}; {nearest(key, known)}"
     parent = key.rpartition(".")[0]
     typed = next((argument for argument in arguments if argument.startswith(f"{key}=")), None)
@@ -83,10 +83,10 @@ def _no_key(key: str, command: str, arguments: Sequence[str]) -> str:
 
 
 def check_deletions(arguments: Sequence[str]) -> None:
-    """Refuses to delete what every run needs.
+    """Reject the deletion of a group or key that every run needs.
 
     Raises:
-        ConfigError: such a deletion.
+        ConfigError: an argument deletes one.
     """
     for argument in arguments:
         key = argument[1:].partition("=")[0]
@@ -94,9 +94,9 @@ def check_deletions(arguments: Sequence[str]) -> None:
             continue
         options = group_options(key) if key in groups() else {}
         if "none" in options:
-            raise ConfigError(f"{argument}: a run needs this; to go without, write {key}=none")
+            raise ConfigError(f"{argument}: a run needs this; to disable it, write {key}=none")
         if key in ("logger", "callbacks"):
-            raise ConfigError(f"{argument}: a run needs this; to go without, write {key}=[]")
+            raise ConfigError(f"{argument}: a run needs this; to disable it, write {key}=[]")
         if options:
             raise ConfigError(f"{argument}: a run needs this; choose another option with {key}=OPTION")
         if "." not in key and key in known_keys("train"):
@@ -104,12 +104,12 @@ def check_deletions(arguments: Sequence[str]) -> None:
 
 
 def commands() -> list[str]:
-    """The commands that compose a config."""
+    """Return the commands that compose a config."""
     return sorted(file.stem for file in conf_folder().glob("*.yaml") if file.stem != "command")
 
 
 def known_keys(command: str, arguments: Sequence[str] = ()) -> set[str]:
-    """All groups, and all keys of a command with the options that `arguments` choose, as far as they are there."""
+    """Return all groups, and all config keys of a command with the options that `arguments` choose, if they exist."""
     choices = [argument for argument in arguments if argument.partition("=")[0] in groups() and "," not in argument]
     with composing():
         try:

@@ -1,4 +1,4 @@
-"""`sightseq new PACKAGE`: a package that brings a learning problem of its own, to start from. Imports nothing heavy."""
+"""`sightseq new PACKAGE`: creates a template package with its own learning problem. Imports nothing heavy."""
 
 import keyword
 import shutil
@@ -9,19 +9,19 @@ from sightseq.core.files import making
 from sightseq.core.places import template_folder
 
 TEMPLATE = "sightseq_dots"
-HELP = """sightseq new PACKAGE: writes the skeleton of a package that brings a learning problem of its own
+HELP = """sightseq new PACKAGE: create the skeleton of a package with a learning problem of your own
 
-  sightseq new my_counting     a folder my_counting/ with a whole small problem, to be changed into yours:
+  sightseq new my_counting     creates the folder my_counting/ with a small complete problem to adapt:
                                spec, data, network, task, predictor, graph, baseline, configs, a test
 
-Its README says how to install it; sightseq then lists, trains, tests, predicts and exports it like its own."""
+Its README explains how to install it. All commands of sightseq then work with it as with the built-in experiments."""
 
 
 def new(arguments: list[str]) -> None:
-    """Copies the template under another name.
+    """Copy the template and rename it.
 
     Raises:
-        ConfigError: no name, a name that no package can have, or a folder of this name is there.
+        ConfigError: the name is missing or not a valid package name, or a folder of this name exists.
     """
     if arguments in (["--help"], ["-h"]):
         print(HELP)
@@ -31,9 +31,9 @@ def new(arguments: list[str]) -> None:
     folder = Path(arguments[0])
     name = folder.name
     if not name.isidentifier() or keyword.iskeyword(name) or name == "sightseq":
-        raise ConfigError(f"{name} cannot be the name of a package: take letters, digits and underscores")
+        raise ConfigError(f"{name} is not a valid package name: use letters, digits and underscores")
     if folder.exists():
-        raise ConfigError(f"{folder} is there already; take another name, or remove it")
+        raise ConfigError(f"{folder} exists already; choose another name, or remove it")
     with making(folder, "another PACKAGE"):
         for source in sorted(template_folder().rglob("*")):
             if source.is_file() and "__pycache__" not in source.parts:
@@ -41,11 +41,11 @@ def new(arguments: list[str]) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(renamed(source.read_text("utf-8"), name), "utf-8")
                 shutil.copymode(source, target)
-    print(f"written to {folder}; its README.md says what is in it, and how to install it:")
+    print(f"written to {folder}; its README.md explains its content and how to install it:")
     print(f"  pip install -e {folder}    # under uv: uv run --with-editable {folder} python -m sightseq list")
     print("  sightseq train experiment=dots debug=synthetic")
 
 
 def renamed(text: str, name: str) -> str:
-    """The template's text for a package of this name."""
+    """Replace the template's package name in a text by `name`."""
     return text.replace(TEMPLATE, name).replace(TEMPLATE.replace("_", "-"), name.replace("_", "-"))

@@ -1,4 +1,4 @@
-"""Using a trained model. How inputs are read and predicted is the predictor's, which the task names."""
+"""`sightseq predict`: applies a trained model to inputs. The task's predictor defines how inputs are read."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ from sightseq.core.rundir import Config
 
 
 class Common(BaseModel):
-    """The options of all models, besides the checkpoint and the inputs."""
+    """Options common to all models, besides the checkpoint and the inputs."""
 
     format: Literal["table", "jsonl"]
     device: str
@@ -32,15 +32,15 @@ COMMON = {"ckpt", "input", *Common.model_fields}
 
 
 def load(path: str | Path, device: str = "auto", trust: Iterable[str] = ()) -> Predictor:
-    """The model in a checkpoint, ready to predict.
+    """Load the model of a checkpoint, ready to predict.
 
     Args:
-        path: of the file, or of what stands for it: see `core.rundir.find_checkpoint`.
+        path: a checkpoint file, or a folder that `core.rundir.find_checkpoint` resolves to one.
         device: see `Predictor`.
-        trust: further packages whose classes the checkpoint may name.
+        trust: additional packages whose classes the checkpoint may name.
 
     Raises:
-        CheckpointError: the file is no checkpoint of sightseq, or its task has no predictor.
+        CheckpointError: the file is not a sightseq checkpoint, or its task has no predictor.
         ConfigError: the device is not available.
     """
     trust_packages(trust)
@@ -53,26 +53,26 @@ def load(path: str | Path, device: str = "auto", trust: Iterable[str] = ()) -> P
 
 
 def predict(config: Config) -> int:
-    """`sightseq predict`: prints the predictions for the inputs; the exit status is 2 if any cannot be read.
+    """Run `sightseq predict`: print the predictions; return exit status 2 if an input cannot be read, else 0.
 
     Raises:
-        ConfigError: the model has no such option, or a value does not fit.
+        ConfigError: the model does not have an option that was given, or a value is invalid.
     """
     common = validated(config, Common)
     trust_packages(common.trust)
     predictor = load(config["ckpt"], common.device)
-    given = {name: value for name, value in config.items() if name not in {*COMMON, "paths"}}
+    own = {name: value for name, value in config.items() if name not in {*COMMON, "paths"}}
     inputs = [config["input"]] if isinstance(config["input"], str) else list(map(str, config["input"]))
-    return print_predictions(predictor, inputs, common.format, predictor.options(given, COMMON))
+    return print_predictions(predictor, inputs, common.format, predictor.options(own, COMMON))
 
 
 def print_predictions(predictor: Predictor, inputs: Sequence[str], format: str, options: Any) -> int:
-    """Prints predictions, then what was warned of, then the inputs that cannot be read.
+    """Print the predictions, then the warnings, then the inputs that cannot be read.
 
     Args:
-        predictor: of the model.
-        inputs: as typed.
-        format: "table", or "jsonl": an object a line, as soon as its batch is predicted.
+        predictor: the model's predictor.
+        inputs: the inputs as typed.
+        format: "table", or "jsonl": one JSON object per line, printed as soon as its batch is predicted.
         options: an instance of the predictor's `Settings`.
 
     Returns:
@@ -88,14 +88,14 @@ def print_predictions(predictor: Predictor, inputs: Sequence[str], format: str, 
         if format == "jsonl":
             for _, row in predictor.rows(inputs, options, bad):
                 line = json.dumps(row, ensure_ascii=False)
-                # A file name that is no UTF-8 has lone surrogates, which only an escape can write.
+                # A file name that is not valid UTF-8 has lone surrogates, which must be escaped.
                 print(line.encode("utf-8", "backslashreplace").decode(), flush=True)
         elif (pieces := predictor.live(inputs, options, bad)) is not None:
             for piece in pieces:
                 print(printable(piece), end="", flush=True)
         else:
             _print_table(predictor, inputs, options, bad)
-    for text in sorted({str(warning.message) for warning in warned}):  # threads warn in no order
+    for text in sorted({str(warning.message) for warning in warned}):  # sorted, because threads warn in random order
         print(f"Warning: {printable(text)}", file=sys.stderr)
     for error in bad:
         print(f"InputError: {printable(str(error))}", file=sys.stderr)
@@ -113,12 +113,12 @@ def _print_table(predictor: Predictor, inputs: Sequence[str], options: Any, bad:
 
 
 def printable(text: str) -> str:
-    """The text without characters that would control the terminal; line breaks stay."""
+    """Replace control characters, except line breaks, by spaces: they could control the terminal."""
     return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
 
 def options_help(config: Config) -> str:
-    """What `sightseq predict ckpt=PATH --help` prints: the options common to all models, and those of this one."""
+    """Return the text of `sightseq predict ckpt=PATH --help`: the options of all models, and those of this model."""
     predictor = load(config["ckpt"], "cpu", config["trust"])
     lines = (conf_folder() / "predict.yaml").read_text().splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("ckpt:"))
@@ -132,6 +132,6 @@ def options_help(config: Config) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    """The default of an option, as one types it; "???" where a value must be given."""
+    """Return the default of an option as typed on the command line; "???" if a value is required."""
     value = "???" if field.is_required() else field.get_default(call_default_factory=True)
     return "null" if value is None else str(value)

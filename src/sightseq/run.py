@@ -1,8 +1,8 @@
-"""The one pipeline behind every command: `python -m sightseq.run RUN_DIR` fills a run directory.
+"""The training and test pipeline: `python -m sightseq.run RUN_DIR` executes the config of a run directory.
 
     config -> data -> spec -> task -> trainer -> run directory -> checkpoint -> predict
 
-A training, a resumed one, a child of a distributed one and a job of a sweep are this same command.
+A new run, a resumed run, a child process of distributed training and a job of a sweep all use this command.
 """
 
 import logging
@@ -32,19 +32,19 @@ log = logging.getLogger("sightseq")
 
 
 def main() -> None:
-    """Does what the config in a run directory says; our errors are one line and exit status 2.
+    """Execute the config of a run directory. A `SightseqError` prints one line and gives exit status 2.
 
-    A file is taken as a copy of some config.yaml, and its run is repeated in a new run directory.
+    If the argument is a file, it is a copy of a config.yaml: the run is repeated in a new run directory.
     """
     if len(sys.argv) != 2:
         print("usage: python -m sightseq.run RUN_DIR, or a copy of its config.yaml", file=sys.stderr)
         sys.exit(2)
     folder = Path(sys.argv[1]).resolve()
-    child = os.environ.get("LOCAL_RANK", "0") != "0"  # of a distributed run, whose parent holds the lock
+    child = os.environ.get("LOCAL_RANK", "0") != "0"  # of distributed training: the parent process holds the lock
     try:
         if folder.is_file():
             folder = rundir.repeat(folder)
-            sys.argv[1] = str(folder)  # for the children of a distributed run
+            sys.argv[1] = str(folder)  # for the child processes of distributed training
         config = rundir.read_config(folder)
         rundir.check_config(config)
         with nullcontext() if child else rundir.filling(folder), logged(folder):
@@ -54,16 +54,16 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         saved = (folder / "checkpoints" / "last.ckpt").exists()
-        how = f"; to go on: sightseq train resume={console.short(folder)}" if saved else ""
-        print(f"interrupted{how}", file=sys.stderr)
+        remedy = f"; to resume: sightseq train resume={console.short(folder)}" if saved else ""
+        print(f"interrupted{remedy}", file=sys.stderr)
         sys.exit(130)
-    except Exception as error:  # a bug of ours or of a library: one line here, the traceback in log.txt
+    except Exception as error:  # a bug here or in a library: one line, with the traceback in log.txt
         print(f"{type(error).__name__}: {error}\nthe traceback is in {folder / 'log.txt'}", file=sys.stderr)
         sys.exit(1)
 
 
 def execute(config: Config, folder: Path) -> dict[str, Any]:
-    """Trains, or tests a checkpoint where the config names one, and returns what results.json holds."""
+    """Train, or test the checkpoint that the config names; return the content of results.json."""
     from sightseq.core.report import write_report
     from sightseq.core.results import write_results
     from sightseq.core.tracking import log_results
@@ -71,7 +71,7 @@ def execute(config: Config, folder: Path) -> dict[str, Any]:
     began = time.monotonic()
     try:
         results, blocks, trainer = test(config, folder) if "ckpt" in config else train(config, folder)
-    except SystemExit as error:  # Lightning's answer to Ctrl-C and SIGTERM
+    except SystemExit as error:  # Lightning's reaction to Ctrl-C and SIGTERM
         raise KeyboardInterrupt from error
     if not trainer.is_global_zero:
         return results
@@ -87,9 +87,9 @@ Outcome = tuple[dict[str, Any], "list[Block]", "Trainer"]
 
 
 def train(config: Config, folder: Path) -> Outcome:
-    """Trains a task on its data, chooses the best epoch by validation, and scores it beside the baselines.
+    """Train a task on its data, choose the best epoch by validation score, evaluate it and the baselines.
 
-    A folder that has a checkpoints/last.ckpt is resumed from it.
+    If the run directory has a checkpoints/last.ckpt, training resumes from it.
     """
     from lightning.pytorch import seed_everything
 
@@ -111,7 +111,7 @@ def train(config: Config, folder: Path) -> Outcome:
     resumed = last.exists()
     if resumed:
         checkpoint.read_resumable(last)
-    # All is built once on a stand-in for the data, so that a wrong value is found before any data is touched.
+    # Build everything once with an example spec, so that an invalid value is found before any data is read.
     data = build(config["data"], DataModule, "data")
     trial = build(config["model"], Task, "model", spec=data.example_spec.to_dict())
     trial.total_steps = math.inf if unknown_length(config["trainer"]) else 1000
@@ -120,7 +120,7 @@ def train(config: Config, folder: Path) -> Outcome:
     if pretrained:
         checkpoint.load_pretrained(trial)
     baselines = make_baselines(config)
-    # A resumed run no longer needs what it was initialised from.
+    # A resumed run does not need the checkpoint that it was initialised from.
     warm = checkpoint.read_checkpoint(last if resumed else Path(config["init_from"])) if config["init_from"] else None
     trainer = make_trainer(config, folder, precision, trial)
 
@@ -139,9 +139,9 @@ def train(config: Config, folder: Path) -> Outcome:
     if resumed:
         console.say("resume", f"from {console.short(last)}")
     elif warm:
-        left = checkpoint.warm_start(task, warm, config["init_from"])
+        unloaded = checkpoint.warm_start(task, warm, config["init_from"])
         console.say(
-            "init_from", f"{config['init_from']}; not in it or of another shape: {', '.join(left) or 'nothing'}"
+            "init_from", f"{config['init_from']}; missing or of a different shape: {', '.join(unloaded) or 'nothing'}"
         )
 
     fit_seconds = fit(trainer, task, data, last if resumed else None)
@@ -155,7 +155,7 @@ def train(config: Config, folder: Path) -> Outcome:
             "epochs": trainer.current_epoch,
             "train": training_scores(history),
             **chosen,
-            # A resumed run counts the seconds before the interruption too, which are in metrics.csv.
+            # For a resumed run, metrics.csv also contains the seconds before the interruption.
             "seconds": {"fit": round(max([fit_seconds, *(row["seconds"] for row in history[-1:])]), 1)},
             "baselines": score_baselines(baselines, data, run_test),
         }
@@ -163,11 +163,11 @@ def train(config: Config, folder: Path) -> Outcome:
 
 
 def fit(trainer: "Trainer", task: "Task", data: "DataModule", resume: Path | None) -> float:
-    """Trains, and returns the seconds it took.
+    """Train; return the duration in seconds.
 
     Raises:
         DataError: a worker process died.
-        ConfigError: what Lightning calls a misconfiguration.
+        ConfigError: Lightning reports a misconfiguration.
     """
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
@@ -176,24 +176,24 @@ def fit(trainer: "Trainer", task: "Task", data: "DataModule", resume: Path | Non
     began = time.monotonic()
     try:
         trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
-    except MisconfigurationException as error:  # of a callback, before the first step
+    except MisconfigurationException as error:  # raised by a callback, before the first step
         raise ConfigError(" ".join(str(error).split())) from error
-    except (RuntimeError, ConnectionError, EOFError) as error:  # the last two from amid the sending of a batch
+    except (RuntimeError, ConnectionError, EOFError) as error:  # the last two: while a batch was sent
         if not data.workers or (isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error)):
             raise
         raise DataError(
-            "a process that reads data has died, as they do where memory is short: take fewer data.workers, or 0"
+            "a data loading worker died, possibly because memory ran out: reduce data.workers, or set data.workers=0"
         ) from error
     return time.monotonic() - began
 
 
 def load_best(trainer: "Trainer", task: "Task", folder: Path) -> dict[str, Any]:
-    """Loads the weights to score, of the best epoch if a ModelCheckpoint kept it, and else leaves the last ones.
+    """Load the weights of the best epoch if a ModelCheckpoint saved them; else keep the last weights.
 
-    checkpoints/best.ckpt is that checkpoint, whatever the file is called that the callback wrote.
+    checkpoints/best.ckpt links to that checkpoint, whatever name the callback gave the file.
 
     Returns:
-        For results.json: `best_epoch`, counted from 1, and the `monitor` that chose it; None: the last weights.
+        For results.json: `best_epoch` (counted from 1) and the `monitor` that chose it; both None for the last weights.
     """
     from sightseq.core import checkpoint
     from sightseq.core.trainer import best_checkpoint, link_checkpoint
@@ -209,7 +209,7 @@ def load_best(trainer: "Trainer", task: "Task", folder: Path) -> dict[str, Any]:
 
 
 def test(config: Config, folder: Path) -> Outcome:
-    """Validates and tests a checkpoint, on the data it was trained on unless `data` says otherwise."""
+    """Validate and test a checkpoint on the data it was trained on, or on the data that `data` chooses."""
     from sightseq.core import checkpoint
     from sightseq.core.build import trust
     from sightseq.core.results import about, score_baselines
@@ -231,18 +231,18 @@ def test(config: Config, folder: Path) -> Outcome:
 
 
 def evaluate(trainer: "Trainer", task: "Task", data: "DataModule", test: bool) -> "tuple[dict[str, Any], list[Block]]":
-    """Validation and, if asked for, test scores, with what the report shows of the last of them."""
+    """Return the validation scores and, if `test`, the test scores, with the report blocks of the last of them."""
     results: dict[str, Any] = {"test": None}
     stages = {"val": trainer.validate} | ({"test": trainer.test} if test else {})
     for stage, score in stages.items():
-        found = score(task, datamodule=data, verbose=False)[0]
-        results[stage] = {name.partition("/")[2]: value for name, value in found.items()}
+        scores = score(task, datamodule=data, verbose=False)[0]
+        results[stage] = {name.partition("/")[2]: value for name, value in scores.items()}
         results["details"] = task.details(stage)
     return results, task.blocks("test" if test else "val")
 
 
 def make_baselines(config: Config) -> "dict[str, Baseline]":
-    """The baselines of the config, by name."""
+    """Build the baselines of the config; return them by name."""
     from sightseq.core.baseline import Baseline
     from sightseq.core.build import build
 

@@ -1,4 +1,4 @@
-"""Looking at data without training: `sightseq data` and `sightseq show`."""
+"""`sightseq data` and `sightseq show`: prepare and inspect data without training."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from sightseq.core.task import Task
 
 
 def prepare(config: Config) -> DataModule:
-    """`sightseq data`: finds or downloads, verifies and prepares the data of an experiment."""
+    """Run `sightseq data`: find or download, verify and prepare the data of an experiment."""
     trust(config["trust"])
     data = build(config["data"], DataModule, "data")
     data.prepare_data()
@@ -23,7 +23,7 @@ def prepare(config: Config) -> DataModule:
 
 
 def show(config: Config) -> None:
-    """`sightseq show`: draws a training batch after augmentation, and prints its shapes and what the task counts."""
+    """Run `sightseq show`: draw a training batch after augmentation, print its shapes and what the task counts."""
     data = prepare(config)
     torch.manual_seed(config["seed"])
     task = build(config["model"], Task, "model", spec=data.spec.to_dict())
@@ -32,21 +32,22 @@ def show(config: Config) -> None:
     for name, tensor in batch.items():
         shape = ", ".join(map(str, tensor.shape))
         before = raw.get(name, tensor).dtype  # an augmentation may add tensors, such as mixed targets
-        say = f"{name} [{shape}] {str(before).removeprefix('torch.')}"
+        line = f"{name} [{shape}] {str(before).removeprefix('torch.')}"
         if tensor.dtype != before:
-            say += f", augmented {str(tensor.dtype).removeprefix('torch.')} in {tensor.min():.2f} .. {tensor.max():.2f}"
-        console.say("batch", say)
+            after = str(tensor.dtype).removeprefix("torch.")
+            line += f", augmented {after} in {tensor.min():.2f} .. {tensor.max():.2f}"
+        console.say("batch", line)
     counts = {split: task.counts(data.dataset(split)) for split in ("train", "val", "test")}
-    if names := list(dict.fromkeys(name for found in counts.values() for name in found)):
+    if names := list(dict.fromkeys(name for split_counts in counts.values() for name in split_counts)):
         table = console.new_table("", right=list(counts))
         for name in names:
-            table.add_row(name, *(str(found.get(name, 0)) for found in counts.values()))
+            table.add_row(name, *(str(split_counts.get(name, 0)) for split_counts in counts.values()))
         console.console().print(table)
-    picture = task.plot_batch(batch)
-    if isinstance(picture, list):
-        for line in picture:
+    figure = task.plot_batch(batch)
+    if isinstance(figure, list):
+        for line in figure:
             console.say("", line)
         return
     path = output_file(config["output"], Path(config["paths"]["runs"]) / config["experiment"] / "batch.png")
-    picture.savefig(path, dpi=150)
-    console.say("picture", console.short(path))
+    figure.savefig(path, dpi=150)
+    console.say("figure", console.short(path))

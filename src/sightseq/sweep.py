@@ -1,4 +1,4 @@
-"""Sweeps: a fresh process for each job, and a table of mean ± std at the end. Imports nothing heavy."""
+"""Sweeps: one process per job, and a table of mean ± std at the end. Imports nothing heavy."""
 
 import json
 import shlex
@@ -18,34 +18,34 @@ from sightseq.core.naming import SECONDS, score_infos
 from sightseq.core.rundir import Config
 
 REPEATS = frozenset({"seed", "data.fold"})
-"""Keys whose values are repetitions of one measurement, not choices: the table averages over them."""
-INTERRUPTED = 130
+"""Keys whose values repeat one measurement and are not choices: the table averages over them."""
+INTERRUPTED = 130  # exit status of a process that SIGINT or SIGTERM ended
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a sweep: its run directory, the choices that tell it from others, its exit status."""
+    """One job of a sweep: its run directory, the swept choices that identify it, its exit status."""
 
     folder: Path
     choice: str
     status: int
 
     def results(self) -> dict[str, Any] | None:
-        """What results.json holds; None if the job did not end well."""
+        """Return the content of results.json; None if the job failed."""
         file = self.folder / "results.json"
         return json.loads(file.read_text()) if file.exists() else None
 
 
 def run_command(folder: Path) -> list[str]:
-    """The process that fills a run directory."""
+    """Return the command that executes the run of a run directory."""
     return [sys.executable, "-m", "sightseq.run", str(folder)]
 
 
 def check(command: str, arguments: Collection[str]) -> None:
-    """Refuses a sweep of what can be done once only, before it begins.
+    """Reject a sweep over something that can run only once, before the sweep starts.
 
     Raises:
-        ConfigError: the command is not train, or one run is to go on as several.
+        ConfigError: the command is not train, or the sweep would resume one run several times.
     """
     if not {"-m", "--multirun"} & set(arguments):
         return
@@ -53,19 +53,22 @@ def check(command: str, arguments: Collection[str]) -> None:
         raise ConfigError(f"sightseq {command} runs once; -m is for sightseq train")
     for argument in arguments:
         if argument.startswith("resume=") and argument not in ("resume=auto", "resume=null"):
-            raise ConfigError(f"{argument}: one run cannot go on as several; with -m there is resume=auto")
+            raise ConfigError(f"{argument}: one run cannot be resumed by several jobs; with -m use resume=auto")
 
 
 def run_job(config: Config, swept: set[str], typed: str, sweep: list[Job]) -> float | None:
-    """Runs one job in a process of its own and adds it to `sweep`; returns the score, for sweepers that search.
+    """Run one job in its own process and append it to `sweep`.
+
+    Returns:
+        The headline score on the validation split, for sweepers that optimise; nan if the job failed.
 
     Raises:
-        KeyboardInterrupt: the job was interrupted, and so is the sweep.
+        KeyboardInterrupt: the job was interrupted; this ends the sweep.
     """
     from hydra.core.hydra_config import HydraConfig
 
     if config["run_test"] == "auto":
-        config["run_test"] = swept <= REPEATS  # a sweep that chooses must not see the test split
+        config["run_test"] = swept <= REPEATS  # a sweep over choices must not read the test split
     overrides = list(HydraConfig.get().overrides.task)
     single = shlex.join(["sightseq", "train", *overrides])
     config["sweep"] = typed
@@ -79,35 +82,41 @@ def run_job(config: Config, swept: set[str], typed: str, sweep: list[Job]) -> fl
 
 
 def run_process(command: list[str]) -> int:
-    """Runs a process to its end, also when this one is told to leave: that one answers, in its time.
+    """Run a process and wait for its end. On SIGINT or SIGTERM, give the process the time to save and exit by itself.
 
     Returns:
         Its exit status.
 
     Raises:
-        KeyboardInterrupt: this process was told to leave.
+        KeyboardInterrupt: this process received SIGINT or SIGTERM, or the other one was interrupted.
     """
-    told: list[int] = []
+    received: list[int] = []
+    missed: list[int] = []  # by the process, which did not exist yet
+    process: subprocess.Popen[bytes] | None = None
 
-    def leave(number: int, frame: Any) -> None:
-        told.append(number)
-        if number == signal.SIGTERM:  # Ctrl-C reaches both from the terminal
+    def on_signal(number: int, frame: Any) -> None:
+        received.append(number)
+        if process is None:
+            missed.append(number)
+        elif number == signal.SIGTERM:  # the terminal sends Ctrl-C to both processes
             process.terminate()
 
-    process = subprocess.Popen(command)
-    handlers = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        process = subprocess.Popen(command)
+        if missed:
+            process.terminate()
         status = process.wait()
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    if told or status == INTERRUPTED:
+    if received or status == INTERRUPTED:
         raise KeyboardInterrupt
     return status
 
 
 def summarise(sweep: list[Job]) -> int:
-    """Prints the table of a sweep; the exit status is 1 if a job failed."""
+    """Print the table of a sweep; return the exit status: 1 if a job failed, else 0."""
     from sightseq.console import console, new_table
 
     groups: dict[str, list[dict[str, float]]] = defaultdict(list)
@@ -128,13 +137,13 @@ def summarise(sweep: list[Job]) -> int:
     console().print(table)
     failed = [job for job in sweep if job.status]
     for job in failed:
-        log = job.folder / "log.txt"  # not there when the job failed before it trained, and said why
+        log = job.folder / "log.txt"  # missing if the job failed before training and printed the reason
         print(f"failed with status {job.status}: {log if log.exists() else job.choice}")
     return 1 if failed else 0
 
 
 def _scores(results: dict[str, Any] | None) -> dict[str, float]:
-    """The columns of the table: headline and loss of validation and of test, if that was run, and seconds."""
+    """Return the columns of the table: headline and loss of validation and, if it was run, test; seconds."""
     if results is None:
         return {}
     stages = [stage for stage in ("val", "test") if results[stage]]
@@ -143,5 +152,5 @@ def _scores(results: dict[str, Any] | None) -> dict[str, float]:
 
 
 def mean_std(values: list[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation; the latter is nan for a single value."""
+    """Return the mean and the sample standard deviation; the latter is nan for a single value."""
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else float("nan")

@@ -132,7 +132,7 @@ def test_a_worker_that_dies(tmp_path: Path) -> None:
     process.join(30)
     assert process.exitcode == 2
     (log,) = tmp_path.glob("runs/digits/*/log.txt")
-    assert "a process that reads data has died" in log.read_text()
+    assert "a data loading worker died" in log.read_text()
 
 
 def test_a_loss_that_is_no_number() -> None:

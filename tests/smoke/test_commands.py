@@ -252,7 +252,7 @@ def test_warm_start(newcomer: tuple[Path, str], sightseq) -> None:
     short = ("trainer.max_epochs=1", "baseline=none", "run_test=false", "trainer.limit_train_batches=1")
     status, output, errors = sightseq("train", f"init_from={run_of(newcomer[0])}", "data.synthetic=true", *short)
     assert status == 0, errors
-    assert "not in it or of another shape: nothing" in output
+    assert "missing or of a different shape: nothing" in output
     status, _, errors = sightseq("train", f"init_from={run_of(newcomer[0])}", "model/net=image/resnet", *short)
     assert status == 2
     assert "fits this network" in errors

@@ -44,7 +44,7 @@ def test_bash_completes_commands_groups_options_and_keys() -> None:
 def test_other_shells_are_refused_with_the_line_for_bash(typed: str, sightseq) -> None:
     status, _, errors = sightseq(*typed.split())
     assert status == 2
-    assert errors.startswith("ConfigError: there is completion for bash alone: eval ")
+    assert errors.startswith("ConfigError: completion supports only bash: eval ")
 
 
 def test_the_package_is_a_command_too() -> None:

@@ -25,8 +25,8 @@ from sightseq.data.image.mnist import FILES, write_idx
         ("train model.optimizer.lrr=0.1", "did you mean model.optimizer.lr"),
         ("train trainer.max_epoch=3", "did you mean trainer.max_epochs"),
         ("train experiment", "write key=value"),
-        ("test", "ckpt= is needed"),
-        ("predict ckpt=x.ckpt", "input= is needed"),
+        ("test", "ckpt= is required"),
+        ("predict ckpt=x.ckpt", "input= is required"),
         ("train -m seed=1,2 optimizer=adamw,sdg", "did you mean sgd"),
         (
             "train -m model/net=image/convnt,image/resnet",
@@ -35,7 +35,7 @@ from sightseq.data.image.mnist import FILES, write_idx
         ("train -m sed=1,2", "did you mean seed"),
         ("train seed=1 -m optimizer=adamw,sdg", "did you mean sgd"),  # flags stand anywhere
         ("list please", "takes no please"),
-        ("train -m seed=1,2 resume=runs/digits/RUN", "one run cannot go on as several"),
+        ("train -m seed=1,2 resume=runs/digits/RUN", "one run cannot be resumed by several jobs"),
     ],
 )
 def test_a_mistyped_name_is_answered_with_the_nearest(typed: str, words: str, sightseq) -> None:

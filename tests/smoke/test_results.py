@@ -47,7 +47,7 @@ def test_runs_of_one_config_are_averaged_and_others_refused(tmp_path: Path) -> N
     assert list(SCRIPT["record"](folders[:2], None)[1]["baselines"]) == ["majority"]
     results["data"]["synthetic"] = True
     (folders[0] / "results.json").write_text(json.dumps(results))
-    with pytest.raises(SystemExit, match="generated data"):
+    with pytest.raises(SystemExit, match="synthetic data"):
         SCRIPT["record"](folders[:2], None)
 
 

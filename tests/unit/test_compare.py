@@ -62,7 +62,7 @@ def test_what_has_not_finished_is_left_out(capsys: pytest.CaptureFixture[str]) -
     runs = [run("a", 0.8), run("b", 0.9), run("c", 1.0, seed=2)]
     (Path(runs[1]) / "results.json").unlink()
     found = lines(capsys, *runs)
-    assert found[0].endswith("b, which has not finished")
+    assert found[0].endswith("b: not finished")
     assert found[2] == "A 2 runs a c"
 
 
@@ -72,8 +72,8 @@ def test_what_is_no_run_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     picture.write_bytes(b"\x89PNG")
     folder.mkdir()
     found = lines(capsys, *runs, str(picture), str(folder))
-    assert found[0] == "left out runs/batch.png, which is no run directory"
-    assert found[1] == "left out runs/sweeps, which is no run directory"
+    assert found[0] == "left out runs/batch.png: not a run directory"
+    assert found[1] == "left out runs/sweeps: not a run directory"
     assert found[3] == "A 2 runs a b"
 
 
@@ -126,5 +126,5 @@ def test_mistakes() -> None:
     with pytest.raises(ConfigError, match="no run directory"):
         print_comparison([one, "nothing"])
     (Path(one) / "results.json").unlink()
-    with pytest.raises(ConfigError, match="of finished runs"):
+    with pytest.raises(ConfigError, match="at least two finished runs"):
         print_comparison([one, run("b", 0.9)])

@@ -183,14 +183,14 @@ def test_numbers_of_the_issue() -> None:
         ("title=é, b", "cannot read 'title=é, b': write key=value, and quote"),
         ("title=[1", "cannot read 'title=[1': "),
         ("callbacks.best.foo=a", "? To add it, write +callbacks.best.foo=a"),
-        ("+data.synthetic=true", "data.synthetic is there already: write data.synthetic=true, without +"),
-        ("+optimizer=sgd", "optimizer is there already: write optimizer=sgd, without +"),
-        ("seed=1,2", "seed=1,2: for a run with each of them add -m; as one list write seed=[1,2]"),
-        ("seed=range(1,3)", "seed=range(1,3): for a run with each of them add -m"),
+        ("+data.synthetic=true", "data.synthetic exists already: write data.synthetic=true, without +"),
+        ("+optimizer=sgd", "optimizer exists already: write optimizer=sgd, without +"),
+        ("seed=1,2", "seed=1,2: to run each value add -m; for one list write seed=[1,2]"),
+        ("seed=range(1,3)", "seed=range(1,3): to run each value add -m"),
         ("trainer=3", "trainer=3: a group takes the name of an option"),
-        ("hydra/sweeper=optuna", "(its package may be hydra-optuna-sweeper); there is: basic"),
-        ("~logger", "~logger: a run needs this; to go without, write logger=[]"),
-        ("~scheduler", "~scheduler: a run needs this; to go without, write scheduler=none"),
+        ("hydra/sweeper=optuna", "(its package may be hydra-optuna-sweeper); available: basic"),
+        ("~logger", "~logger: a run needs this; to disable it, write logger=[]"),
+        ("~scheduler", "~scheduler: a run needs this; to disable it, write scheduler=none"),
         ("~trainer", "~trainer: a run needs this; choose another option with trainer=OPTION"),
         ("~seed", "~seed: a run needs this; change it with seed=VALUE"),
         ("~optimzer", "there is no key or group 'optimzer'; did you mean optimizer"),
@@ -235,15 +235,15 @@ def test_keys_of_the_chosen_options_are_the_nearest() -> None:
 def test_who_takes_a_group_is_said(command: str, override: str) -> None:
     group = override.partition("=")[0]
     takers = "bench, data, explain, show, train"
-    expected = f"sightseq {command} takes no {group}=; those that do are {takers}"
+    expected = f"sightseq {command} takes no {group}=; these commands do: {takers}"
     assert refusal("ckpt=x", override, command=command) == expected
 
 
 def test_what_a_run_can_do_without_may_be_deleted() -> None:
     assert "augment" not in compose("~augment")["model"]
     assert "deterministic" not in compose("~trainer.deterministic")["trainer"]
-    assert refusal("~trainer.profiler") == "~trainer.profiler: it is null, which Hydra cannot delete"
-    assert "title= is needed" in refusal("~experiment")
+    assert refusal("~trainer.profiler") == "~trainer.profiler: its value is null, which Hydra cannot delete"
+    assert "title= is required" in refusal("~experiment")
 
 
 def test_empty_paths() -> None:
@@ -297,8 +297,8 @@ def test_what_is_no_plain_text_is_never_quoted(argument: str) -> None:
 
 
 def test_missing_values_are_asked_for() -> None:
-    assert refusal("input=x", command="predict") == "ckpt= is needed: sightseq predict ckpt=..."
-    assert refusal(command="test") == "ckpt= is needed: sightseq test ckpt=..."
+    assert refusal("input=x", command="predict") == "ckpt= is required: sightseq predict ckpt=..."
+    assert refusal(command="test") == "ckpt= is required: sightseq test ckpt=..."
 
 
 def test_keys_after_the_first_mistake_still_work() -> None:

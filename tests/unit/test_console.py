@@ -59,7 +59,7 @@ def test_results_keep_names_and_numbers(narrow: Callable[[], list[str]]) -> None
     assert any("SVM failed: ValueError: one class" in line for line in lines)
     (training,) = [line for line in lines if line.startswith("training ")]
     assert "accuracy 100.00%, loss 0.500 in the last epoch" in training
-    assert not any("generated" in line for line in lines)
+    assert not any("synthetic" in line for line in lines)
 
 
 def test_the_end_says_where_the_trackers_have_the_run(narrow: Callable[[], list[str]]) -> None:
@@ -74,7 +74,7 @@ def test_the_end_says_where_the_trackers_have_the_run(narrow: Callable[[], list[
 
 def test_results_of_generated_data_are_marked(narrow: Callable[[], list[str]]) -> None:
     ending(RESULTS | {"data": {"synthetic": True}}, Path("runs/digits/x"), Path("runs/digits/x/report.html"))
-    assert any(line.startswith("data") and "generated" in line for line in narrow())
+    assert any(line.startswith("data") and "synthetic" in line for line in narrow())
 
 
 def test_list_has_a_line_for_each_experiment(narrow: Callable[[], list[str]]) -> None:

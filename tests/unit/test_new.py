@@ -33,9 +33,9 @@ def test_the_template_is_written_under_its_new_name(capsys: pytest.CaptureFixtur
         ([], "one name"),
         (["a", "b"], "one name"),
         (["my-counting"], "letters, digits and underscores"),
-        (["class"], "cannot be the name"),
-        (["sightseq"], "cannot be the name"),
-        (["there"], "there is there already"),
+        (["class"], "not a valid package name"),
+        (["sightseq"], "not a valid package name"),
+        (["there"], "there exists already"),
     ],
 )
 def test_names_that_no_package_can_have(arguments: list[str], words: str) -> None:

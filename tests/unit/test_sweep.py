@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import subprocess
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,21 @@ def test_who_is_told_to_leave_waits_for_the_job_to_save(number: int, tmp_path: P
         run_process(["sh", "-c", job])
     teller.wait()
     assert (tmp_path / "saved").exists() == (number == signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_job_has_started_ends_it(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = subprocess.Popen
+
+    def signalled(command: list[str]) -> subprocess.Popen[bytes]:
+        os.kill(os.getpid(), number)
+        return start(command)
+
+    monkeypatch.setattr("sightseq.sweep.subprocess.Popen", signalled)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_process(["sleep", "60"])
+    assert time.monotonic() - began < 30
 
 
 def test_only_training_is_swept() -> None:
