@@ -136,7 +136,7 @@ def test_predict_takes_files_folders_and_runs(newcomer: tuple[Path, str], sights
     status, output, errors = sightseq("predict", f"ckpt={run}", *files, "temperature=0.7")
     assert (status, output) == (2, "")
     assert errors == (
-        "ConfigError: temperature=0.7: this model has no option 'temperature'; its own are batch_size, top\n"
+        "ConfigError: temperature=0.7: this model has no option 'temperature'; its options are batch_size, top\n"
     )
     status, output, _ = sightseq("predict", f"ckpt={run}", "--help")
     assert status == 0

@@ -65,7 +65,7 @@ def test_a_mistyped_name_is_answered_with_the_nearest(typed: str, words: str, si
         ),
         (
             "model=text_classification augment=none",
-            "TextClassificationTask takes data with TextSpec, and this data has ImageSpec; choose a model=",
+            "TextClassificationTask takes data with TextSpec, but this data has ImageSpec; choose a model=",
         ),
         ("model.optimizer._target_=torch.optim.SGD", "to leave it out, add ~model.optimizer.betas"),
         ("augment=affine model.augment.affine.degrees=wide", "does not fit Affine"),

@@ -57,11 +57,11 @@ def test_a_copy_of_a_config_is_run_in_a_new_folder(run_of: Run, done: list[tuple
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"trainer": None}, "config.yaml: trainer is None, and is to be a mapping"),
-        ({"data": [1]}, "config.yaml: data is [1], and is to be a mapping"),
-        ({"trust": "mine"}, "config.yaml: trust is 'mine', and is to be a list"),
-        ({"seed": -1}, "seed=-1: is a whole number"),
-        ({"run_test": "maybe"}, "run_test=maybe: is true, false or auto"),
+        ({"trainer": None}, "config.yaml: trainer is None, but must be a mapping"),
+        ({"data": [1]}, "config.yaml: data is [1], but must be a mapping"),
+        ({"trust": "mine"}, "config.yaml: trust is 'mine', but must be a list"),
+        ({"seed": -1}, "seed=-1: must be a whole number"),
+        ({"run_test": "maybe"}, "run_test=maybe: must be true, false or auto"),
         ({"paths": {"runs": "x", "data": "y"}}, "config.yaml: paths.cache is missing"),
         ("model", "config.yaml: model is missing"),
         ("seed", "config.yaml: seed is missing"),
@@ -95,6 +95,6 @@ def test_no_yaml_and_no_run(run_of: Run) -> None:
         assert status == 2
         assert words in errors
         assert errors.count("\n") == 1
-    assert "is no run directory" in run_of("nowhere")[1]
+    assert "is not a run directory" in run_of("nowhere")[1]
     Path("run/config.yaml").write_text("just a text")
-    assert "is to be a mapping" in run_of("run/config.yaml")[1]
+    assert "must be a mapping" in run_of("run/config.yaml")[1]

@@ -79,10 +79,10 @@ def test_wandb_itself_says_whether_there_is_an_account(netrc: str, why: str, acc
 
 
 def test_wandb_is_offline_where_that_is_asked_for(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert why_offline("offline") == "logger.wandb asks for it"
+    assert why_offline("offline") == "set by logger.wandb"
     monkeypatch.setenv("WANDB_MODE", "offline")
     wandb.teardown()
-    assert why_offline(None) == "WANDB_MODE asks for it"
+    assert why_offline(None) == "set by WANDB_MODE"
 
 
 def test_a_wandb_run_that_gets_no_answer_starts_offline(

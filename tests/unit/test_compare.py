@@ -123,7 +123,7 @@ def test_mistakes() -> None:
     one = run("a", 0.8)
     with pytest.raises(ConfigError, match="at least two"):
         print_comparison([one])
-    with pytest.raises(ConfigError, match="no run directory"):
+    with pytest.raises(ConfigError, match="not a run directory"):
         print_comparison([one, "nothing"])
     (Path(one) / "results.json").unlink()
     with pytest.raises(ConfigError, match="at least two finished runs"):

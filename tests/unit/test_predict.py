@@ -296,8 +296,8 @@ def test_top_says_how_many_labels_are_listed(
 @pytest.mark.parametrize(
     ("option", "hint"),
     [
-        ("temperature", "its own are batch_size, top"),
-        ("column", "its own are batch_size, top"),
+        ("temperature", "its options are batch_size, top"),
+        ("column", "its options are batch_size, top"),
         ("tpo", "did you mean top?"),
         ("fromat", "did you mean format?"),
         ("batchsize", "did you mean batch_size?"),

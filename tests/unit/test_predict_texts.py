@@ -214,7 +214,7 @@ def test_options_of_other_models_are_refused(monkeypatch: pytest.MonkeyPatch) ->
         run(monkeypatch, "fine", tokens=5)
     assert (
         str(caught.value)
-        == "tokens=5: this model has no option 'tokens'; its own are batch_size, top, column, delimiter"
+        == "tokens=5: this model has no option 'tokens'; its options are batch_size, top, column, delimiter"
     )
     with pytest.raises(ConfigError, match="colum=x: this model has no option 'colum'; did you mean column"):
         run(monkeypatch, "fine", colum="x")

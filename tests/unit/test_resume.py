@@ -57,7 +57,7 @@ def test_auto_leaves_a_finished_run_alone_and_prolongs_it_when_asked(capsys: pyt
     auto = {"resume": "auto"}
     assert resume.begin(config() | auto, "") == folder
     assert resume.finished(folder)
-    assert "has finished this config" in capsys.readouterr().out
+    assert "has finished with this config" in capsys.readouterr().out
     assert resume.begin(length(max_epochs=5) | auto, "") == folder
     assert not resume.finished(folder)
     assert rundir.read_config(folder)["trainer"]["max_epochs"] == 5
@@ -68,7 +68,7 @@ def test_auto_leaves_a_finished_run_alone_and_prolongs_it_when_asked(capsys: pyt
     ("prepare", "words"),
     [
         (lambda: Path("nowhere"), "there is no such folder"),
-        (lambda: started("a").parent, "is no run directory"),
+        (lambda: started("a").parent, "is not a run directory"),
         (lambda: started("a", checkpoint=False), "before its first checkpoint"),
         (lambda: end(started("a"), 7), "finished after 7 epochs.*trainer.max_epochs=N, with N above 7"),
     ],
@@ -80,7 +80,7 @@ def test_why_a_run_cannot_be_resumed(prepare: Any, words: str) -> None:
 
 def test_a_run_at_work_is_not_resumed() -> None:
     folder = started("a")
-    with rundir.locked(folder), pytest.raises(ConfigError, match="another process is at work"):
+    with rundir.locked(folder), pytest.raises(ConfigError, match="another process is using it"):
         resume.resume(str(folder), config(), set())
 
 

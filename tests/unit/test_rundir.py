@@ -37,7 +37,7 @@ def started(name: str, checkpoint: bool = True, **changes: Any) -> Path:
 
 def test_a_folder_that_cannot_be_made_is_named() -> None:
     Path("runs").write_text("a file stands where the runs should go")
-    with pytest.raises(ConfigError, match=r"runs/toy.* cannot be made .*paths\.runs="):
+    with pytest.raises(ConfigError, match=r"runs/toy.* cannot be created .*paths\.runs="):
         rundir.create(config(), "sightseq train")
 
 
@@ -82,14 +82,14 @@ def test_second_run_of_a_name_in_one_second_is_numbered(monkeypatch: pytest.Monk
 def test_read_config_of_what_is_no_run(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "config.yaml").write_text(content)
-    with pytest.raises(ConfigError, match="is no run directory"):
+    with pytest.raises(ConfigError, match="is not a run directory"):
         rundir.read_config(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"- 1", b"\xff\xfe\x00"])
 def test_read_config_of_a_file_that_holds_no_config(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.yaml").write_bytes(content)
-    with pytest.raises(ConfigError, match="is no run directory"):
+    with pytest.raises(ConfigError, match="is not a run directory"):
         rundir.read_config(tmp_path)
 
 
@@ -192,11 +192,11 @@ def test_a_run_without_a_best_checkpoint_gives_its_last(capfd: pytest.CaptureFix
     ("given", "complaint"),
     [
         ("", "there is no such checkpoint"),
-        ("runs/nothing.ckpt", "there is no such checkpoint; a run keeps its own in checkpoints/best.ckpt"),
+        ("runs/nothing.ckpt", "there is no such checkpoint; a run saves its best one as checkpoints/best.ckpt"),
         ("runs/toy", "none of the 2 runs in it has finished; name one of them"),
-        ("runs/toy/a", "holds no checkpoints/best.ckpt; name one of epoch=3.ckpt in runs/toy/a/checkpoints"),
-        ("runs/toy/b", "holds no checkpoints/best.ckpt"),
-        ("runs", "holds no checkpoints/best.ckpt"),
+        ("runs/toy/a", "has no checkpoints/best.ckpt; name one of epoch=3.ckpt in runs/toy/a/checkpoints"),
+        ("runs/toy/b", "has no checkpoints/best.ckpt"),
+        ("runs", "has no checkpoints/best.ckpt"),
     ],
 )
 def test_no_checkpoint_is_found(given: str, complaint: str) -> None:

@@ -18,7 +18,9 @@ def test_the_direction_is_that_of_the_metric() -> None:
 
 
 def test_an_unknown_direction_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"MeanMetric \(distance\) does not say its direction: set higher_is_better"):
+    with pytest.raises(
+        ConfigError, match=r"MeanMetric \(distance\) does not define its direction: set higher_is_better"
+    ):
         _ = Score(MeanMetric(), "distance").info
 
 

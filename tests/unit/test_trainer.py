@@ -119,7 +119,7 @@ def test_the_learning_rate_finder_sets_the_rate_of_optimizer_and_schedule() -> N
     ("typed", "words"),
     [
         ("+callbacks.rate._target_=lightning.pytorch.callbacks.LearningRateMonitor", "has no logger"),
-        ("model.net.channels=[0]", "has no weights, as with a width of 0"),
+        ("model.net.channels=[0]", "has no weights; is a width 0\\?"),
         ("trainer.max_epochs=0", "0 trains nothing"),
     ],
 )

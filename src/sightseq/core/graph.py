@@ -1,4 +1,4 @@
-"""A task as a function of plain tensors, with all that stands before and after the network: what is exported."""
+"""A task as a function of plain tensors, including pre- and postprocessing: this is what is exported."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -17,18 +17,18 @@ from sightseq.core.task import Task
 
 Arrays = list[NDArray[Any]]
 Call = Callable[[Arrays], Arrays]
-"""One step of the graph, by whatever runs it: inputs to outputs."""
+"""Runs the graph once, in any runtime: inputs to outputs."""
 Axes = dict[str, dict[int, str]]
-"""Of each tensor by name, in order, the dimensions that may be of any size."""
+"""The tensors by name, in order, each with its dimensions of variable size: index to name."""
 
 
 class Graph(nn.Module, ABC):
-    """The base: tensors in, tensors out, the prediction first.
+    """Base class of graphs: tensors in, tensors out. The first output is the prediction.
 
     Attributes:
         inputs, outputs: see `Axes`.
-        spec: of the task.
-        info: how to print what `score` returns: the task's headline score.
+        spec: the task's spec.
+        info: how to format the result of `score`, the task's headline score.
     """
 
     inputs: Axes
@@ -42,44 +42,44 @@ class Graph(nn.Module, ABC):
         self.info = task.scoreboard.infos["val"][task.headline]
 
     def metadata(self) -> dict[str, str]:
-        """What a program needs that runs the file; see `Spec.metadata`."""
+        """Return what a program needs to run the exported file; see `Spec.metadata`."""
         return self.spec.metadata()
 
     def calibration(self, batches: Iterable[Batch]) -> Iterator[dict[str, NDArray[Any]]] | None:
-        """The inputs by name for each batch of training, from which the ranges of an int8 file are computed.
+        """Return the inputs by name for each training batch; the ranges of an int8 file are computed from them.
 
-        None (the default): ranges are found anew at each call, as for recurrent networks.
+        None (the default): the ranges are computed at each call, as for recurrent networks.
         """
         return None
 
     def call(self, arrays: Arrays) -> Arrays:
-        """One step by PyTorch itself."""
+        """Run the graph once in PyTorch."""
         with torch.inference_mode():
-            found = self(*map(torch.from_numpy, arrays))
-        return [tensor.numpy() for tensor in (found if isinstance(found, tuple) else (found,))]
+            outputs = self(*map(torch.from_numpy, arrays))
+        return [tensor.numpy() for tensor in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
     @abstractmethod
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """The inputs in order to the outputs in order."""
+        """Map the inputs, in order, to the outputs, in order."""
 
     @abstractmethod
     def example(self, batch: Batch, rows: int) -> Arrays:
-        """The inputs of one step with so many rows of a batch, again and again if there are fewer."""
+        """Return the inputs of one call: `rows` rows of a batch, which are repeated if there are fewer."""
 
     @abstractmethod
     def read(self, call: Call, batches: Iterable[Batch]) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
-        """The predictions that `call` returns for batches, such as probabilities [..., classes], and the targets."""
+        """Yield the predictions of `call` for batches, such as probabilities [..., classes], and the targets."""
 
     @abstractmethod
     def score(self, call: Call, batches: Iterable[Batch]) -> float:
-        """The task's headline score of these batches."""
+        """Return the task's headline score on these batches."""
 
 
 def graph_of(task: Task) -> Graph:
-    """The task as a graph.
+    """Return the graph of a task, in evaluation mode.
 
     Raises:
-        CheckpointError: it has none.
+        CheckpointError: the task has no graph.
     """
     kind = task.graph()
     if kind is None:

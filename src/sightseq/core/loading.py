@@ -1,4 +1,4 @@
-"""In which order samples are read: a function of (seed, epoch, rank) and of nothing else."""
+"""Batches and their order, which is a function of (seed, epoch, rank) and of nothing else."""
 
 import os
 import signal
@@ -14,25 +14,26 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 Batch = dict[str, Tensor]
 PAD_INDEX = -1
-POOL = 50  # batches among which samples of equal length are sought
+POOL = 50  # batches whose samples are sorted by length together
 
 
 class BatchSampler(DistributedSampler[Tensor]):
-    """Yields the indices of one batch after another, each as one tensor [batch_size].
+    """Yields the sample indices of each batch as one tensor [batch_size].
 
-    Every process takes every `world`-th index of a global batch of `batch_size * world`. The last global
-    batch is filled up with -1 so that all processes get equally many; one process alone needs no filler.
+    A global batch has `batch_size * world` samples; each process takes every `world`-th index. The last global
+    batch is padded with -1 so that all processes get equally many; a single process needs no padding.
 
-    A `DistributedSampler` by name only: Lightning leaves those as they are.
+    It is a subclass of `DistributedSampler` only because Lightning does not replace those.
 
     Args:
         count: number of samples.
-        batch_size: samples of a batch, for each process.
-        shuffle: permute the samples anew in each epoch.
-        seed: of the permutation.
-        rank: number of this process.
+        batch_size: samples per batch and process.
+        shuffle: draw a new permutation of the samples in each epoch.
+        seed: seed of the permutations.
+        rank: index of this process.
         world: number of processes.
-        lengths: of the samples [count]; then those of a batch are about equally long, so that little is filled up.
+        lengths: lengths of the samples [count]; if given, the samples of a batch have similar lengths, so that little
+            padding is needed.
     """
 
     def __init__(
@@ -48,10 +49,10 @@ class BatchSampler(DistributedSampler[Tensor]):
         self.count, self.batch_size, self.shuffle, self.seed = count, batch_size, shuffle, seed
         self.rank, self.world, self.lengths = rank, world, lengths
         self.epoch = 0
-        self.start = 0  # the batch an interrupted epoch goes on with
+        self.start = 0  # the first batch, above 0 when an epoch is resumed
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch."""
+        """Set the epoch; Lightning calls this before each one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -64,33 +65,33 @@ class BatchSampler(DistributedSampler[Tensor]):
             order = torch.randperm(self.count, generator=generator)
         batches = torch.split(order, size)
         if self.lengths is not None:
-            # Sorted within pools of batches, so that batches still differ from epoch to epoch; and then, even where
-            # nothing is shuffled, long and short ones take turns, so that the first few are a sample of all.
+            # Samples are sorted within pools of batches, so that batches still differ between epochs. Then the batches
+            # are permuted, even without shuffling: the first few represent all lengths.
             pools = torch.split(order, POOL * size) if self.shuffle else (order,)
             sorted_pools = [pool[self.lengths[pool].argsort(stable=True)] for pool in pools]
             batches = tuple(batch for pool in sorted_pools for batch in torch.split(pool, size))
-            turns = torch.randperm(
+            permutation = torch.randperm(
                 len(batches), generator=generator if self.shuffle else torch.Generator().manual_seed(0)
             )
-            batches = tuple(batches[place] for place in turns.tolist())
+            batches = tuple(batches[index] for index in permutation.tolist())
         for batch in batches[self.start :]:
-            short = -len(batch) % self.world
-            yield torch.cat([batch, batch.new_full((short,), PAD_INDEX)])[self.rank :: self.world]
+            missing = -len(batch) % self.world
+            yield torch.cat([batch, batch.new_full((missing,), PAD_INDEX)])[self.rank :: self.world]
 
 
 class StreamSampler(BatchSampler):
-    """Reads one long row of tokens as streams side by side, each from its beginning to its end.
+    """Reads one long sequence of tokens as parallel streams, each from its beginning to its end.
 
-    The row is cut into streams of one length, which the processes share out among them: every process reads every
-    `world`-th one. Yields windows [B, 3]: the first token of each, the one after its last, and whether it begins a
-    stream. The last streams may be shorter, and processes may have one stream less than others; windows of nothing
-    stand for what is not there.
+    The sequence is cut into streams of equal length; each process reads every `world`-th stream. Yields windows
+    [B, 3]: the index of the window's first token, the index after its last token, and 1 if it begins a stream, else 0.
+    The last streams may be shorter, and a process may have one stream fewer than others; the missing windows are
+    empty.
 
     Args:
         count: number of tokens.
-        streams: into how many the row is cut, for all processes together.
-        window: tokens of a window.
-        rank: number of this process.
+        streams: number of streams, of all processes together.
+        window: tokens per window.
+        rank: index of this process.
         world: number of processes.
     """
 
@@ -103,35 +104,35 @@ class StreamSampler(BatchSampler):
         return -(-self.length // self.window)
 
     def __iter__(self) -> Iterator[Tensor]:
-        begins = (torch.arange(self.rank, self.batch_size * self.world, self.world) * self.length).clamp(max=self.count)
-        ends = (begins + self.length).clamp(max=self.count)
-        for number in range(self.start, len(self)):
-            first = torch.minimum(begins + number * self.window, ends)
+        starts = (torch.arange(self.rank, self.batch_size * self.world, self.world) * self.length).clamp(max=self.count)
+        ends = (starts + self.length).clamp(max=self.count)
+        for index in range(self.start, len(self)):
+            first = torch.minimum(starts + index * self.window, ends)
             last = torch.minimum(first + self.window, ends)
-            yield torch.stack([first, last, torch.full_like(first, number == 0)], dim=1)
+            yield torch.stack([first, last, torch.full_like(first, index == 0)], dim=1)
 
 
 def _init_worker(worker: int) -> None:
-    """Has a process that reads data leave when the training does, and not before.
+    """Worker init: ignore SIGINT and SIGTERM; exit when the training process exits.
 
-    Ctrl-C reaches it too, and so does what a cluster tells all processes of a job; and PyTorch notices that a training
-    was killed only where it forks such processes itself, which Python 3.14 no longer does.
+    Ctrl-C and the signals of a cluster reach all processes of a job. PyTorch's own check whether the training process
+    was killed compares parent ids, which fails with a fork server, the default of Python 3.14.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    Thread(target=_exit_with, args=(parent_process(),), daemon=True).start()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, signal.SIG_IGN)
+    Thread(target=_exit_after, args=(parent_process(),), daemon=True).start()
 
 
-def _exit_with(training: BaseProcess) -> None:
+def _exit_after(training: BaseProcess) -> None:
     training.join()
     os._exit(1)
 
 
 class Loader(DataLoader[Batch]):
-    """A DataLoader of whole batches that knows how far it has read, and goes on from there.
+    """A DataLoader of whole batches that saves its position and resumes from it.
 
-    Lightning stores `state_dict` in checkpoints made within an epoch and gives it back on resume. To predict, it makes
-    the loader anew, with arguments of a DataLoader besides.
+    Lightning stores `state_dict` in checkpoints saved within an epoch and restores it on resume. For prediction it
+    constructs the loader again and passes further arguments of a DataLoader, which are ignored.
     """
 
     sampler: BatchSampler
@@ -151,8 +152,8 @@ class Loader(DataLoader[Batch]):
         self._read = 0
         self._resume = {"epoch": -1, "read": 0}
 
-    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # not the class that torch returns
-        # A generator, so that the workers start with the first batch: only then is the epoch known.
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch declares another class
+        # This is a generator so that the workers start at the first batch: the epoch is not known before.
         self._read = self._resume["read"] if self._resume["epoch"] == self.sampler.epoch else 0
         self._resume = {"epoch": -1, "read": 0}
         self.sampler.start = self._read
@@ -164,9 +165,9 @@ class Loader(DataLoader[Batch]):
         return len(self.sampler)
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch and how many of its batches were read."""
+        """Return the epoch and the number of its batches that were read."""
         return {"epoch": self.sampler.epoch, "read": self._read}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The next iteration goes on there, if it is of the same epoch."""
+        """Resume the next iteration from this position if it is of the same epoch."""
         self._resume = dict(state)

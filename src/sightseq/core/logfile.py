@@ -1,4 +1,4 @@
-"""log.txt: all that is logged during a run, warnings and tracebacks too. Imports nothing heavy before it is used."""
+"""log.txt: all log records of a run, with warnings and tracebacks. Imports nothing heavy before it is used."""
 
 import contextlib
 import logging
@@ -9,23 +9,23 @@ log = logging.getLogger("sightseq")
 
 
 class LogFile(logging.FileHandler):
-    """Of a disk that is full, whoever is ended by it speaks, and not the log."""
+    """A log file that ignores write errors: when the disk is full, the code that fails reports it."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (its name in the library)
-        """Says nothing."""
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the library's name)
+        """Ignore the error."""
 
     def close(self) -> None:
-        """As far as there is room."""
+        """Close the file, and ignore that the last records may not fit on the disk."""
         with contextlib.suppress(OSError):
             super().close()
 
 
 @contextlib.contextmanager
 def logged(folder: Path) -> Iterator[None]:
-    """All that is logged goes to log.txt, and not to the terminal."""
-    import lightning.pytorch  # noqa: F401 (for its handlers, which are taken away here)
+    """Within this context all log records go to log.txt and none to the terminal."""
+    import lightning.pytorch  # noqa: F401 (installs the handlers that are removed here)
 
-    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):  # they print, from when they are imported
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):  # on import they add handlers that print
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     root, handler = logging.getLogger(), LogFile(folder / "log.txt")
@@ -36,7 +36,7 @@ def logged(folder: Path) -> Iterator[None]:
     logging.captureWarnings(True)
     try:
         yield
-    except BaseException:  # Ctrl-C and exits too are worth a line in the log
+    except BaseException:  # Ctrl-C and exits are logged too
         log.exception("stopped by")
         raise
     finally:

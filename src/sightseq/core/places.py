@@ -1,4 +1,4 @@
-"""Where the configs lie: this package's and those of installed extensions. Imports nothing heavy."""
+"""Locates the configs of this package and of installed extensions. Imports nothing heavy."""
 
 import re
 from collections import Counter
@@ -10,86 +10,88 @@ ENTRY_POINTS = "sightseq.conf"
 
 
 def conf_folder() -> Path:
-    """The package's copy in an installed wheel, the repository's in a checkout."""
+    """Return the config folder: the package's copy in an installed wheel, the repository's in a checkout."""
     package = Path(__file__).parents[1] / "conf"
     return package if package.is_dir() else Path(__file__).parents[3] / "conf"
 
 
 def template_folder() -> Path:
-    """The package that `sightseq new` copies: the wheel's copy, or in a checkout the tests' extension."""
+    """Return the package that `sightseq new` copies: the wheel's copy, or tests/extension in a checkout."""
     package = Path(__file__).parents[1] / "template"
     return package if package.is_dir() else Path(__file__).parents[3] / "tests" / "extension"
 
 
 def extension_folders() -> list[Path]:
-    """The config folders that installed packages name as entry points, found without importing them.
+    """Return the config folders that installed packages name as entry points, without importing the packages.
 
     The entry point `mine = "my_package.conf"` names the folder conf/ inside my_package.
     """
-    found = []
+    folders = []
     for entry in entry_points(group=ENTRY_POINTS):
         package, *inner = entry.value.replace(":", ".").split(".")
         spec = find_spec(package)
         if spec and spec.submodule_search_locations:
-            found.append(Path(next(iter(spec.submodule_search_locations)), *inner))
-    return found
+            folders.append(Path(next(iter(spec.submodule_search_locations)), *inner))
+    return folders
 
 
 def extension_packages() -> set[str]:
-    """The top-level packages of those extensions, whose classes are trusted."""
+    """Return the top-level packages of installed extensions, whose classes are trusted."""
     return {entry.value.replace(":", ".").partition(".")[0] for entry in entry_points(group=ENTRY_POINTS)}
 
 
 def group_options(group: str) -> dict[str, Path]:
-    """The options of a config group, `image/convnet` in folders within it too, with their files.
+    """Return the options of a config group by name, with their files.
 
-    A folder that is a group itself is no part of it: `net` of `model`.
+    An option in a subfolder is named by its path, such as `image/convnet`. A subfolder that is a group itself is left
+    out, such as `net` of `model`.
     """
     inner = tuple(name.removeprefix(f"{group}/") + "/" for name in groups_of("train") if name.startswith(f"{group}/"))
-    found = {}
+    options = {}
     for folder in (conf_folder(), *extension_folders()):
         for file in sorted((folder / group).rglob("*.yaml")):
             option = file.relative_to(folder / group).with_suffix("").as_posix()
             if file.stem != "base" and not option.startswith(inner):
-                found[option] = file
-    return found
+                options[option] = file
+    return options
 
 
 def experiments() -> dict[str, Path]:
-    """The experiments by name: the last part of their path in conf/experiment/, or all of it where others share it."""
+    """Return the experiments by name: the last part of the path in conf/experiment/, or all of it if not unique."""
     options = group_options("experiment")
-    lasts = Counter(option.rpartition("/")[2] for option in options)
-    names = {option: last if lasts[last := option.rpartition("/")[2]] == 1 else option for option in options}
+    counts = Counter(option.rpartition("/")[2] for option in options)
+    names = {option: last if counts[last := option.rpartition("/")[2]] == 1 else option for option in options}
     return {names[option]: file for option, file in options.items()}
 
 
 def experiment_name(option: str) -> str:
-    """The name of an option of the group: "digits" for image/digits."""
+    """Return the name of an option of the experiment group, such as "digits" for image/digits."""
     last, file = option.rpartition("/")[2], group_options("experiment").get(option)
     return last if experiments().get(last) == file else option
 
 
 def experiment_option(name: str) -> str:
-    """The option of the group that a name stands for; what is no name stays as it is."""
+    """Return the option of the experiment group with this name; an unknown name is returned unchanged."""
     file = experiments().get(name)
     return next((option for option, other in group_options("experiment").items() if other == file), name)
 
 
 def groups_of(command: str) -> set[str]:
-    """The groups in the defaults list of a command, and of those that it begins with."""
+    """Return the groups in the defaults list of a command and of the root configs that it includes."""
     text = (conf_folder() / f"{command}.yaml").read_text(encoding="utf-8")
-    found = set(re.findall(r"^  - (?:optional |override )?/?([\w/]+):", text, re.MULTILINE))
+    names = set(re.findall(r"^  - (?:optional |override )?/?([\w/]+):", text, re.MULTILINE))
     parents = set(re.findall(r"^  - (\w+)\s*(?:#.*)?$", text, re.MULTILINE)) - {"_self_"}
-    return found.union(*map(groups_of, parents))
+    return names.union(*map(groups_of, parents))
 
 
 def group_package(group: str) -> str:
-    """Where in the config the options of a group stand: `model.optimizer` for `optimizer`, `_global_` for `debug`.
+    """Return the config key under which a group's options are placed: `model.optimizer` for `optimizer`, `_global_`
+    for `debug`.
 
-    An option that writes into the package above, as `none` does to leave no mapping, does not count.
+    An option that writes into the parent package is ignored: `none` does so, to set the key to null.
 
     Args:
-        group: as in a defaults list; `group@package` says the package itself.
+        group: as in a defaults list; `group@package` names the package explicitly.
     """
     name, _, package = group.partition("@")
     if package:
@@ -100,7 +102,7 @@ def group_package(group: str) -> str:
 
 
 def groups() -> set[str]:
-    """The names of all config groups."""
+    """Return the names of all config groups."""
     return {
         str(path.relative_to(folder))
         for folder in (conf_folder(), *extension_folders())

@@ -1,7 +1,7 @@
-"""The figures of a report, in one style: plain data in, a matplotlib `Figure` out.
+"""Figures of a report in one style: plain data in, a matplotlib `Figure` out.
 
-All are made with matplotlib's objects and none with pyplot, so nothing is kept open and no window, backend or
-user's style matters. Figures are at most 8 inches wide: at 800 pixels a point of type is 1.4 pixels.
+They use matplotlib's object interface and not pyplot, so no figure stays open, and the backend and the user's style
+have no effect. Figures are at most 8 inches wide: at 800 pixels, one point of font size is 1.4 pixels.
 """
 
 import math
@@ -21,14 +21,14 @@ from sightseq.core.fonts import families
 from sightseq.core.naming import ScoreInfo
 
 P = ParamSpec("P")
-# The palette of Okabe and Ito, which the colour-blind can tell apart.
+# The palette of Okabe and Ito, which colour-blind readers can distinguish.
 BLUE, VERMILION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
 GREY, PALE = "#6B7280", "#E5E7EB"
 
 STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
     "font.size": 9.5,
-    "text.parse_math": False,  # a class may be called "$"
+    "text.parse_math": False,  # a class name may contain "$"
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
     "axes.titlepad": 8,
@@ -44,7 +44,7 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Within it matplotlib draws in our style, whatever the user's own is."""
+    """Within this context matplotlib draws in our style, whatever the user's own is."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
@@ -52,7 +52,7 @@ def style() -> Iterator[None]:
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """The same function in our style, with fonts that have the letters of all texts that it is given."""
+    """Decorator: draw in our style, with fonts that contain the characters of all texts in the arguments."""
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -73,19 +73,19 @@ def _texts(value: Any) -> Iterator[str]:
 
 @styled
 def curves_figure(history: Sequence[Mapping[str, float]], metrics: Mapping[str, ScoreInfo]) -> Figure:
-    """Training and validation over the epochs, the best validation epoch marked.
+    """Plot training and validation scores over the epochs, and mark the best validation epoch.
 
     Args:
-        history: one row for each epoch, in order: "epoch", and "train/x" and "val/x" for each metric x; values may
-            be missing or NaN.
-        metrics: how to print and rank each x, at least one; each has a panel of its own.
+        history: one row per epoch, in order: "epoch", and "train/x" and "val/x" for each metric x; values may be
+            missing or NaN.
+        metrics: how to format and rank each metric x, at least one; each gets its own panel.
     """
     columns = min(len(metrics), 2)
     rows = math.ceil(len(metrics) / columns)
     figure = Figure(figsize=((6, 8)[columns - 1], 3.2 * rows))
     epochs = np.array([row.get("epoch", number) for number, row in enumerate(history, start=1)])
-    for place, (metric, info) in enumerate(metrics.items(), start=1):
-        axes = figure.add_subplot(rows, columns, place)
+    for panel, (metric, info) in enumerate(metrics.items(), start=1):
+        axes = figure.add_subplot(rows, columns, panel)
         axes.set(title=info.title, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(axis="y")
@@ -96,14 +96,14 @@ def curves_figure(history: Sequence[Mapping[str, float]], metrics: Mapping[str, 
             if not shown.any():
                 continue
             drawn.append(values[shown])
-            # A line through one point is invisible, and markers on a long line are a smear.
+            # A line through one point is invisible; markers on a long line overlap.
             marker = "o" if shown.sum() <= 12 else ""
             axes.plot(epochs[shown], values[shown], line, color=colour, label=name, marker=marker)
             if stage == "val":
                 best = np.nanargmin(np.where(shown, -values if info.higher_is_better else values, math.nan))
                 axes.plot(epochs[best], values[best], "o", color=BLUE, markersize=9, markerfacecolor="white", zorder=5)
-                found = f"best validation: {info.text(float(values[best]))}, epoch {epochs[best]:.0f}"
-                axes.set_title(f"{info.title}\n{found}")
+                best_text = f"best validation: {info.text(float(values[best]))}, epoch {epochs[best]:.0f}"
+                axes.set_title(f"{info.title}\n{best_text}")
         if drawn:
             axes.legend()
             _scale(axes, info, np.concatenate(drawn))
@@ -115,14 +115,14 @@ def _scale(axes: Axes, info: ScoreInfo, values: NDArray[np.float64]) -> None:
         decimals = 0 if np.ptp(values) > 0.05 else 1
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=decimals))
     elif not info.higher_is_better and values.min() > 0 and values.max() > 30 * values.min():
-        axes.set_yscale("log")  # else the first epoch hides all that follows
+        axes.set_yscale("log")  # on a linear scale the first epoch would hide the others
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 @styled
 def spectrogram_figure(waveform: NDArray[np.floating[Any]], sample_rate: int) -> Figure:
-    """Which frequencies sound when, in decibels below the loudest.
+    """Plot a spectrogram in decibels relative to its maximum.
 
     Args:
         waveform: [samples].
@@ -143,6 +143,6 @@ def spectrogram_figure(waveform: NDArray[np.floating[Any]], sample_rate: int) ->
 
 
 def short(name: str, most: int) -> str:
-    """The name on one line, cut to so many characters at most."""
+    """Return the name on one line, truncated to `most` characters."""
     name = " ".join(name.split())
     return name if len(name) <= most else f"{name[: most - 1].rstrip()}…"

@@ -1,4 +1,4 @@
-"""How a person uses a trained model: raw inputs to plain rows in human units."""
+"""Prediction with a trained model: from raw inputs to plain rows in human units."""
 
 import sys
 from abc import ABC, abstractmethod
@@ -18,33 +18,33 @@ from sightseq.core.errors import ConfigError, InputError, nearest
 from sightseq.core.task import Task
 
 Row = dict[str, Any]
-"""A prediction: plain values by name, in human units, as JSON holds them."""
-AHEAD = 8  # batches that are read at once and sorted by length
+"""A prediction: plain JSON values by name, in human units."""
+AHEAD = 8  # batches that are read together and sorted by length
 
 
 class Settings(BaseModel):
-    """The options of a predictor; a subclass adds its own, each with a default and a description for `--help`."""
+    """Options of a predictor; a subclass adds its own, each with a default and a description for `--help`."""
 
-    batch_size: PositiveInt = Field(64, description="inputs that go through the network at once")
+    batch_size: PositiveInt = Field(64, description="inputs per batch")
 
 
 class Predictor(ABC):
     """A trained task on a device, ready to predict.
 
-    A subclass says what an input expands to, how an item is read, and what a batch of items gives. Reading in threads,
-    batching, the progress bar and the list of bad inputs are written here.
+    A subclass defines how an input is expanded into items, how an item is read, and how a batch of items is predicted.
+    Reading in threads, batching, the progress bar and the list of bad inputs are implemented here.
 
     Args:
-        task: as `load_task` gives it.
-        device: "cpu", "cuda", "mps", or "auto": the fastest available.
+        task: a task, as `load_task` returns it.
+        device: "cpu", "cuda", "mps", or "auto" for the fastest available one.
 
     Raises:
         ConfigError: the device is not available.
     """
 
     Settings: ClassVar[type[BaseModel]] = Settings
-    """The options that `sightseq predict` takes for such a model, besides those common to all models. Without a
-    `batch_size` among them, items are predicted one at a time."""
+    """Options of `sightseq predict` for this kind of model, besides those of all models. Without a field `batch_size`,
+    items are predicted one at a time."""
 
     def __init__(self, task: Task, device: str = "auto") -> None:
         if device == "auto":
@@ -55,19 +55,19 @@ class Predictor(ABC):
         except (RuntimeError, AssertionError) as error:
             raise ConfigError(f"device={device}: {str(error).splitlines()[0]}") from error
 
-    # What each kind of model defines.
+    # Defined by each kind of model.
 
     @abstractmethod
     def expand(self, given: str, options: Any) -> Iterable[tuple[str, Any]]:
-        """The raw items of one input of the command line: files of a folder, lines of a file, the text itself.
+        """Expand one input of the command line into raw items: files of a folder, lines of a file, the text itself.
 
         Args:
-            given: as typed.
+            given: the input as typed.
             options: an instance of `Settings`.
 
         Returns:
-            The place of each raw item, for messages ("" for the input itself), and the item. A list where all are
-            known at once, so that the progress bar has a total; else an iterator, which is read batch by batch.
+            Pairs of the item's place, for messages ("" for the input itself), and the raw item. A list if all are
+            known at once, so that the progress bar has a total; otherwise an iterator, which is read batch by batch.
 
         Raises:
             InputError: the input does not exist or cannot be read; the other inputs are still predicted.
@@ -75,63 +75,64 @@ class Predictor(ABC):
 
     @abstractmethod
     def read(self, raw: Any) -> Any:
-        """One raw item, or one input from Python, decoded for `predict_items`. Called in threads.
+        """Decode one raw item, or one input from Python, for `predict_items`. Called in threads.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: the item cannot be read.
 
         Warns:
-            InputWarning: it was read only in part, or not as the model expects it.
+            InputWarning: only a part of the item was read, or it is not as the model expects it.
         """
 
     @abstractmethod
     def predict_items(self, items: Sequence[Any], options: Any) -> Sequence[Row | list[Row]]:
-        """The prediction for each item of one batch: a row, or a list of rows, as of several samples of one prompt.
+        """Predict one batch of items. Called in torch's inference mode.
 
-        Called in torch's inference mode.
+        Returns:
+            For each item a row, or a list of rows, such as several samples for one prompt.
         """
 
     def origin(self, place: str, item: Any) -> Row:
-        """The values that come first in the rows of an item on the command line, and name it."""
+        """Return the values that identify an item; they come first in its rows on the command line."""
         return {"input": place}
 
     def cells(self, row: Row) -> dict[str, str]:
-        """One line of the printed table: column titles and cells, the same columns for each row."""
+        """Return one line of the printed table: cells by column title, with the same columns for each row."""
         return {name: str(value) for name, value in row.items()}
 
     def length(self, item: Any) -> int:
-        """The length to which an item pads its batch. Where it is defined, items of similar length share a batch."""
+        """Return the length of an item before padding. If defined, the items of a batch have similar lengths."""
         return 0
 
     def check(self, inputs: Sequence[Any], options: Any) -> None:  # noqa: B027 (optional)
-        """Refuses options that have no effect on these inputs.
+        """Refuse options that have no effect on these inputs.
 
         Raises:
-            ConfigError: one was given.
+            ConfigError: such an option was given.
         """
 
     def live(self, inputs: Sequence[str], options: Any, bad: list[InputError]) -> Iterator[str] | None:
-        """The pieces of text that are printed as they come, instead of a table at the end; None: there is a table.
+        """Return pieces of text to print as they are generated, or None to print a table at the end.
 
         Arguments: see `rows`.
         """
         return None
 
-    # What all have in common.
+    # Common to all predictors.
 
     def predict(self, inputs: Sequence[Any], **options: Any) -> list[Row]:
-        """The predictions for inputs given from Python.
+        """Predict inputs given from Python.
 
         Args:
             inputs: raw items, as `read` takes them.
             options: fields of `Settings`.
 
         Returns:
-            The rows of each input, in order.
+            The rows of all inputs, in order.
 
         Raises:
             InputError: an input cannot be read.
-            ConfigError: there is no such option, or a value does not fit.
+            ConfigError: an option does not exist, or its value is invalid.
         """
         settings = self.options(options)
         self.check(inputs, settings)
@@ -140,51 +141,53 @@ class Predictor(ABC):
         return [row for chunk in chunks for rows in self._predicted(map(self.read, chunk), settings) for row in rows]
 
     def options(self, given: Mapping[str, Any], common: Collection[str] = ()) -> Any:
-        """The `Settings` with these values.
+        """Return the `Settings` with these values.
 
         Args:
             given: values by name.
-            common: names of options that are not in `Settings`; a hint may name them.
+            common: names of options that are not in `Settings` but may appear in a hint.
 
         Raises:
-            ConfigError: there is no such option, or a value does not fit.
+            ConfigError: an option does not exist, or its value is invalid.
         """
         own = self.Settings.model_fields
         for name, value in given.items():
             if name not in own:
                 hint = nearest(name, {*common, *own})
                 if "did you mean" not in hint:
-                    hint = f"its own are {', '.join(own)}" if own else "it has none of its own"
+                    hint = f"its options are {', '.join(own)}" if own else "it has no options of its own"
                 raise ConfigError(f"{name}={value}: this model has no option {name!r}; {hint}")
         return validated(given, self.Settings)
 
     def rows(self, inputs: Sequence[str], options: Any, bad: list[InputError]) -> Iterator[tuple[str, Row]]:
-        """Reads and predicts the inputs of the command line, batch by batch.
+        """Read and predict the inputs of the command line, batch by batch.
 
         Args:
-            inputs: each is expanded.
+            inputs: inputs of the command line; each is expanded.
             options: an instance of `Settings`.
-            bad: receives the errors of the inputs that cannot be read.
+            bad: the errors of inputs that cannot be read are appended to this list.
 
         Yields:
-            The place of an item, and a row of it, which begins with `origin`.
+            The place of an item, and one of its rows, which starts with `origin`.
         """
         for chunk in self.items(inputs, options, bad):
-            found = self._predicted((item for _, item in chunk), options)
-            for (place, item), rows in zip(chunk, found, strict=True):
+            predictions = self._predicted((item for _, item in chunk), options)
+            for (place, item), rows in zip(chunk, predictions, strict=True):
                 yield from ((place, {**self.origin(place, item), **row}) for row in rows)
 
     def items(
         self, inputs: Sequence[str], options: Any, bad: list[InputError], bar: bool = True
     ) -> Iterator[list[tuple[str, Any]]]:
-        """The items that can be read, each with its place: a batch at a time, or `AHEAD` batches where `length` is
-        defined and no input is "-", standard input, which may be slow. No more are in memory at a time.
+        """Yield the readable items with their places, in chunks; only one chunk is in memory at a time.
+
+        A chunk is one batch, or `AHEAD` batches if `length` is defined and no input is "-" (standard input may be
+        slow).
 
         Args:
             inputs: see `rows`.
             options: see `rows`.
             bad: see `rows`.
-            bar: show progress on a terminal, from the second time on.
+            bar: show progress on a terminal, from the second chunk on.
         """
         size = _batch_size(options) * (1 if "-" in inputs else self._ahead())
         total, raws = self._expanded(inputs, options, bad)
@@ -197,7 +200,7 @@ class Predictor(ABC):
 
         with ExitStack() as stack:
             pool = stack.enter_context(ThreadPoolExecutor())
-            # Redirected output would go where the bar goes: to the terminal, not into the file.
+            # If stdout is a file, the bar must not redirect it: the output would go to the terminal.
             columns = (*Progress.get_default_columns(), MofNCompleteColumn())
             progress = Progress(
                 *columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
@@ -221,38 +224,38 @@ class Predictor(ABC):
     def _expanded(
         self, inputs: Sequence[str], options: Any, bad: list[InputError]
     ) -> tuple[int | None, Iterator[tuple[str, Any]]]:
-        """How many raw items there are, if that is known, and the items."""
+        """Return the number of raw items, or None if it is unknown, and the items with their places."""
         sources: list[tuple[str, Iterable[tuple[str, Any]]]] = []
         for number, given in enumerate(inputs, 1):
             try:
                 sources.append(("input" if len(inputs) == 1 else f"input {number}", self.expand(given, options)))
             except InputError as error:
                 bad.append(error)
-        lengths = [len(found) for _, found in sources if isinstance(found, list)]
+        lengths = [len(items) for _, items in sources if isinstance(items, list)]
 
-        def items() -> Iterator[tuple[str, Any]]:
-            for name, found in sources:
+        def chained() -> Iterator[tuple[str, Any]]:
+            for name, items in sources:
                 try:
-                    yield from ((place or name, raw) for place, raw in found)
+                    yield from ((place or name, raw) for place, raw in items)
                 except InputError as error:
                     bad.append(error)
 
-        return sum(lengths) if len(lengths) == len(sources) else None, items()
+        return sum(lengths) if len(lengths) == len(sources) else None, chained()
 
     def _ahead(self) -> int:
         return 1 if type(self).length is Predictor.length else AHEAD
 
     @torch.inference_mode()
     def _predicted(self, items: Iterable[Any], options: Any) -> list[list[Row]]:
-        """The rows of each item, in order; the batches go by length."""
-        found: dict[int, list[Row]] = {}
+        """Return the rows of each item, in order; batches are formed by length."""
+        predictions: dict[int, list[Row]] = {}
         ordered = sorted(enumerate(items), key=lambda pair: self.length(pair[1]))
         size = _batch_size(options)
         for start in range(0, len(ordered), size):
-            places, batch = zip(*ordered[start : start + size], strict=True)
-            for place, rows in zip(places, self.predict_items(batch, options), strict=True):
-                found[place] = rows if isinstance(rows, list) else [rows]
-        return [found[place] for place in range(len(found))]
+            indices, batch = zip(*ordered[start : start + size], strict=True)
+            for index, rows in zip(indices, self.predict_items(batch, options), strict=True):
+                predictions[index] = rows if isinstance(rows, list) else [rows]
+        return [predictions[index] for index in range(len(predictions))]
 
 
 def _batch_size(options: Any) -> int:
@@ -260,5 +263,5 @@ def _batch_size(options: Any) -> int:
 
 
 def _located(place: str, error: InputError) -> InputError:
-    """The error with the place of the item, unless its message begins with it."""
+    """Return the error with the item's place in front of its message, unless it already starts with it."""
     return error if str(error).startswith(place) else InputError(f"{place}: {error}")

@@ -1,4 +1,4 @@
-"""The progress of a training on the terminal: one bar for all of it, with the newest scores."""
+"""Training progress on the terminal: one bar for the whole training, with the latest scores."""
 
 import sys
 import time
@@ -10,15 +10,15 @@ from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-SELDOM = 10.0  # seconds between lines where there is no terminal
-OFTEN = 0.1  # seconds between looks at the loss
-REST = 30  # columns of the epoch, the shortest bar and the time that is left
+LINE_INTERVAL = 10.0  # seconds between lines without a terminal
+UPDATE_INTERVAL = 0.1  # seconds between updates of the bar
+RESERVED_WIDTH = 30  # columns for the epoch, the shortest bar and the remaining time
 
 
 class Bar(ProgressBar):
-    """A bar over all batches of all epochs, with the loss of a batch, the newest scores and the rate.
+    """A bar over all batches of all epochs, with the loss of a batch, the latest scores and the throughput.
 
-    Without a terminal, a line now and then.
+    Without a terminal, it prints a line at intervals.
     """
 
     def __init__(self) -> None:
@@ -28,54 +28,60 @@ class Bar(ProgressBar):
         self._scores: list[str] = []
         self._loss = self._rate = ""
         self._quiet = False
-        # Of an epoch, without its validation; a resumed one has no start.
-        self._seen, self._fresh, self._began = 0, 0, time.monotonic()
+        # For the throughput in an epoch, without validation. They are set here too, because Lightning does not call
+        # `on_train_epoch_start` for an epoch resumed in the middle.
+        self._seen, self._uncounted, self._epoch_start = 0, 0, time.monotonic()
 
     def disable(self) -> None:
-        """Lightning calls this in all processes but the first."""
+        """Show nothing; Lightning calls this in all processes but the first."""
         self._quiet = True
 
     def enable(self) -> None:
-        """The inverse of `disable`."""
+        """Undo `disable`."""
         self._quiet = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._quiet and sys.stdout.isatty():
-            left = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
-            columns = (TextColumn("{task.description}"), BarColumn(None), left, TextColumn("{task.fields[scores]}"))
+            remaining = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(None),
+                remaining,
+                TextColumn("{task.fields[scores]}"),
+            )
             self._bar = Progress(*columns, console=Console(highlight=False), expand=True)
             self._job = self._bar.add_task("", total=total_batches(trainer), scores="")
             self._bar.start()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._seen, self._fresh, self._began = 0, 0, time.monotonic()
+        self._seen, self._uncounted, self._epoch_start = 0, 0, time.monotonic()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if not self._bar:
             return
-        self._fresh += 1
-        if time.monotonic() - self._shown > OFTEN:
+        self._uncounted += 1
+        if time.monotonic() - self._shown > UPDATE_INTERVAL:
             loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
             self._loss = "" if loss is None else f"loss {loss.item():.4f}"
             if size := getattr(pl_module, "size", None):  # of a Task
-                # Counting waits for the device, so that this batch stands for all since the last look.
-                self._seen, self._fresh = self._seen + self._fresh * size(batch) * trainer.world_size, 0
+                # Counting waits for the device, so all batches since the last update count like this one.
+                self._seen, self._uncounted = self._seen + self._uncounted * size(batch) * trainer.world_size, 0
                 unit = getattr(getattr(trainer, "datamodule", None), "counted", "samples")
-                self._rate = f"{self._seen / (time.monotonic() - self._began):,.0f} {unit}/s"
+                self._rate = f"{self._seen / (time.monotonic() - self._epoch_start):,.0f} {unit}/s"
             self._show(self._bar, trainer, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         done = trainer.current_epoch + 1 == trainer.max_epochs
-        found = trainer.callback_metrics
-        wanted = dict.fromkeys((getattr(pl_module, "headline", "loss"), "loss"))
-        self._scores = [f"validation {n} {found[f'val/{n}']:.4f}" for n in wanted if f"val/{n}" in found]
+        metrics = trainer.callback_metrics
+        names = dict.fromkeys((getattr(pl_module, "headline", "loss"), "loss"))
+        self._scores = [f"validation {n} {metrics[f'val/{n}']:.4f}" for n in names if f"val/{n}" in metrics]
         if self._bar:
             self._show(self._bar, trainer, int(trainer.num_training_batches))
-        elif not self._quiet and (done or time.monotonic() - self._shown > SELDOM):
+        elif not self._quiet and (done or time.monotonic() - self._shown > LINE_INTERVAL):
             self._shown = time.monotonic()
-            losses = [f"training loss {found['train/loss']:.4f}"] if "train/loss" in found else []
+            losses = [f"training loss {metrics['train/loss']:.4f}"] if "train/loss" in metrics else []
             texts = [epoch_text(trainer), *self._scores, *losses]
             print("  ".join(texts), flush=True)
 
@@ -91,7 +97,7 @@ class Bar(ProgressBar):
         epoch = epoch_text(trainer)
         shown = [self._loss, *self._scores[:1], self._rate, *self._scores[1:]]
         shown = [text.replace("validation", "val") for text in shown if text]
-        while len(shown) > 1 and len("  ".join(shown)) > bar.console.width - REST:
+        while len(shown) > 1 and len("  ".join(shown)) > bar.console.width - RESERVED_WIDTH:
             shown.pop()
         bar.update(self._job, completed=completed, description=epoch, scores="  ".join(shown))
 
@@ -102,7 +108,7 @@ class Bar(ProgressBar):
 
 
 def total_batches(trainer: Trainer) -> int | None:
-    """Batches of the whole training; None when only time ends it."""
+    """Return the number of batches of the whole training; None if only time limits it."""
     limits = []
     if trainer.max_epochs not in (None, -1):
         limits.append(int(trainer.num_training_batches) * trainer.max_epochs)
@@ -112,6 +118,6 @@ def total_batches(trainer: Trainer) -> int | None:
 
 
 def epoch_text(trainer: Trainer) -> str:
-    """Such as "epoch 3 of 10"; of how many is left out where steps or time end the training."""
-    of = "" if trainer.max_epochs in (None, -1) else f" of {trainer.max_epochs}"
-    return f"epoch {trainer.current_epoch + 1}{of}"
+    """Return a text such as "epoch 3 of 10", or "epoch 3" if only steps or time limit the training."""
+    total = "" if trainer.max_epochs in (None, -1) else f" of {trainer.max_epochs}"
+    return f"epoch {trainer.current_epoch + 1}{total}"

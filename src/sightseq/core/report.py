@@ -1,6 +1,6 @@
-"""The page that a run leaves: report.html, which needs nothing but itself, and its figures as files.
+"""The report of a run: report.html, a self-contained page, and its figures as files.
 
-It knows no problem: scores are read by their names, and whatever a task has to show comes as blocks.
+It does not depend on the task: scores are read by name, and a task provides its own content as blocks.
 """
 
 import csv
@@ -20,7 +20,7 @@ from sightseq.core.facts import facts
 from sightseq.core.naming import ScoreInfo, score_infos
 from sightseq.core.plots import curves_figure
 
-SYNTHETIC = "Generated data: these numbers say nothing of the real task."
+SYNTHETIC = "Generated data: these results say nothing about the real task."
 SPLITS = {"test": "Test", "val": "Validation"}
 STAGES = {"train": "training", "val": "validation"}
 
@@ -28,12 +28,12 @@ log = logging.getLogger("sightseq")
 
 
 def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any], blocks: Sequence[Block]) -> Path:
-    """Writes report.html and figures/ into a run directory.
+    """Write report.html and figures/ into a run directory.
 
     Args:
-        run_dir: its metrics.csv, if there is one, becomes the curves.
+        run_dir: the run directory; the curves show its metrics.csv, if there is one.
         config: the resolved config, as plain values.
-        results: what results.json holds; any key may be missing, and is then not spoken of.
+        results: the content of results.json; a missing key is left out of the report.
         blocks: shown in this order, after the curves.
 
     Returns:
@@ -44,12 +44,12 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
     headline = str(results.get("headline") or next(iter(infos), "loss"))
     history = read_history(run_dir / "metrics.csv")
     if curves := _curves(history, headline, infos):
-        caption = "Training is measured while the model learns, validation after each epoch. The ring marks the best."
+        caption = "Training is measured during each epoch, validation after it. The ring marks the best epoch."
         if differs := results.get("training_differs"):
             differing = " and ".join(differs)
-            caption += f" Training is measured with {differing}, validation without: so validation may look better."
+            caption += f" Training is measured with {differing}, validation without, so validation may look better."
         if not str(results.get("precision") or "32").startswith("32"):
-            caption += f" Both ran in {results['precision']}; the table was scored anew, in 32 bits."
+            caption += f" Both ran in {results['precision']}; the scores in the table were computed in 32 bits."
         blocks = [FigureBlock("Learning curves", curves_figure(history, curves), caption=caption), *blocks]
 
     page = Page(run_dir / "figures")
@@ -75,17 +75,17 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
 
 
 def _content(block: Block, page: Page) -> Markup:
-    """What a block writes; of one that fails its error, with the traceback in the log: no training is lost over it."""
+    """Return the HTML of a block, or its error if it fails, with the traceback in the log: the training is not lost."""
     try:
         return block.html(page)
-    except Exception as error:  # of a stranger's block, at the end of a long run
+    except Exception as error:  # a third-party block may raise anything, at the end of a long run
         log.exception("the block %s of the report failed", block.title)
-        what = " ".join(str(error).split())[:200]
-        return Markup('<p class="soft">failed: {}: {}</p>').format(type(error).__name__, what)
+        message = " ".join(str(error).split())[:200]
+        return Markup('<p class="soft">failed: {}: {}</p>').format(type(error).__name__, message)
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics.csv, empty cells as NaN; no rows if there is no file."""
+    """Return the rows of a metrics.csv, empty cells as NaN; no rows if there is no file."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -95,40 +95,40 @@ def read_history(path: Path) -> list[dict[str, float]]:
 def _curves(
     history: Sequence[Mapping[str, float]], headline: str, infos: Mapping[str, ScoreInfo]
 ) -> dict[str, ScoreInfo]:
-    """Loss and headline first, then what is measured in training too; four panels are enough."""
+    """Select at most four scores to plot: loss and headline first, then those measured in both stages."""
     columns = {name for row in history for name, value in row.items() if math.isfinite(value)}
     both = [name for name in sorted(infos) if {f"train/{name}", f"val/{name}"} <= columns]
-    wanted = [name for name in dict.fromkeys(["loss", headline, *both]) if {f"train/{name}", f"val/{name}"} & columns]
-    return {name: infos[name] for name in wanted[:4] if name in infos}
+    names = [name for name in dict.fromkeys(["loss", headline, *both]) if {f"train/{name}", f"val/{name}"} & columns]
+    return {name: infos[name] for name in names[:4] if name in infos}
 
 
 def _headlines(
     results: dict[str, Any], splits: Mapping[str, Any], headline: str, infos: Mapping[str, ScoreInfo]
 ) -> list[tuple[str, str]]:
-    """The number of the run, and that of the best baseline on the same split, each with its label."""
+    """Return the headline scores of the run and of the best baseline on the same split, each with its label."""
     split = next((split for split in splits if splits[split].get(headline) is not None), None)
     if split is None or headline not in infos:
         return []
     info = infos[headline]
     shown = [(info.text(splits[split][headline]), f"{SPLITS[split].lower()} {info.title}")]
-    baselines = {name: (found.get(split) or {}).get(headline) for name, found in _baselines(results).items()}
+    baselines = {name: (scores.get(split) or {}).get(headline) for name, scores in _baselines(results).items()}
     if best := info.best(baselines):
         shown.append((info.text(baselines[best]), f"best baseline: {best}"))
     return shown
 
 
 def _baselines(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {name.replace("_", " "): found for name, found in (results.get("baselines") or {}).items()}
+    return {name.replace("_", " "): scores for name, scores in (results.get("baselines") or {}).items()}
 
 
 def _table(
     results: dict[str, Any], splits: Mapping[str, Any], headline: str, infos: Mapping[str, ScoreInfo]
 ) -> dict[str, Any]:
-    """A column for each metric; for each split a group of rows: the model and the baselines; then those that failed."""
+    """Return one column per metric, one group of rows (model and baselines) per split, and the failed baselines."""
     models = {"This model": results, **_baselines(results)}
-    measured = {split: {name: found[split] for name, found in models.items() if found.get(split)} for split in splits}
-    found = dict.fromkeys(metric for rows in measured.values() for values in rows.values() for metric in values)
-    metrics = sorted(infos.keys() & found, key=lambda metric: (metric != headline, list(found).index(metric)))
+    measured = {split: {name: model[split] for name, model in models.items() if model.get(split)} for split in splits}
+    names = list(dict.fromkeys(metric for rows in measured.values() for values in rows.values() for metric in values))
+    metrics = sorted(infos.keys() & set(names), key=lambda metric: (metric != headline, names.index(metric)))
     groups = []
     for split, rows in measured.items():
         count = (results.get("data") or {}).get(split)
@@ -138,19 +138,19 @@ def _table(
         cells = [(name, [column[name] for column in columns]) for name in rows]
         counted = (results.get("data") or {}).get("counted", "samples")
         groups.append((f"{SPLITS[split]}, {count:,} {counted}" if count else SPLITS[split], cells))
-    failed = [(name, found["error"]) for name, found in models.items() if "error" in found]
+    failed = [(name, model["error"]) for name, model in models.items() if "error" in model]
     return {"metrics": [infos[metric].title for metric in metrics], "groups": groups, "failed": failed}
 
 
 def _column(info: ScoreInfo, values: Mapping[str, float | None]) -> dict[str, tuple[str, bool]]:
-    """For each model the value as a text, and whether it is the best; two that read the same are both."""
+    """Return for each model the formatted value and whether it is the best; values with equal text are both best."""
     texts = {name: info.text(value) for name, value in values.items()}
     best = info.best(values) if sum(value is not None for value in values.values()) > 1 else None
     return {name: (text, best is not None and text == texts[best]) for name, text in texts.items()}
 
 
 def _summary(results: dict[str, Any], splits: Mapping[str, Any], infos: Mapping[str, ScoreInfo]) -> str:
-    """What the numbers are those of, in a sentence or two."""
+    """Describe in one or two sentences which model the scores belong to."""
     sentences = []
     if splits and results.get("best_epoch") is not None and results.get("epochs"):
         epoch = f"epoch {results['best_epoch']} of {results['epochs']}"
@@ -161,7 +161,7 @@ def _summary(results: dict[str, Any], splits: Mapping[str, Any], infos: Mapping[
             chosen = f"the one with the {extreme} {STAGES[stage]} {infos[name].title}"
         sentences.append(f"This is the model of {epoch}, {chosen}.")
     if "test" in splits:
-        sentences.append("The test data had no part in training it or in choosing the epoch.")
+        sentences.append("The test data was used neither for training nor for choosing the epoch.")
     elif splits:
-        sentences.append("The test data was not read: these are the numbers of validation.")
+        sentences.append("The test data was not read: these are validation scores.")
     return " ".join(sentences)

@@ -1,4 +1,4 @@
-"""results.json: the final numbers of a run, with all that is needed to believe and repeat them."""
+"""results.json: the final scores of a run, with everything needed to verify and reproduce them."""
 
 import json
 import logging
@@ -21,11 +21,11 @@ from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 
 log = logging.getLogger("sightseq")
-CHUNK = 1024  # samples at a time
+CHUNK = 1024  # samples per chunk
 
 
 def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[str, Any]:
-    """What ran, on what, when and where."""
+    """Describe a run: experiment, model, data, hardware, versions and time."""
     splits = {split: len(data.dataset(split)) for split in ("train", "val", "test")}
     infos = {name: info for stage in task.scoreboard.infos.values() for name, info in stage.items()}
     return {
@@ -64,32 +64,35 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
 
 
 def training_scores(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Scores of the last epoch in training, from the rows of metrics.csv: with dropout and augmentation, by name."""
-    found = history[-1] if history else {}
+    """Return the training scores of the last epoch by name, from the rows of metrics.csv.
+
+    They were measured with dropout and augmentation.
+    """
+    row = history[-1] if history else {}
     return {
         name.removeprefix("train/"): value
-        for name, value in found.items()
+        for name, value in row.items()
         if name.startswith("train/") and not math.isnan(value)
     }
 
 
 def score_baselines(baselines: Mapping[str, Baseline], data: DataModule, test: bool) -> dict[str, Any]:
-    """Scores of each baseline: fitted on the training split for validation, on both of them for the test.
+    """Score each baseline: fitted on the training split for validation, on training and validation for the test.
 
-    One that fails has an `error` in place of scores, and its traceback in the log: no training is lost over it.
+    A baseline that fails has an `error` instead of scores, and its traceback is in the log: the training is not lost.
     """
     scores: dict[str, Any] = {}
     for name, baseline in baselines.items():
         try:
             scores[name] = _score(baseline, data, test)
-        except Exception as error:  # whatever a library raises on data that it was not made for
+        except Exception as error:  # a library may raise anything on unsuitable data
             log.exception("the baseline %s failed", name)
             scores[name] = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]}
     return scores
 
 
 def _score(baseline: Baseline, data: DataModule, test: bool) -> dict[str, Any]:
-    began = time.monotonic()
+    start = time.monotonic()
     learns = type(baseline).fit is not Baseline.fit
     val = look(baseline, data.dataset("val"))
     if learns:
@@ -100,22 +103,22 @@ def _score(baseline: Baseline, data: DataModule, test: bool) -> dict[str, Any]:
         if learns:
             baseline.fit({key: np.concatenate([train[key], val[key]]) for key in train})
         scores["test"] = baseline.score(look(baseline, data.dataset("test")))
-    return scores | {"seconds": round(time.monotonic() - began, 1)}
+    return scores | {"seconds": round(time.monotonic() - start, 1)}
 
 
 def look(baseline: Baseline, dataset: ArrayDataset) -> Arrays:
-    """A split as the baseline looks at it."""
+    """Return a split with the baseline's features as `input`; reading stops after about `baseline.most` samples."""
     chunks: list[Arrays] = []
-    seen = 0
+    count = 0
     for chunk in dataset.chunks(CHUNK):
         chunks.append(chunk | {"input": baseline.features(chunk["input"])})
-        seen += len(chunk["input"])
-        if seen >= baseline.most:
+        count += len(chunk["input"])
+        if count >= baseline.most:
             break
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
 def write_results(folder: Path, results: Mapping[str, Any]) -> None:
-    """Writes results.json at once: a run that has it has finished."""
+    """Write results.json atomically: a run that has this file has finished."""
     with replacing(folder / "results.json") as file:
         file.write(json.dumps(results, indent=2).encode())

@@ -1,4 +1,4 @@
-"""Resuming and prolonging runs: which run directory is meant, and whether it can be. Imports nothing heavy."""
+"""Finds the run directory to resume or prolong, and checks that this is possible. Imports nothing heavy."""
 
 import json
 import os
@@ -13,15 +13,15 @@ from sightseq.core.rundir import LENGTH, Config
 
 State = Literal["interrupted", "finished", "at work", "empty", "no run", "missing"]
 REASONS: dict[State, str] = {
-    "at work": "another process is at work on it",
-    "empty": "it was interrupted before its first checkpoint; start it anew, without resume=",
-    "no run": "it is no run directory: it holds no config.yaml",
+    "at work": "another process is using it",
+    "empty": "it was interrupted before its first checkpoint; start a new run without resume=",
+    "no run": "it is not a run directory: it has no config.yaml",
     "missing": "there is no such folder",
 }
 
 
 def state_of(folder: Path) -> State:
-    """What can be said of a run directory; only an interrupted run can be resumed as it is."""
+    """Return the state of a run directory; only an interrupted run can be resumed without a new length."""
     if not folder.is_dir():
         return "missing"
     if not (folder / "config.yaml").is_file():
@@ -34,17 +34,17 @@ def state_of(folder: Path) -> State:
 
 
 def finished(folder: Path) -> bool:
-    """The run has come to its end."""
+    """Return whether the run has finished."""
     return (folder / "results.json").exists()
 
 
 def resume(typed: str, config: Config, keys: Collection[str]) -> Path:
-    """The run directory that `resume=` names, ready to be trained further.
+    """Return the run directory that `resume=` names, prepared for further training.
 
     Args:
-        typed: a run directory, or a checkpoint in one: then that takes the place of checkpoints/last.ckpt.
-        config: as composed, for the new length.
-        keys: that were typed. Only those of the length may be; they prolong the run, also one that has finished.
+        typed: a run directory, or a checkpoint in one, which then replaces checkpoints/last.ckpt.
+        config: the composed config, with the new length.
+        keys: the typed keys. Only those in `LENGTH` are allowed; they prolong the run, even a finished one.
 
     Raises:
         ConfigError: the run cannot be resumed, or other keys were typed.
@@ -54,7 +54,7 @@ def resume(typed: str, config: Config, keys: Collection[str]) -> Path:
     if others := {*keys} - LENGTH:
         raise ConfigError(
             f"resume={typed}: a run is resumed with its own config; only {' and '.join(sorted(LENGTH))} may change, "
-            f"not {', '.join(sorted(others))} (for a new run from its weights: init_from=)"
+            f"not {', '.join(sorted(others))} (init_from= starts a new run from its weights)"
         )
     state = state_of(folder)
     if state == "empty" and named != folder:
@@ -70,10 +70,10 @@ def resume(typed: str, config: Config, keys: Collection[str]) -> Path:
 
 
 def check_longer(folder: Path, config: Config, keys: Collection[str], typed: str) -> None:
-    """A finished run is resumed only to be trained longer.
+    """Check that a finished run is resumed only to train it longer.
 
     Raises:
-        ConfigError: the typed length is not above what was trained.
+        ConfigError: no new length was typed, or it is not above the trained epochs.
     """
     epochs = json.loads((folder / "results.json").read_text())["epochs"]
     most = config["trainer"]["max_epochs"]
@@ -85,7 +85,7 @@ def check_longer(folder: Path, config: Config, keys: Collection[str], typed: str
 
 
 def replace_last(folder: Path, checkpoint: Path) -> None:
-    """Puts a checkpoint in the place of last.ckpt, which is kept as last-before.ckpt."""
+    """Replace last.ckpt with a copy of a checkpoint; the old last.ckpt is kept as last-before.ckpt."""
     last = folder / "checkpoints" / "last.ckpt"
     if checkpoint == last:
         return
@@ -97,9 +97,9 @@ def replace_last(folder: Path, checkpoint: Path) -> None:
 
 
 def prolong(folder: Path, config: Config, keys: Collection[str]) -> None:
-    """Writes the new length of the training, as far as `keys` name it, into the config of a run.
+    """Write the new length of the training into the config of a run, for those keys of `LENGTH` that are in `keys`.
 
-    The results of a run that had finished are kept as results-N-epochs.json: it is unfinished again.
+    The results of a finished run are kept as results-N-epochs.json: the run is unfinished again.
     """
     saved = rundir.read_config(folder)
     for group, key in (name.split(".") for name in LENGTH & set(keys)):
@@ -112,30 +112,30 @@ def prolong(folder: Path, config: Config, keys: Collection[str]) -> None:
 
 
 def begin(config: Config, command: str) -> Path:
-    """A new run directory; with resume=auto the newest run of the same config, if there is one.
+    """Return a new run directory, or with resume=auto the newest run of the same config, if there is one.
 
-    That run may have finished, and then nothing is left to do: see `finished`. It is prolonged where the config has
-    more epochs or another time. So a job that a cluster starts again never trains twice.
+    That run may have finished; then nothing is left to do (see `finished`), unless the config has more epochs or
+    another time limit, which prolong it. So a job that a cluster restarts never trains twice.
     """
     if config.get("resume") == "auto":
         if folder := find(config):
             if not finished(folder) or longer(config, rundir.read_config(folder)):
                 prolong(folder, config, LENGTH)
             else:
-                print(f"resume=auto: {folder} has finished this config; for another run leave out resume=auto")
+                print(f"resume=auto: {folder} has finished with this config; for another run leave out resume=auto")
             return folder
-        print("resume=auto: no run of this config is here, so a new one starts")
+        print("resume=auto: there is no run of this config, so a new one starts")
     return rundir.create(config, command)
 
 
 def longer(config: Config, saved: Config) -> bool:
-    """Whether a config trains for more epochs than a finished run of it, or for another time."""
+    """Return whether a config has more epochs than a finished run of it, or another time limit."""
     now, then = config["trainer"], saved["trainer"]
     return now["max_time"] != then["max_time"] or (now["max_epochs"] or 0) > (then["max_epochs"] or 0)
 
 
 def find(config: Config) -> Path | None:
-    """The newest run of the same config, its length apart, that was interrupted or has finished."""
+    """Return the newest run of the same config, apart from its length, that was interrupted or has finished."""
     folder = Path(config["paths"]["runs"], config["experiment"])
     for run in sorted(folder.glob("*/config.yaml"), reverse=True):
         if state_of(run.parent) not in ("interrupted", "finished"):

@@ -1,4 +1,4 @@
-"""The folder that a run leaves: made by the front, read and filled by `sightseq.run`. Imports nothing heavy.
+"""The run directory: created by the command line, read and filled by `sightseq.run`. Imports nothing heavy.
 
 runs/<experiment>/<date>-<name or random suffix>/
     config.yaml  log.txt  metrics.csv  results.json  report.html  figures/  checkpoints/best.ckpt, last.ckpt
@@ -24,24 +24,24 @@ Config = dict[str, Any]
 LENGTH = frozenset({"trainer.max_epochs", "trainer.max_time"})
 """The only keys that a resumed run may change."""
 REQUIRED = "required"
-"""The `init_from` of an experiment that makes no sense without one."""
+"""The `init_from` of an experiment that needs the weights of another run."""
 NEW = ".new"
-"""A file in a run directory that no process has filled yet."""
+"""Name of a file that marks a new run directory, which no process has used yet."""
 NOT_COMPARED = ("run", "resume", "name", "run_test", "sweep")
 
 
 def create(config: Config, command: str) -> Path:
-    """A new run directory with the config written down, in which `run.command` says what was typed.
+    """Create a new run directory and write config.yaml, whose `run.command` is the typed command.
 
-    A second run of the same name in the same second has a number behind it.
+    If the name exists (the same name in the same second), a number is appended.
 
     Raises:
-        ConfigError: it cannot be made, or the experiment needs an `init_from` that was not given.
+        ConfigError: the folder cannot be created, or the experiment needs an `init_from` that was not given.
     """
     if config.get("init_from") == REQUIRED:
         raise ConfigError(
             f"experiment={config['experiment']} fine-tunes the weights of another run: init_from=RUN "
-            "(init_from=null begins with random weights)"
+            "(init_from=null starts from random weights)"
         )
     now = datetime.now()
     suffix = config.get("name") or secrets.token_hex(2)
@@ -50,7 +50,7 @@ def create(config: Config, command: str) -> Path:
         folder = _make_new(folder)
     except OSError as error:
         raise ConfigError(
-            f"{folder} cannot be made ({error.strerror}); name another place with paths.runs=FOLDER"
+            f"{folder} cannot be created ({error.strerror}); name another place with paths.runs=FOLDER"
         ) from error
     config["run"] = {"command": command}
     write_config(folder, config)
@@ -59,7 +59,7 @@ def create(config: Config, command: str) -> Path:
 
 
 def _make_new(folder: Path) -> Path:
-    """Makes the folder, or one with -2, -3, ... at the end of its name where that one is taken."""
+    """Create the folder, or one with -2, -3, ... appended to its name if it exists."""
     free, number = folder, 1
     while True:
         try:
@@ -73,26 +73,26 @@ def _make_new(folder: Path) -> Path:
 
 
 def read_config(folder: Path) -> Config:
-    """The config that a run was started with.
+    """Return the config that a run was started with.
 
     Raises:
-        ConfigError: the folder is no run directory.
+        ConfigError: the folder is not a run directory.
     """
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         problem = f" ({' '.join(str(error).split())})" if isinstance(error, yaml.YAMLError) else ""
-        raise ConfigError(f"{folder} is no run directory: it has no readable config.yaml{problem}") from error
+        raise ConfigError(f"{folder} is not a run directory: it has no readable config.yaml{problem}") from error
     if not isinstance(config, dict):
-        raise ConfigError(f"{folder} is no run directory: it has no readable config.yaml")
+        raise ConfigError(f"{folder} is not a run directory: it has no readable config.yaml")
     return config
 
 
 def repeat(file: Path) -> Path:
-    """A new run directory for the config in a file, which may be a copy from another run.
+    """Create a new run directory for the config in a file, which may be a copy from another run.
 
     Raises:
-        ConfigError: the file is no config of a run.
+        ConfigError: the file is not the config of a run.
     """
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -103,14 +103,14 @@ def repeat(file: Path) -> Path:
 
 
 def check_config(config: object) -> None:
-    """Looks for what every run reads, in a config that may have been edited by hand.
+    """Check the keys that every run reads, in a config that may have been edited by hand.
 
     Raises:
         ConfigError: a key is missing, or its value is of the wrong type.
     """
     kinds: dict[str, type] = {"paths": dict, "data": dict, "trainer": dict, "trust": list, "experiment": str}
     if not isinstance(config, dict):
-        raise ConfigError("config.yaml: is to be a mapping of keys to values")
+        raise ConfigError("config.yaml: it must be a mapping of keys to values")
     if "ckpt" not in config:
         kinds |= dict.fromkeys(("model", "callbacks", "baseline", "logger"), dict) | {"title": str}
         kinds |= {"seed": object, "precision": object, "run_test": object, "init_from": object}
@@ -119,39 +119,41 @@ def check_config(config: object) -> None:
             raise ConfigError(f"config.yaml: {key} is missing")
         if not isinstance(config[key], kind):
             name = {"dict": "mapping", "str": "text"}.get(kind.__name__, kind.__name__)
-            raise ConfigError(f"config.yaml: {key} is {config[key]!r}, and is to be a {name}")
+            raise ConfigError(f"config.yaml: {key} is {config[key]!r}, but must be a {name}")
     if missing := {"data", "cache", "runs"} - set(config["paths"]):
         raise ConfigError(f"config.yaml: paths.{min(missing)} is missing")
     check_values(config)
 
 
 def check_values(config: Config) -> None:
-    """Checks the values of a command that no class is built with.
+    """Check the values that are not arguments of a class.
 
     Raises:
-        ConfigError: one of them does not fit.
+        ConfigError: a value is invalid.
     """
     run_test, seed, name = config.get("run_test", True), config.get("seed", 0), config.get("name")
     if not isinstance(run_test, bool) and run_test != "auto":
-        raise ConfigError(f"run_test={run_test}: is true, false or auto")
+        raise ConfigError(f"run_test={run_test}: must be true, false or auto")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ConfigError(f"seed={seed}: is a whole number from 0 to {2**32 - 1}")
+        raise ConfigError(f"seed={seed}: must be a whole number from 0 to {2**32 - 1}")
     if name is not None and (not isinstance(name, str) or re.search(r"[/\\\0]|\.\.", name) or not name.strip()):
-        raise ConfigError(f"name={name}: ends the name of the run directory, so it is a text without / and ..")
+        raise ConfigError(
+            f"name={name}: must be a text without / and .., because it ends the name of the run directory"
+        )
 
 
 def write_config(folder: Path, config: Config) -> None:
-    """Replaces config.yaml at once, so that a killed process leaves the old or the new one."""
+    """Write config.yaml atomically, so that a killed process leaves the old or the new file."""
     with replacing(folder / "config.yaml") as file:
         file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Held by the process that fills the folder, and let go however that process ends.
+    """Lock the folder within this context; the lock is released however the process ends.
 
     Raises:
-        ConfigError: another process holds it, or nothing can be written there.
+        ConfigError: another process holds the lock, or the folder cannot be written.
     """
     lock = filelock.FileLock(folder / ".lock", timeout=0)
     try:
@@ -169,7 +171,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def busy(folder: Path) -> bool:
-    """A process is at work on the folder."""
+    """Return whether a process is using the folder."""
     try:
         with locked(folder):
             return False
@@ -179,9 +181,9 @@ def busy(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def filling(folder: Path) -> Iterator[None]:
-    """Holds the lock of a run directory; removes it when the block fails before anything was trained or scored.
+    """Lock a run directory within this context; remove it on failure before anything was trained or scored.
 
-    Only one that `create` has just made is removed: another may hold a config that somebody wrote by hand.
+    Only a folder that `create` has just created is removed: another may contain a config written by hand.
     """
     new = False
     try:
@@ -192,28 +194,28 @@ def filling(folder: Path) -> Iterator[None]:
     except (SightseqError, KeyboardInterrupt):
         if new and not (folder / "checkpoints").exists() and not (folder / "results.json").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # other runs are there
+            with contextlib.suppress(OSError):  # it contains other runs
                 folder.parent.rmdir()
         raise
 
 
 def comparable(config: Config) -> Config:
-    """The config without what may differ between a run and its resumption."""
-    kept = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
+    """Return the config without the keys that may differ when a run is resumed."""
+    compared = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
     for key in NOT_COMPARED:
-        kept.pop(key, None)
+        compared.pop(key, None)
     for group, key in (name.split(".") for name in LENGTH):
-        kept.get(group, {}).pop(key, None)
-    return kept
+        compared.get(group, {}).pop(key, None)
+    return compared
 
 
 def find_checkpoint(typed: str | Path) -> Path:
-    """The checkpoint file that a path stands for; says on stderr what was chosen where there was a choice.
+    """Return the checkpoint file that a path stands for; print to stderr which one if there was a choice.
 
     Args:
-        typed: a file; a run directory or its checkpoints/, which stand for best.ckpt, or for last.ckpt where the run
-            was interrupted before its first validation; or the folder of an experiment, which stands for the newest
-            finished run in it.
+        typed: a file; a run directory or its checkpoints/, which stand for best.ckpt, or for last.ckpt if the run was
+            interrupted before its first validation; or the folder of an experiment, which stands for its newest
+            finished run.
 
     Raises:
         CheckpointError: there is no checkpoint.
@@ -222,7 +224,9 @@ def find_checkpoint(typed: str | Path) -> Path:
     if not str(typed) or not path.is_dir():
         if str(typed) and path.is_file():
             return path
-        raise CheckpointError(f"{typed}: there is no such checkpoint; a run keeps its own in checkpoints/best.ckpt")
+        raise CheckpointError(
+            f"{typed}: there is no such checkpoint; a run saves its best one as checkpoints/best.ckpt"
+        )
     runs = sorted(file.parent for file in path.glob("*/config.yaml"))
     if runs and not (path / "config.yaml").exists():
         finished = [run for run in runs if (run / "results.json").exists() and (run / "checkpoints").is_dir()]
@@ -235,18 +239,20 @@ def find_checkpoint(typed: str | Path) -> Path:
     if best.is_file():
         return best
     if last.is_file():
-        print(f"Warning: {folder} has no best.ckpt, as before a first validation; last.ckpt is used", file=sys.stderr)
+        print(
+            f"Warning: {folder} has no best.ckpt, which the first validation saves; last.ckpt is used", file=sys.stderr
+        )
         return last
     others = ", ".join(sorted(file.name for file in folder.glob("*.ckpt")))
     raise CheckpointError(
-        f"{path}: holds no checkpoints/best.ckpt" + (f"; name one of {others} in {folder}" if others else "")
+        f"{path}: has no checkpoints/best.ckpt" + (f"; name one of {others} in {folder}" if others else "")
     )
 
 
 def without_repeats(config: Config) -> tuple[Config, dict[str, Any]]:
-    """What a run has in common with the repetitions of its measurement; then its own seed and fold."""
+    """Split a config into the part that repetitions of an experiment share, and the seed and fold of this run."""
     common = {key: value for key, value in config.items() if key not in NOT_COMPARED}
     data = common["data"] = dict(config["data"])
     repeats = {"seed": common.pop("seed", None), "data.fold": data.pop("fold", None)}
-    data.pop("seed", None)  # follows the seed
+    data.pop("seed", None)  # the config sets it to `seed`
     return common, repeats

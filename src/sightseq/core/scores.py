@@ -1,4 +1,4 @@
-"""What a step gives, and the scores that are made of it: metrics with their titles, directions and inputs."""
+"""The output of a step, and the scores computed from it: metrics with their titles, directions and inputs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ class Output:
     """Result of one step.
 
     Attributes:
-        loss_sum: the loss, summed over what it is averaged by (samples, tokens, pixels); scalar.
-        count: how many those are, fillers not counted; scalar.
-        values: by name, what the scores of the stage and the report read.
+        loss_sum: sum of the loss over the units that it is averaged over (samples, tokens, pixels); scalar.
+        count: number of these units, without padding; scalar.
+        values: tensors by name, which the scores of the stage and the report read.
     """
 
     loss_sum: Tensor
@@ -33,9 +33,9 @@ class Score:
 
     Attributes:
         metric: updated after every batch, computed at the end of an epoch. Its `higher_is_better` is the direction.
-        title: the name as people read it. None: not one number, but what the report draws from (a confusion matrix).
-        reads: what `metric.update` takes, in order: names of `Output.values`, or "loss_sum" and "count".
-        percent: the values lie in 0..1 and are read as a percentage.
+        title: human-readable name. None: the metric is not one number, but data for the report (a confusion matrix).
+        reads: arguments of `metric.update`, in order: names of `Output.values`, or "loss_sum" and "count".
+        percent: whether the values lie in 0..1 and are shown as percentages.
     """
 
     metric: Metric
@@ -45,21 +45,21 @@ class Score:
 
     @property
     def info(self) -> ScoreInfo:
-        """How to print and rank it.
+        """How to format and rank the score.
 
         Raises:
-            ConfigError: the metric does not say whether higher is better.
+            ConfigError: the metric does not define whether higher is better.
         """
         if self.title is None or self.metric.higher_is_better is None:
             raise ConfigError(
-                f"the metric {type(self.metric).__name__} ({self.title}) does not say its direction: "
+                f"the metric {type(self.metric).__name__} ({self.title}) does not define its direction: "
                 "set higher_is_better = True or False on its class"
             )
         return ScoreInfo(self.title, self.metric.higher_is_better, self.percent)
 
 
 class MeanLoss(Metric):
-    """The loss averaged by its true count: of samples, tokens, pixels. Reads `loss_sum` and `count`."""
+    """Loss averaged over the true count of samples, tokens or pixels. Reads `loss_sum` and `count`."""
 
     full_state_update = False
     higher_is_better = False
@@ -80,46 +80,48 @@ class MeanLoss(Metric):
 
 
 class Scoreboard(nn.Module):
-    """The metrics of a task for each stage, fed with the output of each step.
+    """The metrics of a task for each stage, updated with the output of each step.
 
     Args:
-        scores: of "train", "val" and "test", by name.
+        scores: the scores of "train", "val" and "test", by stage and name.
 
     Attributes:
-        infos: of each stage and score that is one number, how to print and rank it.
+        infos: how to format and rank each score that is one number, by stage and name.
     """
 
     def __init__(self, scores: Mapping[str, Mapping[str, Score]]) -> None:
         super().__init__()
-        self.reads = {stage: {name: score.reads for name, score in found.items()} for stage, found in scores.items()}
-        self.infos = {
-            stage: {name: score.info for name, score in found.items() if score.title is not None}
-            for stage, found in scores.items()
+        self.reads = {
+            stage: {name: score.reads for name, score in stage_scores.items()} for stage, stage_scores in scores.items()
         }
-        self.stages = nn.ModuleDict(  # whose keys may not be names of its own attributes, such as "train"
+        self.infos = {
+            stage: {name: score.info for name, score in stage_scores.items() if score.title is not None}
+            for stage, stage_scores in scores.items()
+        }
+        self.stages = nn.ModuleDict(  # a key must not be the name of an attribute of ModuleDict, such as "train"
             {
-                f"{stage}_metrics": MetricCollection({name: score.metric for name, score in found.items()})
-                for stage, found in scores.items()
+                f"{stage}_metrics": MetricCollection({name: score.metric for name, score in stage_scores.items()})
+                for stage, stage_scores in scores.items()
             }
         )
 
     def metrics(self, stage: str) -> MetricCollection:
-        """The metrics of a stage."""
+        """Return the metrics of a stage."""
         return cast(MetricCollection, self.stages[f"{stage}_metrics"])
 
     def update(self, stage: str, output: Output) -> None:
-        """Feeds the metrics of a stage with one step."""
+        """Update the metrics of a stage with the output of one step."""
         values = {**output.values, "loss_sum": output.loss_sum.detach(), "count": output.count}
         for name, metric in self._each(stage):
             metric.update(*(values[value] for value in self.reads[stage][name]))
 
     def compute(self, stage: str) -> dict[str, Tensor]:
-        """The scores of a stage that are one number."""
+        """Compute the scores of a stage that are one number."""
         metrics = self.metrics(stage)
         return {name: metrics[name].compute() for name in self.infos[stage]}
 
     def monitored(self, name: str) -> ScoreInfo:
-        """The score that a callback or schedule monitors, such as "val/loss".
+        """Return how to rank the score that a callback or schedule monitors, such as "val/loss".
 
         Raises:
             ConfigError: no score of training or validation has this name.
@@ -130,15 +132,15 @@ class Scoreboard(nn.Module):
         return known[name]
 
     def state(self, stage: str) -> dict[str, dict[str, Any]]:
-        """What the metrics of a stage have seen in all processes together, for a checkpoint."""
-        found = {}
+        """Return the metric states of a stage, reduced over all processes, for a checkpoint."""
+        states = {}
         for name, metric in self._each(stage):
             with metric.sync_context():
-                found[name] = dict(metric.metric_state)
-        return found
+                states[name] = dict(metric.metric_state)
+        return states
 
     def restore(self, stage: str, state: Mapping[str, Mapping[str, Any]]) -> None:
-        """The inverse of `state`, for one process."""
+        """Restore the metric states that `state` returned, in one process."""
         for name, metric in self._each(stage):
             for key, value in state.get(name, {}).items():
                 setattr(metric, key, value)

@@ -1,5 +1,6 @@
-"""The source code that a module stands on: its own, and that of what it imports from the same packages. Nothing is
-imported or run to find it.
+"""The source code of modules and of the modules that they import from given packages.
+
+Nothing is imported or executed to find it.
 """
 
 import ast
@@ -11,28 +12,29 @@ from pathlib import Path
 
 
 def sources(modules: Iterable[str], packages: Collection[str], left_out: str = "") -> dict[str, str]:
-    """The source of modules, and of the modules that they import, transitively, by name.
+    """Return the source code, by module name, of modules and of the modules that they import, transitively.
 
-    Imports within functions count, and those by importlib do not. A package's `__init__` counts where it is imported
-    itself, or for a name that is no module of it. Of a compiled module the bytes count, and its imports are unknown.
+    Imports within functions are followed, imports through importlib are not. A package's `__init__` is included if it
+    is imported itself, or if a name is imported from it that is not a module. For a compiled module, its bytes are
+    returned and its imports are unknown.
 
     Args:
-        modules: their names; their top-level packages are imported.
+        modules: names of modules, whose top-level packages must have been imported.
         packages: the top-level packages whose modules are followed.
-        left_out: a package whose modules are not followed, though they lie within such a package.
+        left_out: a subpackage of these whose modules are not followed.
     """
-    found: dict[str, str] = {}
-    waiting = list(modules)
-    seen = set(waiting)
-    while waiting:
-        name = waiting.pop()
+    texts: dict[str, str] = {}
+    queue = list(modules)
+    seen = set(queue)
+    while queue:
+        name = queue.pop()
         file, inside = _find(name)
         if file is None or not Path(file).is_file():
             continue
         status = Path(file).stat()
         package = name if inside is not None else name.rpartition(".")[0]
         text, imports = _read(Path(file), status.st_mtime_ns, status.st_size, package)
-        found[name] = text
+        texts[name] = text
         for module, member in imports:
             if module.partition(".")[0] not in packages:
                 continue
@@ -40,12 +42,12 @@ def sources(modules: Iterable[str], packages: Collection[str], left_out: str = "
             target = inner if member and _find(inner) != (None, None) else module
             if target not in seen and not f"{target}.".startswith(f"{left_out or ' '}."):
                 seen.add(target)
-                waiting.append(target)
-    return dict(sorted(found.items()))
+                queue.append(target)
+    return dict(sorted(texts.items()))
 
 
 def _find(name: str) -> tuple[str | None, list[str] | None]:
-    """The file of a module, and where the modules of it lie if it is a package; its parents may not be imported yet."""
+    """Return the file of a module and, if it is a package, its search path. Its parents need not be imported yet."""
     if module := sys.modules.get(name):
         file, path = getattr(module, "__file__", None), getattr(module, "__path__", None)
     else:
@@ -58,17 +60,18 @@ def _find(name: str) -> tuple[str | None, list[str] | None]:
 
 @lru_cache(maxsize=1024)
 def _read(file: Path, modified: int, size: int, package: str) -> tuple[str, frozenset[tuple[str, str]]]:
-    """The text of a file of that time and size, and its imports."""
+    """Return the text and the imports of a file; its time and size are part of the cache key."""
     content = file.read_bytes()
     try:
         tree = ast.parse(content) if file.suffix == ".py" else ast.Module([], [])
     except (SyntaxError, ValueError):
         tree = ast.Module([], [])
-    return content.decode("latin-1"), frozenset(_imports(tree, package))  # which reads any bytes: it may be compiled
+    # latin-1 decodes any bytes, also those of a compiled file.
+    return content.decode("latin-1"), frozenset(_imports(tree, package))
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:
-    """The modules that are imported, or from which a member is."""
+    """Yield each imported module with the name imported from it, "" if it is the module itself or a star."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)

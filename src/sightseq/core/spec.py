@@ -1,7 +1,7 @@
-"""What the data says of itself: the numbers that size a model and turn its output into words.
+"""The spec of a dataset: the values that size a model, encode its inputs and decode its outputs.
 
-A spec is computed from the training split when data is prepared, travels into the model as a plain
-dictionary, and is stored in every checkpoint. It knows no config, no file and no network.
+A spec is computed from the training split when data is prepared, is passed to the model as a plain dictionary, and is
+stored in every checkpoint. It does not depend on a config, a file or a network.
 """
 
 from abc import ABC, abstractmethod
@@ -16,46 +16,48 @@ from sightseq.core.errors import CheckpointError, ConfigError
 
 @dataclass(frozen=True)
 class Spec(ABC):
-    """The base of all specs: frozen plain values, and other specs. As a dictionary it names its class as `_target_`."""
+    """Base class of all specs: frozen plain values and nested specs. Its dictionary names its class as `_target_`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values only: what JSON and a checkpoint can hold."""
+        """Return plain values only, for JSON and checkpoints."""
         target = f"{type(self).__module__}.{type(self).__qualname__}"
-        return {"_target_": target} | {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+        return {"_target_": target} | {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Spec":
-        """The spec that `to_dict` gave these values.
+        """Rebuild the spec from the values of `to_dict`.
 
         Raises:
-            CheckpointError: the class is no spec or not from a trusted package, or the values are not its fields.
+            CheckpointError: the class is not a spec or not from a trusted package, or the values do not fit its
+                fields.
         """
         if "_target_" not in values:
-            raise CheckpointError("the spec names no class: it is of an older version; train anew with this one")
+            raise CheckpointError(
+                "the spec names no class: it is of an older version; train the model again with this version"
+            )
         try:
             return build({name: _restored(value) for name, value in values.items()}, Spec, "spec")
         except ConfigError as error:
             raise CheckpointError(str(error)) from error
 
     def difference(self, other: "Spec") -> str:
-        """Why a model of this spec cannot read data of the other; empty if it can."""
-        return "" if self == other else f"it was trained on {self}, and the data is {other}"
+        """Return why a model with this spec cannot read data with the other one; empty if it can."""
+        return "" if self == other else f"it was trained on {self}, but the data is {other}"
 
     @abstractmethod
     def net_arguments(self) -> dict[str, Any]:
-        """What a network that fits this data may ask for by name in its `__init__`.
+        """Return the values that a network for this data may take as arguments of its `__init__`, by name.
 
-        One number may stand under several names: what a classifier's network calls `num_classes` is `out_features` or
-        `out_channels` to another, and a spec that offers all of them can use either. A network is given those that it
-        names.
+        A value may have several names: `num_classes` of one network is `out_features` or `out_channels` of another, and
+        a spec that offers all of them works with each. A network gets only the arguments that it names.
         """
 
     def summary(self) -> dict[str, Any]:
-        """Plain values for the terminal and results.json, such as {"classes": 10}."""
+        """Return plain values for the terminal and results.json, such as {"classes": 10}."""
         return {}
 
     def metadata(self) -> dict[str, str]:
-        """What a program needs that runs an exported file: how inputs are made, and what outputs mean; JSON by name."""
+        """Return how to encode the inputs of an exported file and what its outputs mean, as JSON texts by name."""
         return {}
 
 
@@ -63,30 +65,30 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Spec):
         return value.to_dict()
     if is_dataclass(value):
-        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {name: _plain(inner) for name, inner in value.items()}
     return tuple(map(_plain, value)) if isinstance(value, tuple | list) else value
 
 
 def _restored(value: Any) -> Any:
-    """The inverse of `_plain`; lists become tuples. Other dataclasses are made where a field asks for one."""
+    """Invert `_plain`; lists become tuples. `build` rebuilds other dataclasses from the annotations of the fields."""
     if isinstance(value, Mapping):
-        inner = {name: _restored(one) for name, one in value.items()}
+        inner = {name: _restored(item) for name, item in value.items()}
         return Spec.from_dict(inner) if "_target_" in value else inner
     return tuple(map(_restored, value)) if isinstance(value, tuple | list) else value
 
 
 def check_kind(task: type, spec: Spec) -> None:
-    """Compares a spec with a task's own annotation, `spec: ImageSpec`.
+    """Check that a spec is of the class that the task annotates, such as `spec: ImageSpec`.
 
     Raises:
         ConfigError: the data is of another kind.
     """
-    wanted = next((hints["spec"] for c in task.__mro__ if "spec" in (hints := get_annotations(c))), Spec)
-    if not isinstance(wanted, str) and not isinstance(spec, wanted):
-        names = " or ".join(one.__name__ for one in getattr(wanted, "__args__", (wanted,)))
+    expected = next((hints["spec"] for c in task.__mro__ if "spec" in (hints := get_annotations(c))), Spec)
+    if not isinstance(expected, str) and not isinstance(spec, expected):
+        names = " or ".join(kind.__name__ for kind in getattr(expected, "__args__", (expected,)))
         raise ConfigError(
-            f"model: {task.__name__} takes data with {names}, and this data has {type(spec).__name__}; "
-            "choose a model= and a data= of one kind"
+            f"model: {task.__name__} takes data with {names}, but this data has {type(spec).__name__}; "
+            "choose a model= and a data= of the same kind"
         )

@@ -1,7 +1,7 @@
-"""The base of all tasks: one LightningModule for each learning problem.
+"""The base class of all tasks: one LightningModule per learning problem.
 
-A task owns the network, the loss and the metrics. It is rebuilt from its plain hyper-parameters alone, so it
-takes dictionaries, not objects, and reads neither the config as a whole nor the data module.
+A task owns the network, the loss and the metrics. It is rebuilt from its plain hyper-parameters alone, so it takes
+dictionaries, not objects, and reads neither the whole config nor the data module.
 """
 
 from abc import ABC, abstractmethod
@@ -33,28 +33,28 @@ STAGES = ("train", "val", "test")
 
 
 class Task(LightningModule, ABC):
-    """A network, its loss, its metrics and its optimiser.
+    """A network with its loss, metrics and optimizer.
 
     Args:
-        spec: of the data, as `Spec.to_dict` gives it.
-        net: `_target_` and arguments of the network; what `Spec.net_arguments` names is added.
-        optimizer: `_target_` and arguments of the optimiser.
-        scheduler: `_target_` and arguments of the schedule; None keeps the rate. `total_steps` is added; see
-            `core.optimization.make_schedule` for when it is stepped.
+        spec: the spec of the data, as returned by `Spec.to_dict`.
+        net: `_target_` and arguments of the network; the values of `Spec.net_arguments` are added.
+        optimizer: `_target_` and arguments of the optimizer.
+        scheduler: `_target_` and arguments of the schedule; None keeps the learning rate constant. `total_steps` is
+            added; `core.optimization.make_schedule` documents when the schedule is stepped.
     """
 
     net_kind: ClassVar[str]
-    """The folder of its networks under conf/model/net/."""
+    """Folder of its networks under conf/model/net/."""
     net_traits: ClassVar[frozenset[str]] = frozenset()
-    """What is true of its networks: "independent_rows", "ignores_padding", "causal", "stateful"; see `testing`."""
+    """Invariants of its networks: "independent_rows", "ignores_padding", "causal", "stateful"; see `testing`."""
     monitor: ClassVar[str] = "val/loss"
-    """The score that chooses the best checkpoint, after its stage."""
+    """The score that selects the best checkpoint, with its stage as a prefix."""
     headline: ClassVar[str] = "loss"
-    """The score that a table with room for one shows."""
+    """The main score, for tables that show only one."""
     columns: ClassVar[tuple[str, ...]] = ("loss",)
-    """The scores that the table at the end of a run shows."""
+    """The scores in the table at the end of a run."""
     steady: ClassVar[Mapping[str, Any]] = {}
-    """Arguments with which every epoch costs the same, as the last ones do: what `sightseq bench` measures."""
+    """Arguments with which every epoch costs as much as the last ones; `sightseq bench` measures with them."""
 
     def __init__(
         self,
@@ -69,96 +69,96 @@ class Task(LightningModule, ABC):
         check_kind(type(self), self.spec)
         self.net = build(net, nn.Module, "model.net", **self.spec.net_arguments())
         if empty := [name for name, weight in self.net.named_parameters() if not weight.numel()]:
-            raise ConfigError(f"model.net: {empty[0]} has no weights, as with a width of 0")
+            raise ConfigError(f"model.net: {empty[0]} has no weights; is a width 0?")
         self.optimizer, self.scheduler = optimizer, scheduler
-        self.total_steps: float | None = None  # None: the Trainer's own estimate; run.py sets it before training
+        self.total_steps: float | None = None  # None: the Trainer's estimate; run.py sets it before training
         loss = ("loss_sum", "count")
         self.scoreboard = Scoreboard(
             {stage: {"loss": Score(MeanLoss(), "loss", loss), **self.scores(stage)} for stage in STAGES}
         )
 
-    # What a task says of itself.
+    # Defined by each task.
 
     @abstractmethod
     def step(self, batch: Batch, stage: str) -> Output:
-        """The loss of one batch and what the metrics need."""
+        """Return the loss of one batch and the values that the metrics read."""
 
     def scores(self, stage: str) -> Mapping[str, Score]:
-        """The scores of "train", "val" or "test" by name, besides "loss". Those of "train" should be cheap."""
+        """Return the scores of "train", "val" or "test" by name, besides "loss". Those of "train" should be cheap."""
         return {}
 
     def decode(self, batch: Batch) -> Mapping[str, Tensor]:
-        """What the model writes freely, without looking at the targets; called in validation and test only.
+        """Decode freely, without reading the targets; called in validation and test only.
 
-        The values join those of `step`, under names of their own: nothing of them is ever teacher-forced.
+        The values are added to those of `step` under their own names: they are never teacher-forced.
         """
         return {}
 
     def size(self, batch: Batch) -> int:
-        """How much a batch holds of what is counted (samples, tokens, boxes), fillers apart."""
+        """Return the number of counted units in a batch (samples, tokens, boxes), without padding."""
         return int((batch["index"] != PAD_INDEX).sum())
 
     @classmethod
     @abstractmethod
     def example(cls) -> tuple[Spec, Batch]:
-        """A made-up spec and a batch of it, of at least four rows: what the tests of every task are run on."""
+        """Return a made-up spec and a batch for it of at least four rows, for the tests of every task."""
 
     @classmethod
     def predictor(cls) -> "type[Predictor] | None":
-        """How a person uses the model; imported when asked for."""
+        """Return the predictor class, imported on demand; None if there is none."""
         return None
 
     @classmethod
     def graph(cls) -> "type[Graph] | None":
-        """The model as a function of plain tensors, for export; imported when asked for."""
+        """Return the class of the graph to export, imported on demand; None if there is none."""
         return None
 
     def augment(self, batch: Batch) -> Batch:
-        """The training batch as the network is to see it; draws from torch's default generator."""
+        """Augment a training batch; random numbers come from torch's default generator."""
         return batch
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What is optimised: `params`, and where it is not the optimiser's, `lr`."""
+        """Return the trained parameters in groups: `params`, and `lr` if it differs from the optimizer's."""
         return [{"params": [p for p in self.parameters() if p.requires_grad]}]
 
     @abstractmethod
     def plot_batch(self, batch: Batch) -> Figure | list[str]:
-        """A batch as `augment` gives it, with its targets, for people: a figure, or lines of text."""
+        """Plot a batch, as returned by `augment`, with its targets: as a figure, or as lines of text."""
 
     def counts(self, dataset: "ArrayDataset") -> Mapping[str, int]:
-        """What `sightseq show` counts in a split, such as the samples of each class by its name."""
+        """Return counts of a split for `sightseq show`, such as the number of samples by class name."""
         return {}
 
     def collect_examples(self, batch: Batch, output: Output) -> None:
-        """Called with every batch that is scored after training: keeps the few samples that the report shows."""
+        """Keep a few samples for the report; called with every batch that is scored after training."""
 
     def reset_examples(self) -> None:
-        """Called before such a scoring: empties what `collect_examples` has kept."""
+        """Remove the samples that `collect_examples` has kept; called before scoring."""
 
     def blocks(self, stage: str) -> list[Block]:
-        """What the report says about the stage that has just ended, besides the numbers."""
+        """Return the report blocks of the stage that has just ended; the scores are reported anyway."""
         return []
 
     def training_differs(self) -> list[str]:
-        """What makes the scores of training worse than those of validation, for the report."""
+        """Return what makes training scores worse than validation scores, for the report."""
         return ["dropout"] if has_dropout(self.net) else []
 
     def details(self, stage: str) -> dict[str, Any]:
-        """Results of that stage that are more than one number each, as plain values."""
+        """Return results of the stage that are not single numbers, as plain values."""
         return {}
 
-    # What all tasks have in common.
+    # Common to all tasks.
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Frees the last gradients before the network needs room, not after it; bench calls this without a trainer."""
+        """Free the last gradients before the forward pass, to save memory; bench calls this without a trainer."""
         if not self._trainer or batch_idx % self.trainer.accumulate_grad_batches == 0:
             self.zero_grad()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss, such that the gradients of an optimizer step are those of the mean over all its samples: of every
-        process and of every accumulated batch.
+        """Return the loss, scaled so that an optimizer step uses the gradients of the mean over all its samples: those
+        of all processes and all accumulated batches.
         """
-        # Positions in an image, or amplitudes of a signal, need more than the 8 bits of bf16's mantissa.
+        # Augment in 32 bits: image positions and signal amplitudes need more than the 8 bits of bf16's mantissa.
         with torch.autocast(self.device.type, enabled=False):
             batch = self.augment(batch)
         output = self.step(batch, "train")
@@ -168,14 +168,14 @@ class Task(LightningModule, ABC):
             count = self.trainer.strategy.reduce(count.clone(), reduce_op="mean")
         if self.trainer.accumulate_grad_batches == 1:
             return output.loss_sum / count
-        # The count of all accumulated batches is known after the last of them: see `on_before_optimizer_step`.
+        # The total count of the accumulated batches is known after the last one: see `on_before_optimizer_step`.
         if batch_idx % self.trainer.accumulate_grad_batches == 0:
             self._first_count, self._count = count.clamp(min=1), torch.zeros_like(count)
         self._count += count
         return output.loss_sum / self._first_count
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Divides accumulated gradients by the true count: Lightning's mean of means is wrong for unequal counts."""
+        """Divide accumulated gradients by the true count: Lightning's mean of means is wrong for unequal counts."""
         batches = self.trainer.accumulate_grad_batches
         if batches > 1:
             scale = batches * self._first_count / self._count
@@ -184,17 +184,17 @@ class Task(LightningModule, ABC):
                     parameter.grad.mul_(scale)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Updates the metrics, and outside training shows the samples to `collect_examples`."""
+        """Update the metrics; outside training, collect examples too."""
         output = self._scored(batch, "val")
         if self.trainer.state.fn == TrainerFn.VALIDATING:
             self.collect_examples(batch, output)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Updates the metrics and shows the samples to `collect_examples`."""
+        """Update the metrics and collect examples."""
         self.collect_examples(batch, self._scored(batch, "test"))
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Any:
-        """For `Trainer.predict`: the values of `step` in a test."""
+        """Return the values of `step` in the test stage; for `Trainer.predict`."""
         return self.step(batch, "test").values
 
     def _scored(self, batch: Batch, stage: str) -> Output:
@@ -208,41 +208,41 @@ class Task(LightningModule, ABC):
         self.log_dict({f"{stage}/{name}": value for name, value in scores.items()}, prog_bar=False)
 
     def on_train_epoch_end(self) -> None:
-        """Logs the epoch's training metrics."""
+        """Log the epoch's training metrics and reset them."""
         self._log("train")
         self.scoreboard.metrics("train").reset()
 
     def on_validation_epoch_start(self) -> None:
-        """A sanity check or an interrupted validation leaves nothing behind."""
+        """Reset the metrics and examples of a sanity check or an interrupted validation."""
         self.scoreboard.metrics("val").reset()
         self.reset_examples()
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the validation metrics; their states stay until the next validation."""
+        """Log the validation metrics; their states are kept until the next validation."""
         self._log("val")
 
     def on_test_epoch_start(self) -> None:
-        """A second test begins anew."""
+        """Reset the metrics and examples of an earlier test."""
         self.scoreboard.metrics("test").reset()
         self.reset_examples()
 
     def on_test_epoch_end(self) -> None:
-        """Logs the test metrics; their states stay for the report."""
+        """Log the test metrics; their states are kept for the report."""
         self._log("test")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the task's class, and what the training metrics have seen of an interrupted epoch, in all processes."""
+        """Save the task's class, and the training metrics of an interrupted epoch, reduced over all processes."""
         task = f"{type(self).__module__}.{type(self).__qualname__}"
         checkpoint["sightseq"] = {**checkpoint.get("sightseq", {}), "task": task}
         checkpoint["train_metrics"] = self.scoreboard.state("train")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The inverse of `on_save_checkpoint`: one process takes over what all have seen."""
+        """Restore the training metrics; the first process gets those of all processes."""
         if not self._trainer or self.trainer.is_global_zero:
             self.scoreboard.restore("train", checkpoint["train_metrics"])
 
     def configure_optimizers(self) -> Any:
-        """The optimizer, without weight decay on biases and normalisation, and the schedule."""
+        """Return the optimizer, without weight decay on biases and normalisation layers, and the schedule."""
         optimizer = make_optimizer(self.optimizer or {"_target_": "torch.optim.AdamW"}, self.parameter_groups())
         if not self.scheduler:
             return optimizer
@@ -254,7 +254,7 @@ class Task(LightningModule, ABC):
 
     @property
     def lr(self) -> float:
-        """The learning rate; setting it makes a new optimizer and schedule, as Lightning's LearningRateFinder does."""
+        """The learning rate. Setting it, as Lightning's LearningRateFinder does, makes a new optimizer and schedule."""
         return float((self.optimizer or {}).get("lr", 1e-3))
 
     @lr.setter
@@ -266,12 +266,12 @@ class Task(LightningModule, ABC):
         self.trainer.strategy.setup_optimizers(self.trainer)
 
     def on_train_start(self) -> None:
-        """A resumed training that was prolonged stretches its schedule: see `core.optimization.stretch`."""
+        """Adapt the schedule of a resumed training to a new length: see `core.optimization.stretch`."""
         if self.scheduler:
             stretch(self._schedule, self._fresh_schedule)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """As torch's, also of a plain dictionary, as averaged weights are saved: some layers ask for their version."""
+        """Like torch's, but also for a plain dictionary, such as averaged weights: some layers read its `_metadata`."""
         if not hasattr(state_dict, "_metadata"):
             own = self.state_dict()
             own.clear()
@@ -282,7 +282,7 @@ class Task(LightningModule, ABC):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clips the norm of all gradients, or each value, by torch: Lightning's own refuses fused optimizers."""
+        """Clip the norm of all gradients, or each value, with torch: Lightning's clipping refuses fused optimizers."""
         if gradient_clip_val and gradient_clip_algorithm == "value":
             torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
         elif gradient_clip_val:

@@ -1,4 +1,4 @@
-"""The experiment trackers that follow a run: Weights & Biases, TensorBoard, and any other Lightning logger."""
+"""Experiment trackers of a run: Weights & Biases, TensorBoard, and any other Lightning logger."""
 
 import functools
 import http.client
@@ -22,14 +22,14 @@ from sightseq.core.report import SYNTHETIC
 from sightseq.core.rundir import Config
 
 log = logging.getLogger("sightseq")
-PATIENCE = 5.0  # seconds to wait for an answer of W&B's server before a run starts offline
+PATIENCE = 5.0  # seconds to wait for W&B's server before a run starts offline
 
 
 class Wandb(WandbLogger):
-    """A W&B run, offline where there is no account or no network; prints its address, or why it is offline.
+    """A W&B run, offline if there is no account or no network. It prints its URL, or why it is offline.
 
     Attributes:
-        offline: why the run is offline; empty while it is online or not started.
+        offline: the reason why the run is offline; empty while it is online or not started.
     """
 
     offline = ""
@@ -37,7 +37,7 @@ class Wandb(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run, started at the first use: `import wandb` costs more than a second.
+        """The run, started on first use: `import wandb` takes more than a second.
 
         Raises:
             ConfigError: W&B's settings, or the account's key, are not valid.
@@ -48,7 +48,7 @@ class Wandb(WandbLogger):
         import wandb
 
         try:
-            if wandb.run is None:  # else a run of the user's own, which is taken over
+            if wandb.run is None:  # otherwise the user has started a run, which is used
                 self.offline = why_offline("offline" if self._offline else self._wandb_init.get("mode"))
             if not self.offline:
                 try:
@@ -57,41 +57,41 @@ class Wandb(WandbLogger):
                     log.warning("W&B did not start online", exc_info=error)
                     self.offline = f"W&B did not answer ({str(error).splitlines()[0]})"
             if self.offline:
-                # An argument, because W&B ignores what the environment says once it was asked for its settings.
+                # Passed as an argument, because W&B ignores the environment once its settings were read.
                 self._offline, self._wandb_init["mode"] = False, "offline"
                 run = super().experiment
         except (wandb.errors.Error, ValueError) as error:
-            raise ConfigError(f"logger.wandb: {' '.join(str(error).split())}; wandb login enters a key") from error
+            raise ConfigError(f"logger.wandb: {' '.join(str(error).split())}; wandb login sets a key") from error
         print(
-            f"{'wandb':<10}{f'offline: {self.offline}' if self.offline else run.url or 'without an address'}",
+            f"{'wandb':<10}{f'offline: {self.offline}' if self.offline else run.url or 'no URL'}",
             flush=True,
         )
         return run
 
     def address(self) -> dict[str, Any]:
-        """`url` of an online run; of an offline one `offline`, which says why, and `folders` to upload."""
+        """Return the `url` of an online run; for an offline run its reason as `offline` and the `folders` to upload."""
         if not self.offline:
             return {"url": self.experiment.url}
-        folders = sorted(Path(str(self.save_dir), "wandb").glob("offline-run-*"))  # several of a resumed run
+        folders = sorted(Path(str(self.save_dir), "wandb").glob("offline-run-*"))  # a resumed run has several
         return {"offline": self.offline, "folders": [str(folder) for folder in folders]}
 
 
 def why_offline(mode: str | None) -> str:
-    """Why a W&B run has to be offline, from W&B's own settings; empty if it does not.
+    """Return why a W&B run has to be offline, according to W&B's settings; empty if it can be online.
 
     Args:
-        mode: of the logger's config; None is W&B's own.
+        mode: the mode in the logger's config; None: the mode of W&B's settings.
     """
     import wandb
 
     settings = wandb.setup().settings
     if (mode or settings.mode) in ("offline", "dryrun"):
         source = "logger.wandb" if mode else "WANDB_MODE" if "WANDB_MODE" in os.environ else "W&B's settings"
-        return f"{source} asks for it"
+        return f"set by {source}"
     if (mode or settings.mode) == "disabled":
         return ""
     if not wandb.login(prompt=False, verify=False):
-        return f"no account for {settings.base_url} (wandb login enters one)"
+        return f"no account for {settings.base_url} (wandb login sets one up)"
     proxies = {"http": settings.http_proxy, "https": settings.https_proxy}
     if not reachable(settings.base_url, {scheme: proxy for scheme, proxy in proxies.items() if proxy}):
         return f"{settings.base_url} cannot be reached"
@@ -99,27 +99,28 @@ def why_offline(mode: str | None) -> str:
 
 
 def reachable(url: str, proxies: Mapping[str, str]) -> bool:
-    """Whether a server answers at all; `proxies` by scheme, besides those of the environment."""
+    """Return whether a server answers at all; `proxies` by scheme are used besides those of the environment."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(urllib.request.getproxies() | dict(proxies)))
     try:
         opener.open(url, timeout=PATIENCE).close()
     except (urllib.error.HTTPError, http.client.HTTPException):
         return True
-    except OSError as error:  # a certificate that Python does not trust: W&B may trust it
+    except OSError as error:  # W&B may trust a certificate that Python does not trust
         return isinstance(getattr(error, "reason", error), ssl.SSLError)
     return True
 
 
 def make_loggers(config: Config, folder: Path) -> list[Logger]:
-    """The loggers of the config, each told the folder; W&B also the config and an id that stays when a run is resumed.
+    """Build the loggers of the config, which write into the folder.
 
-    Their epochs count from 1, as in metrics.csv; Lightning's count from 0.
+    W&B also gets the config, and the folder's name as its id, so that a resumed run continues the same W&B run. Logged
+    epochs count from 1, as in metrics.csv; Lightning counts from 0.
     """
     loggers: list[Logger] = []
-    for name, brick in config["logger"].items():
-        if find_class(brick["_target_"], Logger, f"logger.{name}") is WandbLogger:
-            # Its further arguments are those of wandb.init, which `build` cannot know.
-            given = {key: value for key, value in brick.items() if key != "_target_"}
+    for name, arguments in config["logger"].items():
+        if find_class(arguments["_target_"], Logger, f"logger.{name}") is WandbLogger:
+            # Further arguments are those of wandb.init, which `build` cannot check.
+            given = {key: value for key, value in arguments.items() if key != "_target_"}
             if config["data"].get("synthetic"):
                 given["tags"] = [*(given.get("tags") or []), "synthetic"]
             resumable: dict[str, Any] = {
@@ -130,9 +131,9 @@ def make_loggers(config: Config, folder: Path) -> list[Logger]:
             }
             logger: Logger = Wandb(**resumable, **given)
         else:
-            logger = build(brick, Logger, f"logger.{name}", save_dir=str(folder))
-        counted = functools.partial(_count_from_one, logger.log_metrics)
-        logger.log_metrics = counted  # type: ignore[method-assign]  # of any class
+            logger = build(arguments, Logger, f"logger.{name}", save_dir=str(folder))
+        log_metrics = functools.partial(_count_from_one, logger.log_metrics)
+        logger.log_metrics = log_metrics  # type: ignore[method-assign]  # of any class
         loggers.append(logger)
     return loggers
 
@@ -142,16 +143,16 @@ def _count_from_one(send: Callable[..., None], metrics: Mapping[str, float], ste
 
 
 def log_text(trainer: Trainer, title: str, text: str) -> None:
-    """Sends a text to every tracker that takes any."""
+    """Send a text to every tracker that accepts text."""
     for logger in trainer.loggers:
         TextBlock(title, text).log(logger, trainer.global_step)
 
 
 def log_results(trainer: Trainer, results: Mapping[str, Any], blocks: Iterable[Block]) -> dict[str, dict[str, Any]]:
-    """Sends the final numbers and the blocks of the report to every tracker, and closes it.
+    """Send the final scores and the report blocks to every tracker, and close it.
 
     Returns:
-        Where to find the run, by tracker: see `Wandb.address`.
+        The address of the run by tracker: see `Wandb.address`.
     """
     scores = {f"best/{stage}/{n}": v for stage in ("val", "test") for n, v in (results[stage] or {}).items()}
     blocks = [*([TextBlock("data", SYNTHETIC)] if results["data"]["synthetic"] else []), *blocks]
@@ -161,7 +162,7 @@ def log_results(trainer: Trainer, results: Mapping[str, Any], blocks: Iterable[B
         for block in blocks:
             try:
                 block.log(logger, trainer.global_step)
-            except Exception:  # whatever a tracker or a stranger's block raises: no training is lost over it
+            except Exception:  # a tracker or a third-party block may raise anything: the training is not lost
                 log.exception("the block %s did not reach %s", block.title, type(logger).__name__)
         logger.finalize("success")
         if isinstance(logger, Wandb):

@@ -1,4 +1,4 @@
-"""The Lightning Trainer of a run: its arguments checked, its callbacks told what they monitor and where they write."""
+"""Builds the Lightning Trainer of a run: checks its arguments, and sets what callbacks monitor and where they write."""
 
 import math
 import os
@@ -22,23 +22,23 @@ REFUSED = {
     "precision": "write precision=, without trainer",
     "logger": "write logger=wandb or logger=tensorboard, without trainer",
     "callbacks": "write +callbacks.NAME._target_=CLASS, without trainer",
-    "plugins": "they are objects; build a Trainer of your own in Python",
+    "plugins": "plugins are objects; build your own Trainer in Python",
     "model_registry": "checkpoints stay in the run directory; logger=wandb uploads them",
     "default_root_dir": "write paths.runs=FOLDER",
-    "use_distributed_sampler": "the order of samples knows the number of processes already",
-    "overfit_batches": "write debug=overfit, which repeats one batch without augmentation",
-    "limit_predict_batches": "a training predicts nothing; sightseq predict does",
-    "barebones": "it would leave out checkpoints and metrics; sightseq bench measures a bare loop",
+    "use_distributed_sampler": "the sampler already divides the samples between processes",
+    "overfit_batches": "write debug=overfit, which trains on one batch without augmentation",
+    "limit_predict_batches": "training does not predict; sightseq predict does",
+    "barebones": "it would disable checkpoints and metrics; sightseq bench measures a bare loop",
 }
-"""Arguments of the Trainer that a run sets itself or cannot use, each with what to write instead."""
+"""Arguments of the Trainer that a run sets itself or cannot use, each with the alternative."""
 POSITIVE = {
     "accumulate_grad_batches": "it counts the batches of an optimizer step",
-    "gradient_clip_val": "it is the largest norm of all gradients; null clips nothing",
-    "limit_train_batches": "a run trains",
-    "limit_val_batches": "a run is judged by its validation; +trainer.limit_val_batches=1 takes one batch",
-    "limit_test_batches": "run_test=false leaves the test out",
-    "check_val_every_n_epoch": "a run is judged by its validation",
-    "val_check_interval": "a run is judged by its validation",
+    "gradient_clip_val": "it is the maximum norm of all gradients; null turns clipping off",
+    "limit_train_batches": "a run needs training batches",
+    "limit_val_batches": "a run needs a validation; +trainer.limit_val_batches=1 uses one batch",
+    "limit_test_batches": "run_test=false skips the test",
+    "check_val_every_n_epoch": "a run needs a validation",
+    "val_check_interval": "a run needs a validation",
     "log_every_n_steps": "it counts optimizer steps",
 }
 """Arguments that must be above 0 where they are given, each with the reason."""
@@ -54,10 +54,10 @@ EVALUATION = (
 
 
 def check_trainer(settings: Config) -> None:
-    """Refuses arguments of the Trainer that would fail later, change nothing, or never let the training end.
+    """Refuse arguments of the Trainer that would fail later, have no effect, or let the training never end.
 
     Raises:
-        ConfigError: names the argument and what to write instead.
+        ConfigError: names the argument and the alternative.
     """
     for name, remedy in REFUSED.items():
         if settings.get(name) is not None:
@@ -72,11 +72,11 @@ def check_trainer(settings: Config) -> None:
         )
     if settings.get("enable_checkpointing") is False:
         raise ConfigError(
-            "trainer.enable_checkpointing=false: the best epoch is scored, and a run is resumed, from checkpoints; "
-            "debug=one_batch is over in seconds"
+            "trainer.enable_checkpointing=false: a run needs checkpoints to score the best epoch and to resume; "
+            "debug=one_batch takes only seconds"
         )
     if settings.get("fast_dev_run"):
-        raise ConfigError("trainer.fast_dev_run: it would keep no checkpoint to score; write debug=one_batch")
+        raise ConfigError("trainer.fast_dev_run: it would save no checkpoint to score; write debug=one_batch")
     if endless(settings):
         raise ConfigError(
             "the training would never end: give trainer.max_epochs, +trainer.max_steps, or trainer.max_time=DD:HH:MM:SS"
@@ -84,17 +84,17 @@ def check_trainer(settings: Config) -> None:
 
 
 def endless(settings: Config) -> bool:
-    """Whether neither epochs, nor steps, nor time end the training."""
+    """Return whether neither epochs, nor steps, nor time limit the training."""
     return unknown_length(settings) and not settings.get("max_time")
 
 
 def unknown_length(settings: Config) -> bool:
-    """Whether the number of optimizer steps is not known before the training."""
+    """Return whether the number of optimizer steps is unknown before the training."""
     return settings.get("max_epochs") in (None, -1) and settings.get("max_steps", -1) in (None, -1)
 
 
 def make_trainer(config: Config, folder: Path, precision: str, task: Task) -> Trainer:
-    """The Trainer of the config, with the callbacks of the config and those that every run has.
+    """Build the Trainer of the config, with the callbacks of the config and those of every run.
 
     Raises:
         ConfigError: an argument of the Trainer or a callback is refused.
@@ -103,12 +103,12 @@ def make_trainer(config: Config, folder: Path, precision: str, task: Task) -> Tr
     hide_missing_gpus()
     settings = dict(config["trainer"])
     if unknown_length(settings):
-        settings["max_epochs"] = -1  # or Lightning takes a null for 1,000 epochs
+        settings["max_epochs"] = -1  # Lightning takes null as 1,000 epochs
     callbacks = [
         Reseed(config["seed"]),
         StopOnNaN(),
         CheckpointMetadata({"config": config, "versions": versions()}),
-        History(folder / "metrics.csv"),  # before the checkpoints, which then know that it was written
+        History(folder / "metrics.csv"),  # before the checkpoint callbacks, so that a checkpoint never lacks its row
         *make_callbacks(config, folder / "checkpoints", task),
     ]
     return build(
@@ -120,57 +120,59 @@ def make_trainer(config: Config, folder: Path, precision: str, task: Task) -> Tr
         logger=make_loggers(config, folder),
         precision=precision,
         default_root_dir=str(folder),
-        use_distributed_sampler=False,  # our own order knows of the processes
+        use_distributed_sampler=False,  # our sampler divides the samples between processes
     )
 
 
 def make_callbacks(config: Config, checkpoints: Path, task: Task) -> list[Callback]:
-    """The callbacks of the config. One that monitors gets the task's monitor, and the direction of what it monitors.
+    """Build the callbacks of the config.
+
+    A callback with a monitor gets the task's monitor by default, and always the direction of its monitored score.
 
     Raises:
-        ConfigError: one is refused, or monitors a score that the task does not have.
+        ConfigError: a callback is refused, or monitors a score that the task does not have.
     """
-    found = []
-    for name, brick in config["callbacks"].items():
-        if not brick:
+    callbacks = []
+    for name, settings in config["callbacks"].items():
+        if not settings:
             continue
         key = f"callbacks.{name}"
-        kind = find_class(brick.get("_target_"), Callback, key)
+        kind = find_class(settings.get("_target_"), Callback, key)
         if issubclass(kind, ProgressBar) and config["trainer"].get("enable_progress_bar") is False:
             continue
-        brick, extra = dict(brick), {"dirpath": str(checkpoints)}
+        arguments, extra = dict(settings), {"dirpath": str(checkpoints)}
         if {"monitor", "mode"} <= parameters(kind).keys():
-            brick.setdefault("monitor", task.monitor)
-            if brick["monitor"] is not None:
-                extra["mode"] = "max" if task.scoreboard.monitored(brick["monitor"]).higher_is_better else "min"
+            arguments.setdefault("monitor", task.monitor)
+            if arguments["monitor"] is not None:
+                extra["mode"] = "max" if task.scoreboard.monitored(arguments["monitor"]).higher_is_better else "min"
         if issubclass(kind, ModelCheckpoint):
-            brick["filename"] = distinct(brick.get("filename") or "best", brick.get("save_top_k", 1))
-        found.append(build(brick, Callback, key, **extra))
-    return found
+            arguments["filename"] = distinct(arguments.get("filename") or "best", arguments.get("save_top_k", 1))
+        callbacks.append(build(arguments, Callback, key, **extra))
+    return callbacks
 
 
 def distinct(filename: str, save_top_k: int) -> str:
-    """A file name that differs between checkpoints where several are kept, or each would replace the last."""
+    """Return a file name that differs between checkpoints if several are kept, so that none replaces another."""
     return filename if save_top_k in (0, 1) or "{" in filename else f"{filename}-{{epoch}}-{{step}}"
 
 
 def best_checkpoint(trainer: Trainer) -> tuple[Path | None, str | None]:
-    """The file that the first ModelCheckpoint of a training holds best, and what that monitors.
+    """Return the best checkpoint of the first ModelCheckpoint of a training, and the score that it monitors.
 
     Returns:
-        None without a ModelCheckpoint, or when it has kept nothing: then the last weights are those to score.
+        Both None without a ModelCheckpoint, or if it has saved nothing: then the last weights are scored.
     """
     callback = next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None)
     if callback is None or not callback.best_model_path:
         return None, None
     path = Path(callback.best_model_path)
-    if not path.exists():  # the run directory was moved, and the training resumed there
+    if not path.exists():  # the run directory was moved, and the training was resumed there
         path = Path(str(callback.dirpath)) / path.name
     return (path, callback.monitor) if path.exists() else (None, None)
 
 
 def link_checkpoint(path: Path, name: Path) -> None:
-    """Gives the checkpoint at `path` a second name; where the disk has no hard links, makes a copy."""
+    """Give the checkpoint at `path` a second name, by a hard link, or by a copy if the disk has no hard links."""
     if path == name:
         return
     part = name.with_name(f".{name.name}.part")
@@ -182,7 +184,7 @@ def link_checkpoint(path: Path, name: Path) -> None:
 
 
 def make_evaluator(config: Config) -> Trainer:
-    """A Trainer for validation and test: 32 bits, no loggers."""
+    """Build a Trainer for validation and test: 32 bits, no loggers."""
     settings: dict[str, Any] = {name: value for name, value in config["trainer"].items() if name in EVALUATION}
     return Trainer(
         **settings,
@@ -196,9 +198,9 @@ def make_evaluator(config: Config) -> Trainer:
 
 
 def count_steps(trainer: Trainer, data: DataModule) -> float:
-    """Optimizer steps of the whole training, for schedules; infinite when only time ends it.
+    """Return the optimizer steps of the whole training, for schedules; infinite if only time limits it.
 
-    Lightning's own `estimated_stepping_batches` would make the loaders early, and resume would lose their state.
+    Lightning's own `estimated_stepping_batches` would create the loaders early, and a resume would lose their state.
     """
     batches = len(data.batch_sampler("train", world=trainer.world_size))
     limit = trainer.limit_train_batches
