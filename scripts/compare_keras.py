@@ -136,18 +136,18 @@ def our_seconds(name: str) -> list[float]:
     import course_networks
     from lightning.pytorch import Callback
 
-    from sightseq.bench import training_alone
+    from sightseq.bench import training_only_config
     from sightseq.composition import compose
     from sightseq.core.arrays import ArrayDataset
     from sightseq.core.environment import resolve_precision
     from sightseq.core.loading import BatchSampler, Loader
-    from sightseq.core.logfile import logged
+    from sightseq.core.logfile import log_to_file
     from sightseq.core.trainer import make_trainer
 
     arrays, batch_size = data(name)
     config = compose("optimizer=adam", "scheduler=none", "callbacks=default")
     task = course_networks.task(name, config["model"]["optimizer"])
-    config = training_alone(config)
+    config = training_only_config(config)
     config["trainer"]["max_epochs"] = EPOCHS
     count = len(arrays["input"])
     if name == "sentiment":
@@ -163,7 +163,7 @@ def our_seconds(name: str) -> list[float]:
         def on_train_end(self, *_: Any) -> None:
             times.append(time.perf_counter())
 
-    with tempfile.TemporaryDirectory() as folder, logged(Path(folder)):
+    with tempfile.TemporaryDirectory() as folder, log_to_file(Path(folder)):
         trainer = make_trainer(config, Path(folder), resolve_precision("auto"), task)
         trainer.callbacks.insert(0, Clock())
         trainer.progress_bar_callback.disable()

@@ -36,11 +36,11 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
     The returned dictionary also has the key `folder`: the run directory.
     """
     from sightseq.core import rundir
-    from sightseq.core.logfile import logged
+    from sightseq.core.logfile import log_to_file
     from sightseq.run import execute
 
     folder = rundir.create(config, "sightseq.train(...)")
-    with rundir.filling(folder), logged(folder):
+    with rundir.locked_run(folder), log_to_file(folder):
         return {**execute(config, folder), "folder": str(folder)}
 
 

@@ -23,7 +23,7 @@ WITH_VALUE = (
 """Hydra flags that take the next word as their value."""
 
 
-def as_overrides(command: str, arguments: Sequence[str]) -> list[str]:
+def to_overrides(command: str, arguments: Sequence[str]) -> list[str]:
     """Convert the arguments of a command to Hydra overrides: quote paths, and prefix keys not in the config with `++`.
 
     `test` and `export` accept any `data.KEY`, and `predict` any KEY, because the valid keys depend on the checkpoint:

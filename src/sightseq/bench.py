@@ -24,7 +24,7 @@ from sightseq.core.errors import CheckpointError, ConfigError, ExportError
 from sightseq.core.files import output_file
 from sightseq.core.graph import Arrays, Call, graph_of
 from sightseq.core.loading import Batch
-from sightseq.core.logfile import logged
+from sightseq.core.logfile import log_to_file
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 from sightseq.core.trainer import count_steps, make_trainer
@@ -49,7 +49,8 @@ def bench(config: Config) -> dict[str, Any]:
 
     The framework trains like `sightseq train`, without validation, checkpoints and progress bar. Every `measured`
     seconds it pauses, and the bare loop trains a copy of the network on the batches that were just used. Both therefore
-    process the same samples under the same conditions. What changes between epochs is switched off: see `Task.steady`.
+    process the same samples under the same conditions. What changes between epochs is switched off: see
+    `Task.bench_arguments`.
 
     Raises:
         ConfigError: a setting is invalid, there is more than one device, or training ends before it was measured.
@@ -59,7 +60,7 @@ def bench(config: Config) -> dict[str, Any]:
     results: dict[str, Any] = {"experiment": config["experiment"], "hardware": hardware(), "versions": versions()}
     results |= {"commit": commit(), "precision": resolve_precision(config["precision"])}
     data = prepare(config)
-    results |= {"unit": data.counted, "rows": config["rows"]}
+    results |= {"unit": data.sample_unit, "rows": config["rows"]}
     results["training"] = measure_training(config, data, results["precision"])
     try:
         results["inference"] = measure_inference(config, data)
@@ -72,7 +73,7 @@ def bench(config: Config) -> dict[str, Any]:
     return results
 
 
-class Floor:
+class BareLoop:
     """The bare loop, a lower bound on the training time.
 
     It uses the task's augmentation, network, loss, `on_train_batch_start`, optimiser and schedule; no Trainer, no
@@ -109,24 +110,24 @@ class Floor:
                 self.scheduler.step()
 
 
-class Pauses(Callback):
-    """Pauses the training at intervals and runs the bare loop on the same batches.
+class PauseCallback(Callback):
+    """PauseCallback the training at intervals and runs the bare loop on the same batches.
 
     Args:
-        make_floor: function that makes the bare loop, called once the device is known.
+        make_bare_loop: function that makes the bare loop, called once the device is known.
         repeats: number of measurements; one more is made before them as a warm-up.
         seconds: duration of training between two pauses.
     """
 
-    def __init__(self, make_floor: Callable[[torch.device], Floor], repeats: int, seconds: float) -> None:
-        self.make_floor, self.repeats, self.seconds = make_floor, repeats, seconds
+    def __init__(self, make_bare_loop: Callable[[torch.device], BareLoop], repeats: int, seconds: float) -> None:
+        self.make_bare_loop, self.repeats, self.seconds = make_bare_loop, repeats, seconds
         self.measured: list[tuple[int, float, float]] = []  # (`Task.size`, seconds, seconds of the bare loop)
         self.start_up = 0.0
         self._batches: list[Batch] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; Lightning calls this before the first batch is fetched."""
-        self._floor = self.make_floor(pl_module.device)
+        self._floor = self.make_bare_loop(pl_module.device)
         self._began = time.perf_counter()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
@@ -145,12 +146,12 @@ class Pauses(Callback):
         self._batches.append(batch)
 
 
-def training_alone(config: Config) -> Config:
+def training_only_config(config: Config) -> Config:
     """Return a config that trains without validation, checkpoints and trackers, and does the same in every epoch."""
     callbacks = {name: brick for name, brick in config["callbacks"].items() if brick}
     kinds = {name: find_class(brick["_target_"], Callback, f"callbacks.{name}") for name, brick in callbacks.items()}
     return config | {
-        "model": config["model"] | find_class(config["model"]["_target_"], Task, "model").steady,
+        "model": config["model"] | find_class(config["model"]["_target_"], Task, "model").bench_arguments,
         "callbacks": {name: brick for name, brick in callbacks.items() if not issubclass(kinds[name], Checkpoint)},
         "trainer": config["trainer"] | {"max_epochs": EPOCHS, "limit_val_batches": 0, "accumulate_grad_batches": 1},
         "logger": {},
@@ -159,17 +160,17 @@ def training_alone(config: Config) -> Config:
 
 def measure_training(config: Config, data: DataModule, precision: str) -> dict[str, Any]:
     """Return samples or tokens per second (bare loop, framework, data loading), start-up time and memory."""
-    config = training_alone(config)
+    config = training_only_config(config)
     if precision not in AUTOCAST:
         raise ConfigError(f"precision={precision}: bench supports {', '.join(AUTOCAST)}")
     torch.manual_seed(config["seed"])
     task, twin = (build(config["model"], Task, "model", spec=data.spec.to_dict()) for _ in range(2))
-    pauses = Pauses(
-        lambda device: Floor(twin.to(device), precision, config["trainer"]["gradient_clip_val"]),
+    pauses = PauseCallback(
+        lambda device: BareLoop(twin.to(device), precision, config["trainer"]["gradient_clip_val"]),
         config["repeats"],
         config["measured"],
     )
-    with tempfile.TemporaryDirectory() as folder, logged(Path(folder)):
+    with tempfile.TemporaryDirectory() as folder, log_to_file(Path(folder)):
         trainer = make_trainer(config, Path(folder), precision, task)
         if trainer.world_size > 1:
             raise ConfigError(f"bench measures one device, not {trainer.world_size}: use trainer.devices=1")

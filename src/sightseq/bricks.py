@@ -63,7 +63,7 @@ class Loader(ConfigLoaderImpl):
         loaded = super()._load_single_config(default, repo)
         if (default.config_path or "").startswith("experiment/"):
             loaded = copy.copy(loaded)
-            loaded.config = without_exchanged(cast(DictConfig, loaded.config), *self._request, repo)
+            loaded.config = drop_exchanged_settings(cast(DictConfig, loaded.config), *self._request, repo)
         return loaded
 
 
@@ -74,7 +74,7 @@ def _placed(override: str) -> str:
 
 
 @contextlib.contextmanager
-def hydra_of_sightseq() -> Iterator[None]:
+def sightseq_hydra() -> Iterator[None]:
     """Context in which Hydra applications use `Loader`.
 
     Other Hydra applications of the user are not affected, as they would be by a `hydra_plugins` package or a registered
@@ -92,11 +92,11 @@ def hydra_of_sightseq() -> Iterator[None]:
 def composing() -> Iterator[None]:
     """Context in which Hydra's `compose` gives the same config as the commands."""
     GlobalHydra.instance().clear()
-    with hydra_of_sightseq(), initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="sightseq"):
+    with sightseq_hydra(), initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="sightseq"):
         yield
 
 
-def without_exchanged(
+def drop_exchanged_settings(
     body: DictConfig, command: str | None, overrides: Sequence[str], repo: IConfigRepository
 ) -> DictConfig:
     """Return the content of an experiment file without its settings for exchanged bricks.

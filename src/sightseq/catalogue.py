@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from sightseq.core.download import is_here
+from sightseq.core.download import is_present
 from sightseq.core.errors import ConfigError
 from sightseq.core.places import conf_folder, experiments, group_options
 
@@ -62,7 +62,7 @@ def describe(name: str, file: Path) -> dict[str, Any]:
     if bricks.get("data") in options:
         data = read(options[bricks["data"]])
     root = Path(os.environ.get("SIGHTSEQ_DATA", "data"))
-    here = "folders" not in data or is_here(root, data["folders"])
+    here = "folders" not in data or is_present(root, data["folders"])
     return {
         "experiment": name,
         "title": experiment.get("title", name),

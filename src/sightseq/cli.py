@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sightseq.completion import FLAGS, completion_script
 from sightseq.core import resume, rundir
-from sightseq.core.download import look_for
+from sightseq.core.download import check_present
 from sightseq.core.errors import ConfigError, SightseqError, nearest
 from sightseq.core.places import conf_folder
 from sightseq.core.rundir import Config
@@ -97,8 +97,8 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from sightseq.arguments import as_overrides
-    from sightseq.bricks import hydra_of_sightseq
+    from sightseq.arguments import to_overrides
+    from sightseq.bricks import sightseq_hydra
     from sightseq.composition import compose, plain, swept_keys
     from sightseq.mistakes import check_deletions, explain
 
@@ -110,7 +110,7 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own errors and exits
     check(command, arguments)
     typed = shlex.join(["sightseq", command, *arguments])
-    arguments = as_overrides(command, arguments)
+    arguments = to_overrides(command, arguments)
     check_deletions(arguments)
     sys.argv = ["sightseq", *sorted(arguments, key=is_override)]  # Hydra expects overrides after all flags
     single: list[tuple[DictConfig, str | None]] = []
@@ -125,13 +125,13 @@ def hydra_app(command: str, arguments: list[str]) -> None:
         return None
 
     try:
-        with hydra_of_sightseq():
+        with sightseq_hydra():
             hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=command)(job)()
         config = plain(*single[0]) if single else None
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group set to null
         raise ConfigError(explain(error, command, arguments)) from error
     if config is not None:  # not inside `job`, where Hydra would add its own line to every error
-        hand_over(command, config, arguments, typed)
+        execute(command, config, arguments, typed)
     if sweep:
         sys.exit(summarise(sweep))
 
@@ -141,12 +141,12 @@ def is_override(argument: str) -> bool:
     return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 
-def hand_over(command: str, config: Config, arguments: list[str], typed: str) -> None:
+def execute(command: str, config: Config, arguments: list[str], typed: str) -> None:
     """Run a command on its composed config; `train` and `test` replace this process by `sightseq.run`."""
     if config.get("run_test") == "auto":
         config["run_test"] = True
     if command in ("train", "data", "show", "bench") and config.get("resume") in (None, "auto"):
-        look_for(config["data"])
+        check_present(config["data"])
     if "ckpt" in config:  # resolved before anything heavy is imported; results.json names it
         config["ckpt"] = str(rundir.find_checkpoint(config["ckpt"]))
     if command in ("train", "test"):
@@ -179,6 +179,6 @@ def run_folder(config: Config, arguments: list[str], typed: str) -> Path:
     """Return a new run directory, or the one to resume."""
     resumed = config.get("resume")
     if resumed in (None, "auto"):
-        return resume.begin(config, typed)
+        return resume.create_or_resume(config, typed)
     keys = {argument.partition("=")[0].lstrip("+") for argument in arguments} - {"resume"}
     return resume.resume(resumed, config, keys)

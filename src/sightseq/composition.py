@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sightseq.arguments import PATHS, as_overrides
+from sightseq.arguments import PATHS, to_overrides
 from sightseq.bricks import composing
 from sightseq.core.errors import ConfigError
 from sightseq.core.places import experiment_name
@@ -54,7 +54,7 @@ def compose(*overrides: str, command: str = "train") -> Config:
     Raises:
         ConfigError: a group, option or key is unknown.
     """
-    arguments = as_overrides(command, overrides)
+    arguments = to_overrides(command, overrides)
     check_deletions(arguments)
     try:
         with composing():

@@ -57,8 +57,8 @@ def describe(data: "DataModule") -> str:
     words = {"train": "to train", "val": "to validate", "test": "to test"}
     counts = {split: len(data.dataset(split)) for split in words}
     sizes = ", ".join(f"{counts[split]:,} {word}" for split, word in words.items())
-    if data.counted != "samples":
-        sizes = f"{data.counted}: {sizes}"
+    if data.sample_unit != "samples":
+        sizes = f"{data.sample_unit}: {sizes}"
     if data.streams:
         sizes += f", in {', '.join(map(str, data.streams.values()))} streams"
     facts = data.spec.summary().items()

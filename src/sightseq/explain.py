@@ -47,7 +47,7 @@ def explain(config: Config) -> None:
     Nothing is downloaded: if the data is not on this machine, generated data is used. Pretrained weights are not
     loaded, and the network is in evaluation mode (no dropout, no batch statistics).
     """
-    data = data_or_stand_in(config)
+    data = data_or_synthetic(config)
     torch.manual_seed(config["seed"])
     task = build(config["model"], Task, "model", spec=data.spec.to_dict())
     for name, what in {"task": task, "network": task.net}.items():
@@ -56,7 +56,7 @@ def explain(config: Config) -> None:
     wide = out.width >= WIDE
     columns = ["", "class", "where", "output"] if wide else ["", "class", "output"]
     table = console.new_table(*columns, right=["parameters"], whole=["", "class", "parameters"], gap=3 if wide else 2)
-    for row in lecture(config, data, task):
+    for row in pipeline_rows(config, data, task):
         if isinstance(row, str):
             table.add_row(f"\n{row}", style="bold")
         else:
@@ -68,7 +68,7 @@ def explain(config: Config) -> None:
         out.print(f"\nA terminal of at least {WIDE} columns, or a pipe, also shows the file and line of each class.")
 
 
-def data_or_stand_in(config: Config) -> DataModule:
+def data_or_synthetic(config: Config) -> DataModule:
     """Return the data of the experiment if it is on this machine, else generated data in its format."""
     config["data"] |= {"url": None, "files": None}
     try:
@@ -80,12 +80,12 @@ def data_or_stand_in(config: Config) -> DataModule:
         return prepare(config)
 
 
-def lecture(config: Config, data: DataModule, task: Task) -> Iterator[Row | str]:
+def pipeline_rows(config: Config, data: DataModule, task: Task) -> Iterator[Row | str]:
     """Yield the steps as rows; strings are section titles."""
     dataset, loader = data.dataset("train"), data.train_dataloader()
     batch = next(iter(loader))
     yield "data"
-    yield Row("files", type(data), f"{len(dataset):,} {data.counted} to train")
+    yield Row("files", type(data), f"{len(dataset):,} {data.sample_unit} to train")
     yield Row(
         "spec", type(data.spec), ", ".join(f"{name} {value}" for name, value in data.spec.net_arguments().items())
     )

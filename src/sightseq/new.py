@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from sightseq.core.errors import ConfigError
-from sightseq.core.files import making
+from sightseq.core.files import creating
 from sightseq.core.places import template_folder
 
 TEMPLATE = "sightseq_dots"
@@ -34,7 +34,7 @@ def new(arguments: list[str]) -> None:
         raise ConfigError(f"{name} is not a valid package name: use letters, digits and underscores")
     if folder.exists():
         raise ConfigError(f"{folder} exists already; choose another name, or remove it")
-    with making(folder, "another PACKAGE"):
+    with creating(folder, "another PACKAGE"):
         for source in sorted(template_folder().rglob("*")):
             if source.is_file() and "__pycache__" not in source.parts:
                 target = folder / renamed(str(source.relative_to(template_folder())), name)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sightseq import console
 from sightseq.core import rundir
 from sightseq.core.errors import SightseqError
-from sightseq.core.logfile import logged
+from sightseq.core.logfile import log_to_file
 from sightseq.core.rundir import Config
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def main() -> None:
             sys.argv[1] = str(folder)  # for the child processes of distributed training
         config = rundir.read_config(folder)
         rundir.check_config(config)
-        with nullcontext() if child else rundir.filling(folder), logged(folder):
+        with nullcontext() if child else rundir.locked_run(folder), log_to_file(folder):
             execute(config, folder)
     except SightseqError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -99,7 +99,7 @@ def train(config: Config, folder: Path) -> Outcome:
     from sightseq.core.environment import resolve_precision
     from sightseq.core.naming import network_name
     from sightseq.core.report import read_history
-    from sightseq.core.results import about, score_baselines, training_scores
+    from sightseq.core.results import describe_run, score_baselines, training_scores
     from sightseq.core.spec import Spec
     from sightseq.core.task import Task
     from sightseq.core.trainer import check_trainer, count_steps, make_evaluator, make_trainer, unknown_length
@@ -110,7 +110,7 @@ def train(config: Config, folder: Path) -> Outcome:
     last = folder / "checkpoints" / "last.ckpt"
     resumed = last.exists()
     if resumed:
-        checkpoint.read_resumable(last)
+        checkpoint.check_resumable(last)
     # Build everything once with an example spec, so that an invalid value is found before any data is read.
     data = build(config["data"], DataModule, "data")
     trial = build(config["model"], Task, "model", spec=data.example_spec.to_dict())
@@ -150,7 +150,7 @@ def train(config: Config, folder: Path) -> Outcome:
     results, blocks = evaluate(make_evaluator(config), task, data, run_test)
     if trainer.is_global_zero:
         history = read_history(folder / "metrics.csv")
-        results |= about(config, task, data, folder) | {
+        results |= describe_run(config, task, data, folder) | {
             "precision": precision,
             "epochs": trainer.current_epoch,
             "train": training_scores(history),
@@ -212,7 +212,7 @@ def test(config: Config, folder: Path) -> Outcome:
     """Validate and test a checkpoint on the data it was trained on, or on the data that `data` chooses."""
     from sightseq.core import checkpoint
     from sightseq.core.build import trust
-    from sightseq.core.results import about, score_baselines
+    from sightseq.core.results import describe_run, score_baselines
     from sightseq.core.trainer import make_evaluator
 
     trust(config["trust"])
@@ -225,7 +225,7 @@ def test(config: Config, folder: Path) -> Outcome:
     console.say("data", console.describe(data))
     trainer = make_evaluator(config)
     results, blocks = evaluate(trainer, task, data, test=True)
-    results |= about(config, task, data, folder)
+    results |= describe_run(config, task, data, folder)
     results |= {"checkpoint": config["ckpt"], "baselines": score_baselines(baselines, data, test=True)}
     return results, blocks, trainer
 

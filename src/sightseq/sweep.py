@@ -74,7 +74,7 @@ def run_job(config: Config, swept: set[str], typed: str, sweep: list[Job]) -> fl
     config["sweep"] = typed
     choice = ", ".join(o for o in overrides if o.partition("=")[0].lstrip("+") in swept - REPEATS)
     print(f"\njob {len(sweep) + 1}: {single}", flush=True)
-    folder = resume.begin(config, single)
+    folder = resume.create_or_resume(config, single)
     status = 0 if resume.finished(folder) else run_process(run_command(folder))
     sweep.append(Job(folder, choice or config["experiment"], status))
     results = sweep[-1].results()

@@ -124,7 +124,7 @@ def train(folder: Path, *overrides: str, slowly: bool = False) -> None:
 
         torch.save = save_slowly  # type: ignore[assignment]  # for this process
     config = sightseq.compose("resume=auto", *overrides, *paths(folder)) | {"run_test": False}
-    sys.argv[1:] = [str(resume.begin(config, "sightseq train"))]
+    sys.argv[1:] = [str(resume.create_or_resume(config, "sightseq train"))]
     run.main()
 
 

@@ -277,7 +277,7 @@ def test_readme_command(line: str, sightseq, monkeypatch: pytest.MonkeyPatch) ->
     words = shlex.split(line)
     assert words[:3] == ["uv", "run", "sightseq"]
     handed: list[object] = []
-    monkeypatch.setattr("sightseq.cli.hand_over", lambda command, config, *_: handed.append(config))
+    monkeypatch.setattr("sightseq.cli.execute", lambda command, config, *_: handed.append(config))
     monkeypatch.setattr("sightseq.cli.run_job", lambda config, *_: handed.append(config))
     monkeypatch.setattr("sightseq.compare.print_comparison", handed.append)
     status, _, errors = sightseq(*words[3:])

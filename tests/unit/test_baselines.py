@@ -152,7 +152,7 @@ def test_baselines_look_at_some_samples_at_a_time(data: DataModule, monkeypatch:
 
     monkeypatch.setattr(results, "CHUNK", 2)
     looking = Looking()
-    found = results.look(looking, data.dataset("train"))
+    found = results.baseline_arrays(looking, data.dataset("train"))
     assert looking.seen == [("look", [0, 2]), ("look", [4])]
     assert found["input"].tolist() == [0, 20, 40]
     assert found["target"].tolist() == [0, 2, 4]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from sightseq.bench import Floor, bench, read, summary, text, training_alone
+from sightseq.bench import BareLoop, bench, read, summary, text, training_only_config
 from sightseq.composition import compose
 from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
@@ -51,7 +51,7 @@ def test_the_bare_loop_trains_as_the_framework_does() -> None:
     for _ in range(2):
         torch.manual_seed(0)
         tasks.append(build(config["model"], Task, "model", spec=data.spec.to_dict()))
-    Floor(tasks[0], "32-true", None)(data.train_dataloader())
+    BareLoop(tasks[0], "32-true", None)(data.train_dataloader())
     from lightning.pytorch import Trainer
 
     trainer = Trainer(
@@ -83,7 +83,7 @@ def test_medians_and_quartiles() -> None:
 
 def test_what_is_measured_keeps_the_recipe_but_no_checkpoints() -> None:
     config = compose("callbacks=[default,ema]", "logger=tensorboard", "trainer.accumulate_grad_batches=4")
-    alone = training_alone(config)
+    alone = training_only_config(config)
     assert set(config["callbacks"]) == {"best", "last", "progress", "ema"}
     assert set(alone["callbacks"]) == {"progress", "ema"}
     assert alone["logger"] == {}
@@ -91,12 +91,12 @@ def test_what_is_measured_keeps_the_recipe_but_no_checkpoints() -> None:
 
 
 def test_fine_tuning_is_measured_with_all_layers_and_its_batch_norm_at_rest() -> None:
-    config = training_alone(compose("model=fine_tuning", "model.freeze_statistics=true"))
+    config = training_only_config(compose("model=fine_tuning", "model.freeze_statistics=true"))
     data = build(config["data"], DataModule, "data")
     data.prepare_data()
     task = build(config["model"], Task, "model", spec=data.spec.to_dict())
     task.total_steps = 10
-    Floor(task, "32-true", None)(islice(data.train_dataloader(), 2))
+    BareLoop(task, "32-true", None)(islice(data.train_dataloader(), 2))
     assert all(parameter.requires_grad for parameter in task.net.parameters())
     norms = [module.training for module in task.net.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     assert norms
@@ -110,7 +110,7 @@ def test_the_bare_loop_leaves_schedules_of_epochs_alone() -> None:
         config = compose(f"scheduler={scheduler}")["model"]
         task = build(config, Task, "model", spec=data.spec.to_dict())
         task.total_steps = 10
-        floor = Floor(task, "32-true", None)
+        floor = BareLoop(task, "32-true", None)
         before = floor.optimizer.param_groups[0]["lr"]
         floor(islice(data.train_dataloader(), 2))
         assert (floor.optimizer.param_groups[0]["lr"] != before) == moves, scheduler

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sightseq.core.callbacks import (
+    CHECK_EVERY_STEPS,
     EMA,
-    NOW_AND_THEN,
     PATIENCE,
     CheckpointMetadata,
     History,
@@ -127,7 +127,7 @@ def test_finite_losses_go_on() -> None:
 def test_on_a_gpu_it_looks_now_and_then() -> None:
     after_batch(math.nan, batch_idx=1, device="cuda")
     with pytest.raises(SightseqError):
-        after_batch(math.nan, batch_idx=NOW_AND_THEN, device="cuda")
+        after_batch(math.nan, batch_idx=CHECK_EVERY_STEPS, device="cuda")
 
 
 @pytest.mark.parametrize("outputs", [None, {}, {"text": "x"}, torch.tensor(1.0), {"generator": torch.ones(3)}])
@@ -281,7 +281,7 @@ def test_last_saves_when_the_last_checkpoint_is_old() -> None:
     last = ResumeCheckpoint("c", minutes=5)
     assert steps(last, *range(200)) == []
     last._saved -= 301
-    assert steps(last, *range(200)) == [NOW_AND_THEN - 1]  # once: then it is fresh
+    assert steps(last, *range(200)) == [CHECK_EVERY_STEPS - 1]  # once: then it is fresh
 
 
 def test_last_saves_at_the_end_of_every_epoch() -> None:
@@ -328,12 +328,12 @@ def test_of_several_processes_all_leave_or_none() -> None:
 
     trainer = trainer_in_an_epoch(save_checkpoint=lambda path: None, world_size=2)
     trainer.strategy = SimpleNamespace(reduce_boolean_decision=decide)
-    for batch in range(NOW_AND_THEN - 1):
+    for batch in range(CHECK_EVERY_STEPS - 1):
         trainer.global_step = batch + 1
         last.on_train_batch_end(trainer, NET, None, {}, batch)
-    trainer.global_step = NOW_AND_THEN
+    trainer.global_step = CHECK_EVERY_STEPS
     with pytest.raises(KeyboardInterrupt):
-        last.on_train_batch_end(trainer, NET, None, {}, NOW_AND_THEN - 1)
+        last.on_train_batch_end(trainer, NET, None, {}, CHECK_EVERY_STEPS - 1)
     assert asked == [False]
 
 

@@ -259,7 +259,7 @@ def test_details_of_classes_that_are_missing_are_zeros() -> None:
     ],
 )
 def test_what_makes_training_look_worse(arguments: dict[str, Any], words: list[str]) -> None:
-    assert make(**arguments).training_differs() == words
+    assert make(**arguments).training_differences() == words
 
 
 # The network's output

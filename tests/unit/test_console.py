@@ -14,7 +14,7 @@ from rich.progress import Progress, TextColumn
 from sightseq.catalogue import print_catalogue
 from sightseq.console import describe, ending
 from sightseq.core.places import experiments
-from sightseq.core.progress import Bar
+from sightseq.core.progress import TrainingProgressBar
 
 SCORES = {"accuracy": 0.98765, "f1": 0.98, "loss": 0.12345}
 RESULTS: dict[str, Any] = {
@@ -88,7 +88,7 @@ def test_data_are_described_by_what_the_spec_says() -> None:
     data = SimpleNamespace(
         name="beans",
         synthetic=True,
-        counted="samples",
+        sample_unit="samples",
         streams={},
         skipped=[],
         dataset=lambda split: range(5000),
@@ -100,7 +100,7 @@ def test_data_are_described_by_what_the_spec_says() -> None:
 
 
 def test_the_progress_bar_keeps_loss_score_and_rate() -> None:
-    bar = Bar()
+    bar = TrainingProgressBar()
     console = Console(file=io.StringIO(), width=80)
     bar._bar = Progress(TextColumn("{task.fields[scores]}"), console=console)
     bar._job = bar._bar.add_task("", total=100, scores="")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sightseq.core.download import download, find_folder, is_here, look_for, missing
+from sightseq.core.download import check_present, download, find_folder, is_present, missing_error
 from sightseq.core.errors import ConfigError, DataError
 
 BODY = bytes(range(256)) * 100
@@ -133,20 +133,20 @@ def test_first_folder_that_is_there_is_found() -> None:
 
 
 def test_missing_data_names_every_place_and_remedy() -> None:
-    message = str(missing("toy", Path("data"), ["a", "b"], "files"))
+    message = str(missing_error("toy", Path("data"), ["a", "b"], "files"))
     for part in ("toy: found no files in", "data/a, data/b", "paths.data=FOLDER", "SIGHTSEQ_DATA", "debug=synthetic"):
         assert part in message
 
 
 def test_what_a_failed_download_leaves_is_no_data() -> None:
     root, names = Path("data"), ["a", "b/c", "archive.gz"]
-    assert not is_here(root, names)
+    assert not is_present(root, names)
     (root / "b" / "c").mkdir(parents=True)
     (root / "b" / "c" / ".x.gz.part12").touch()
-    assert not is_here(root, names)
+    assert not is_present(root, names)
     (root / "b" / "c" / "x.gz").touch()
-    assert is_here(root, names)
-    assert is_here(root / "b", ["c/x.gz"])
+    assert is_present(root, names)
+    assert is_present(root / "b", ["c/x.gz"])
 
 
 OWN = {"name": "mine", "root": "data", "folders": ["mine", "other"], "path": None}
@@ -163,7 +163,7 @@ OWN = {"name": "mine", "root": "data", "folders": ["mine", "other"], "path": Non
 )
 def test_files_that_are_nowhere_are_missed(config: dict[str, object], words: str) -> None:
     with pytest.raises((DataError, ConfigError), match=words):
-        look_for(config)
+        check_present(config)
 
 
 @pytest.mark.parametrize(
@@ -179,4 +179,4 @@ def test_files_that_are_nowhere_are_missed(config: dict[str, object], words: str
 )
 def test_what_may_work_is_not_missed(config: dict[str, object]) -> None:
     Path("here").write_text("x")
-    look_for(config)
+    check_present(config)

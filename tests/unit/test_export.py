@@ -165,7 +165,7 @@ def test_outputs_that_are_no_probabilities_are_compared() -> None:
     def differ(values: list[float], factor: float) -> float:
         batch = {"input": torch.tensor(values), "target": torch.zeros(3)}
         data: Any = SimpleNamespace(val_dataloader=lambda: [batch])
-        return package.furthest(Distances(), lambda arrays: [factor * arrays[0]], data)
+        return package.largest_difference(Distances(), lambda arrays: [factor * arrays[0]], data)
 
     assert differ([-4.0, -1.0, 0.5], 2.2) == pytest.approx(0.1, abs=1e-6)
     assert differ([0.0, 0.0, 0.0], 2.2) == 0

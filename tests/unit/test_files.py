@@ -13,7 +13,7 @@ import torch
 from sightseq.core.arrays import new_array, save_split
 from sightseq.core.callbacks import AtomicCheckpointIO
 from sightseq.core.errors import ConfigError, DiskError
-from sightseq.core.files import atomic_folder, output_file, replacing, room
+from sightseq.core.files import atomic_folder, disk_errors, output_file, replacing
 
 FULL = Path("/dev/full")
 full = pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is always full")
@@ -154,7 +154,7 @@ def test_a_place_that_may_not_be_written_is_said(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_is_read_while_writing_is_not_taken_for_the_place() -> None:
-    with pytest.raises(PermissionError), room(Path("cache/digits")):
+    with pytest.raises(PermissionError), disk_errors(Path("cache/digits")):
         raise PermissionError(errno.EACCES, "Permission denied", "data/secret.csv")
-    with pytest.raises(DiskError, match="cache/digits cannot be written"), room(Path("cache/digits")):
+    with pytest.raises(DiskError, match="cache/digits cannot be written"), disk_errors(Path("cache/digits")):
         raise PermissionError(errno.EACCES, "Permission denied", "cache/digits/train.npy")

@@ -228,7 +228,7 @@ def test_corrupt_file_is_skipped_and_counted() -> None:
     break_one()
     data = prepared(corrupt="skip")
     assert data.skipped == ["photos/a/3.png"]
-    assert "; skipped 1 of 20 that cannot be read, such as photos/a/3.png" in describe(data)
+    assert "; skipped 1 of 20 that cannot be read, for example photos/a/3.png" in describe(data)
     assert sum(sizes(data).values()) == 19
     assert 3 not in np.concatenate([data.dataset(split).rows for split in ("train", "val", "test")])
     (about,) = Path("cache/mine").glob("*/about.json")

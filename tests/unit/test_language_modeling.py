@@ -19,7 +19,7 @@ from sightseq.core.loading import Batch
 from sightseq.decoding.sampling import Sampling
 from sightseq.nets.language import RecurrentLanguageModel
 from sightseq.tasks.language_modeling.keystrokes import Keyboard, KeystrokeSavings
-from sightseq.tasks.language_modeling.predict import LanguagePredictor, cut
+from sightseq.tasks.language_modeling.predict import LanguagePredictor, truncate_at_stop
 from sightseq.tasks.language_modeling.task import LanguageModelingTask
 from sightseq.text.spec import LanguageSpec
 from sightseq.text.tokenizer import StreamDecoder, Tokenizer, fit
@@ -254,7 +254,7 @@ def test_texts_end_before_a_stop_string() -> None:
     assert model.generate(ORDERED[2], tokens=5, stop=[ORDERED[4]]) == [f" {ORDERED[3]} "]
     steps = list(model.stream(ORDERED[2], 5, 1, Sampling(), stop=[ORDERED[4]]))
     assert len(steps) == 2
-    assert cut("a b c b", ["c", "b"]) == "a "
+    assert truncate_at_stop("a b c b", ["c", "b"]) == "a "
 
 
 def test_the_unknown_word_is_never_said_and_an_end_is_a_line() -> None:
@@ -373,8 +373,8 @@ def test_several_prompts_are_continued_each_by_itself(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("kind", ["token", "output", "weight"])
 def test_dropout_is_found_in_the_network(kind: str) -> None:
-    assert make().training_differs() == []
-    assert make(**{f"{kind}_dropout": 0.5}).training_differs() == ["dropout"]
+    assert make().training_differences() == []
+    assert make(**{f"{kind}_dropout": 0.5}).training_differences() == ["dropout"]
 
 
 def test_the_report_shows_samples(tmp_path: Path) -> None:

@@ -39,26 +39,26 @@ def test_states_of_a_folder() -> None:
 
 
 def test_the_newest_run_of_the_same_config_is_found() -> None:
-    assert resume.find(config()) is None
+    assert resume.find_run(config()) is None
     started("2026-01-01_00-00-00-zzzz")
     wanted = started("2026-01-02_00-00-00-aaaa", trainer={"max_epochs": 50, "max_time": None, "devices": 1})
     started("2026-01-04_00-00-00-aaaa", seed=2)
     started("2026-01-05_00-00-00-aaaa", checkpoint=False)
     locked = started("2026-01-06_00-00-00-aaaa")
     with rundir.locked(locked):
-        assert resume.find(config()) == wanted
-    assert resume.find(config()) == locked
-    assert resume.find(config(seed=2)) == Path("runs/toy/2026-01-04_00-00-00-aaaa").absolute()
-    assert resume.find(config(experiment="other")) is None
+        assert resume.find_run(config()) == wanted
+    assert resume.find_run(config()) == locked
+    assert resume.find_run(config(seed=2)) == Path("runs/toy/2026-01-04_00-00-00-aaaa").absolute()
+    assert resume.find_run(config(experiment="other")) is None
 
 
 def test_auto_leaves_a_finished_run_alone_and_prolongs_it_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
     folder = end(started("2026-01-01_00-00-00-aaaa"))
     auto = {"resume": "auto"}
-    assert resume.begin(config() | auto, "") == folder
+    assert resume.create_or_resume(config() | auto, "") == folder
     assert resume.finished(folder)
     assert "has finished with this config" in capsys.readouterr().out
-    assert resume.begin(length(max_epochs=5) | auto, "") == folder
+    assert resume.create_or_resume(length(max_epochs=5) | auto, "") == folder
     assert not resume.finished(folder)
     assert rundir.read_config(folder)["trainer"]["max_epochs"] == 5
     assert (folder / "results-3-epochs.json").exists()

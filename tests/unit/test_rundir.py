@@ -96,13 +96,13 @@ def test_read_config_of_a_file_that_holds_no_config(tmp_path: Path, content: byt
 def test_comparable_leaves_out_what_may_differ() -> None:
     one = config(name="a", resume="auto", run_test=True, run={"dir": "x"})
     one["trainer"] |= {"max_epochs": 99, "max_time": "00:01:00:00"}
-    assert rundir.comparable(one) == rundir.comparable(config())
+    assert rundir.without_variable_keys(one) == rundir.without_variable_keys(config())
     assert one["trainer"]["max_epochs"] == 99  # not changed itself
 
 
 @pytest.mark.parametrize("change", [{"seed": 2}, {"trainer": {"devices": 2}}, {"paths": {"runs": "x"}}, {"new": 1}])
 def test_comparable_keeps_the_rest(change: dict[str, Any]) -> None:
-    assert rundir.comparable(config(**change)) != rundir.comparable(config())
+    assert rundir.without_variable_keys(config(**change)) != rundir.without_variable_keys(config())
 
 
 def test_lock_is_held_once_and_let_go_when_the_block_fails() -> None:
@@ -118,7 +118,7 @@ def test_lock_is_held_once_and_let_go_when_the_block_fails() -> None:
 @pytest.mark.parametrize("error", [ConfigError("x"), KeyboardInterrupt()])
 def test_a_run_that_fails_before_training_leaves_nothing(error: BaseException) -> None:
     folder = rundir.create(config(), "")
-    with pytest.raises(type(error)), rundir.filling(folder):
+    with pytest.raises(type(error)), rundir.locked_run(folder):
         raise error
     assert not folder.parent.exists()
 
@@ -127,7 +127,7 @@ def test_a_run_that_fails_before_training_leaves_nothing(error: BaseException) -
 def test_a_run_that_fails_later_is_kept(kept: str) -> None:
     folder = rundir.create(config(), "")
     (folder / kept).mkdir()
-    with pytest.raises(ConfigError), rundir.filling(folder):
+    with pytest.raises(ConfigError), rundir.locked_run(folder):
         raise ConfigError("x")
     assert folder.exists()
 
@@ -137,7 +137,7 @@ def test_a_folder_that_no_command_made_is_kept() -> None:
     folder = Path("mine")
     folder.mkdir()
     rundir.write_config(folder, config())
-    with pytest.raises(ConfigError), rundir.filling(folder):
+    with pytest.raises(ConfigError), rundir.locked_run(folder):
         raise ConfigError("x")
     assert (folder / "config.yaml").exists()
 
@@ -158,7 +158,7 @@ def test_a_run_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_run_that_another_process_fills_is_kept() -> None:
     folder = rundir.create(config(), "")
-    with rundir.locked(folder), pytest.raises(ConfigError, match="in use"), rundir.filling(folder):
+    with rundir.locked(folder), pytest.raises(ConfigError, match="in use"), rundir.locked_run(folder):
         pass
     assert folder.exists()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sightseq.decoding.sampling import Sampling, advance, sample
+from sightseq.decoding.sampling import Sampling, run_step, sample
 
 LOGITS = torch.tensor([0.5, 0.25, 0.15, 0.1]).log()
 
@@ -97,5 +97,5 @@ def test_only_single_tokens_go_without_onednn() -> None:
     list(sample(step, torch.zeros(1, 3, dtype=torch.long), 2, Sampling()))
     assert seen == [before, False]
     with pytest.raises(ValueError, match="broken"):
-        advance(step, torch.zeros(1, 1, dtype=torch.long), "broken")
+        run_step(step, torch.zeros(1, 1, dtype=torch.long), "broken")
     assert torch.backends.mkldnn.enabled == before

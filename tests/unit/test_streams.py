@@ -14,7 +14,7 @@ from sightseq.core.loading import StreamSampler
 from sightseq.data.text import streams
 from sightseq.data.text.ptb import PTB
 from sightseq.data.text.python_docs import PythonDocs
-from sightseq.data.text.streams import StreamDataset, cut
+from sightseq.data.text.streams import StreamDataset, split_document
 from sightseq.data.text.text_files import TextFiles
 from sightseq.data.text.tiny_shakespeare import TinyShakespeare
 from sightseq.data.text.wikitext2 import WikiText2
@@ -66,20 +66,24 @@ def test_batches_by_hand() -> None:
 
 def test_a_document_is_cut_where_lines_end() -> None:
     text = "".join(f"line {n}\n" for n in range(100))
-    parts = dict(cut(text, 0.1, 0.2))
+    parts = dict(split_document(text, 0.1, 0.2))
     assert all(part.endswith("\n") for part in parts.values())
     assert len(parts["test"]) == pytest.approx(0.2 * len(text), abs=10)
     assert len(parts["val"]) == pytest.approx(0.08 * len(text), abs=10)
     assert "".join(parts[split] for split in ("val", "train", "test")) == text
     # Whole lines validate in a short document too.
     lines = [f"line {n}\n" for n in range(9)]
-    assert dict(cut("a long title\n" + "".join(lines), 0.05, 0.1)) == {
+    assert dict(split_document("a long title\n" + "".join(lines), 0.05, 0.1)) == {
         "val": "a long title\n",
         "train": "".join(lines[:7]),
         "test": "".join(lines[7:]),
     }
-    assert dict(cut("x" * 99 + "\n", 0.1, 0.2)) == {"val": "x" * 8, "train": "x" * 72, "test": "x" * 19 + "\n"}
-    assert dict(cut("x" * 100, 0.1, 0.2)) == {"train": "x" * 72, "val": "x" * 8, "test": "x" * 20}
+    assert dict(split_document("x" * 99 + "\n", 0.1, 0.2)) == {
+        "val": "x" * 8,
+        "train": "x" * 72,
+        "test": "x" * 19 + "\n",
+    }
+    assert dict(split_document("x" * 100, 0.1, 0.2)) == {"train": "x" * 72, "val": "x" * 8, "test": "x" * 20}
 
 
 class Documents(TextFiles):

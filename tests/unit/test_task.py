@@ -12,7 +12,7 @@ from sightseq.core.loading import Batch
 from sightseq.core.scores import Score
 from sightseq.core.task import Task
 from sightseq.tasks.classification.images import ImageClassificationTask
-from sightseq.tasks.language_modeling.task import Hits, LanguageModelingTask
+from sightseq.tasks.language_modeling.task import LanguageModelingTask, TopKAccuracy
 
 
 class Decoding(ImageClassificationTask):
@@ -25,7 +25,7 @@ class Decoding(ImageClassificationTask):
         return {"rank": torch.zeros(len(batch["index"]), dtype=torch.long)}
 
     def scores(self, stage: str) -> Mapping[str, Score]:
-        found = {"decoded": Score(Hits(1), "decoded", ("rank", "target"), percent=True)}
+        found = {"decoded": Score(TopKAccuracy(1), "decoded", ("rank", "target"), percent=True)}
         return {**super().scores(stage), **({} if stage == "train" else found)}
 
 

@@ -16,9 +16,9 @@ import sightseq
 from sightseq.core.build import build
 from sightseq.core.checkpoint import read_checkpoint
 from sightseq.core.errors import ConfigError
-from sightseq.core.optimization import make_optimizer, make_schedule, stretch
+from sightseq.core.optimization import adapt_length, make_optimizer, make_schedule
 from sightseq.core.task import Task
-from sightseq.core.trainer import POSITIVE, REFUSED, check_trainer, make_callbacks
+from sightseq.core.trainer import POSITIVE_ARGUMENTS, REFUSED_ARGUMENTS, check_trainer, make_callbacks
 
 TINY = (
     "data.synthetic=true",
@@ -186,7 +186,7 @@ def test_a_prolonged_schedule_is_that_of_the_new_length(name: str) -> None:
         fresh = restored.state_dict()
         restored.load_state_dict(short.state_dict())
         restored.optimizer.load_state_dict(short.optimizer.state_dict())
-        stretch(restored, fresh)
+        adapt_length(restored, fresh)
     assert same.state_dict() == short.state_dict()
     assert same.get_last_lr()[0] == before[-1]
     assert steps(longer, 10) == pytest.approx(expected[10:])
@@ -203,7 +203,7 @@ def test_a_schedule_without_a_length_is_restored_as_it_was(name: str, arguments:
     fresh = restored.state_dict()
     assert before.state_dict() != fresh
     restored.load_state_dict(before.state_dict())
-    stretch(restored, fresh)
+    adapt_length(restored, fresh)
     assert restored.state_dict() == before.state_dict()
 
 
@@ -243,13 +243,13 @@ WORKS: dict[str, tuple[str, ...]] = {
 FAILS: dict[str, dict[str, Any]] = {
     "enable_checkpointing": {"enable_checkpointing": False},
     "fast_dev_run": {"fast_dev_run": True},
-    **{name: {name: "x"} for name in REFUSED},
+    **{name: {name: "x"} for name in REFUSED_ARGUMENTS},
 }
 
 
 def test_every_argument_of_the_trainer_works_or_is_refused() -> None:
     assert {*" ".join(WORKS).split(), *FAILS} == {*inspect.signature(Trainer.__init__).parameters} - {"self"}
-    assert {*POSITIVE} <= {*" ".join(WORKS).split()}
+    assert {*POSITIVE_ARGUMENTS} <= {*" ".join(WORKS).split()}
 
 
 @pytest.mark.parametrize("names", WORKS)
@@ -266,7 +266,7 @@ def test_an_argument_that_is_refused(name: str) -> None:
         check_trainer({"max_epochs": 1} | FAILS[name])
 
 
-@pytest.mark.parametrize("name", POSITIVE)
+@pytest.mark.parametrize("name", POSITIVE_ARGUMENTS)
 @pytest.mark.parametrize("value", [0, -1])
 def test_an_argument_that_must_be_above_0(name: str, value: int) -> None:
     with pytest.raises(ConfigError, match=rf"trainer\.{name}={value} is not above 0"):

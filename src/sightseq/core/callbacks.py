@@ -20,7 +20,7 @@ from sightseq.core.errors import ConfigError, SightseqError
 from sightseq.core.files import replacing
 from sightseq.core.loading import Batch
 
-NOW_AND_THEN = 50  # steps between checks that are too slow for every step
+CHECK_EVERY_STEPS = 50  # steps between checks that are too slow for every step
 PATIENCE = 5.0  # seconds that a requested exit waits for the end of a validation
 
 
@@ -49,16 +49,16 @@ class StopOnNaN(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         # On a GPU, reading the loss waits for its computation, so it is not checked at every step.
-        if batch_idx % NOW_AND_THEN and pl_module.device.type != "cpu":
+        if batch_idx % CHECK_EVERY_STEPS and pl_module.device.type != "cpu":
             return
         for name, value in (outputs if isinstance(outputs, Mapping) else {"loss": outputs}).items():
             if isinstance(value, torch.Tensor) and not torch.isfinite(value).all():
                 samples = f" (samples {batch['index'][:5].tolist()}, ...)"
                 shown = value.item() if value.ndim == 0 else "NaN or infinite"
-                raise no_number(trainer, f"the {name} became {shown}", samples)
+                raise not_finite_error(trainer, f"the {name} became {shown}", samples)
 
 
-def no_number(trainer: Trainer, what: str, samples: str = "") -> SightseqError:
+def not_finite_error(trainer: Trainer, what: str, samples: str = "") -> SightseqError:
     """Return the error of a training whose loss or weights are NaN or infinite."""
     return SightseqError(
         f"{what} in epoch {trainer.current_epoch + 1} at step {trainer.global_step}{samples}; lower "
@@ -178,7 +178,7 @@ class ResumeCheckpoint(Checkpoint):
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         due = bool(self.steps) and trainer.global_step % (self.steps or 1) == 0
-        now_and_then = trainer.global_step % NOW_AND_THEN == 0
+        now_and_then = trainer.global_step % CHECK_EVERY_STEPS == 0
         if self.minutes and now_and_then:
             old = time.monotonic() - self._saved > 60 * self.minutes
             due |= bool(trainer.strategy.broadcast(old))  # all processes save, or none
@@ -204,7 +204,7 @@ class ResumeCheckpoint(Checkpoint):
 
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not torch.nn.utils.get_total_norm(weight.detach() for weight in pl_module.parameters()).isfinite():
-            raise no_number(trainer, "the weights became NaN or infinite")
+            raise not_finite_error(trainer, "the weights became NaN or infinite")
         trainer.save_checkpoint(self.path)
         self._saved = time.monotonic()
 

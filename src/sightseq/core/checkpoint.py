@@ -14,7 +14,7 @@ from sightseq.core.rundir import Config, find_checkpoint
 from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 
-UNSAID: Config = {"data": None, "experiment": "", "title": "", "baseline": {}, "seed": None}
+DEFAULT_CONFIG: Config = {"data": None, "experiment": "", "title": "", "baseline": {}, "seed": None}
 """Config assumed for a checkpoint that was not written by `sightseq train`."""
 
 
@@ -46,10 +46,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: does not name the class of its task; if your task overrides on_save_checkpoint, call "
             "super().on_save_checkpoint(checkpoint) there; or load the file with CLASS.load_from_checkpoint"
         )
-    return {**content, "sightseq": {"config": UNSAID, **signature}}
+    return {**content, "sightseq": {"config": DEFAULT_CONFIG, **signature}}
 
 
-def read_resumable(path: Path) -> None:
+def check_resumable(path: Path) -> None:
     """Check that the checkpoint to resume from can be read, before slower work starts.
 
     Raises:
@@ -105,7 +105,7 @@ def data_of(content: dict[str, Any], task: Task, config: Config) -> DataModule:
     if "_target_" in given:
         data = build(given, DataModule, "data")
         read_as(data, task.spec)
-        if useless := data.encoding & set(config.get("typed", ())):
+        if useless := data.encoding_arguments & set(config.get("typed", ())):
             raise ConfigError(
                 f"data.{min(useless)}: the checkpoint sets how other data is encoded; leave this option out"
             )

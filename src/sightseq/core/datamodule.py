@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sightseq.core.arrays import ArrayDataset, read_arrays
 from sightseq.core.environment import bounded_workers
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.core.files import CACHE, atomic_folder, making
+from sightseq.core.files import CACHE, atomic_folder, creating
 from sightseq.core.loading import BatchSampler, Loader
 from sightseq.core.sources import sources
 from sightseq.core.spec import Spec
@@ -55,9 +55,9 @@ class DataModule(LightningDataModule, ABC):
     """
 
     name: str
-    encoding: ClassVar[frozenset[str]] = frozenset()
+    encoding_arguments: ClassVar[frozenset[str]] = frozenset()
     """Arguments that set how raw inputs are encoded; for a trained model, its spec sets them instead."""
-    counted: ClassVar[str] = "samples"
+    sample_unit: ClassVar[str] = "samples"
     """Unit of the length of a split."""
     streams: Mapping[str, int] | None = None
     """For splits that are one long sequence: number of streams read in parallel (in training: by each process)."""
@@ -208,7 +208,7 @@ class DataModule(LightningDataModule, ABC):
             part = file.with_suffix(f".{os.getpid()}.part")  # other processes may write it too
             try:
                 spec = json.dumps(self.make_spec(train, about).to_dict())
-                with making(file, CACHE):
+                with creating(file, CACHE):
                     part.write_text(spec)
                     os.replace(part, file)
             finally:
@@ -259,7 +259,7 @@ class DataModule(LightningDataModule, ABC):
         return self.loader("test")
 
 
-def check_shares(**shares: float) -> None:
+def check_fractions(**shares: float) -> None:
     """Check data options that are fractions, given by name.
 
     Raises:

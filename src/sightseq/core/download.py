@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.core.files import room
+from sightseq.core.files import disk_errors
 
 
-def look_for(data: Mapping[str, Any]) -> None:
+def check_present(data: Mapping[str, Any]) -> None:
     """Check that a dataset's files exist, before anything heavy is imported, if its config lists their locations.
 
     Args:
@@ -25,11 +25,11 @@ def look_for(data: Mapping[str, Any]) -> None:
     name, root, folders = str(data.get("name")), Path(data.get("root") or "."), data.get("folders") or []
     if path := own_path(data.get("path")):
         find_own(name, path, root, folders, "FILE or FOLDER")
-    elif folders and not data.get("url") and not is_here(root, [*folders, *(data.get("files") or ())]):
-        raise missing(name, root, folders, "files", own="path" in data)
+    elif folders and not data.get("url") and not is_present(root, [*folders, *(data.get("files") or ())]):
+        raise missing_error(name, root, folders, "files", own="path" in data)
 
 
-def is_here(root: Path, names: Iterable[str]) -> bool:
+def is_present(root: Path, names: Iterable[str]) -> bool:
     """Return whether a file of one of these names exists, or a folder of one of these names that contains a file.
 
     Hidden files in folders do not count: a killed download leaves them behind.
@@ -76,7 +76,7 @@ def find_own(name: str, path: Path | None, root: Path, folders: Sequence[str], w
     return place
 
 
-def missing(name: str, root: Path, folders: Sequence[str], wanted: str, own: bool = False) -> DataError:
+def missing_error(name: str, root: Path, folders: Sequence[str], wanted: str, own: bool = False) -> DataError:
     """Return the error for a dataset that is missing and cannot be downloaded, with the searched folders and remedies.
 
     Args:
@@ -119,7 +119,7 @@ def download(name: str, url: str, files: dict[str, str], folder: Path) -> None:
         created = [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with room(folder / file):
+            with disk_errors(folder / file):
                 pooch.retrieve(url + file, f"sha256:{sha256}", fname=part, path=folder, progressbar=True)
             os.replace(folder / part, folder / file)
         except ValueError as error:  # pooch raises it for a wrong hash

@@ -24,11 +24,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """Yield a file to write, which replaces `path` if the block succeeds; otherwise the old file is kept.
 
     Raises:
-        DiskError: see `room`.
+        DiskError: see `disk_errors`.
     """
     part = path.with_name(f".{path.name}.part")
     try:
-        with room(path), part.open("wb") as file:
+        with disk_errors(path), part.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())  # otherwise `path` could be an empty file after a power failure
@@ -45,7 +45,7 @@ def output_file(typed: str | None, default: Path) -> Path:
         DiskError: the disk is full.
     """
     path = Path(typed) if typed else default
-    with making(path, "output=FILE"):
+    with creating(path, "output=FILE"):
         if path.is_dir():
             raise ConfigError(f"output={path} is a folder; name a file in it")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def atomic_folder(folder: Path) -> Iterator[Path | None]:
         ConfigError: the folder cannot be created.
         DiskError: the disk is full.
     """
-    with making(folder, CACHE):
+    with creating(folder, CACHE):
         exists = folder.exists()
         if not exists:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -76,20 +76,20 @@ def atomic_folder(folder: Path) -> Iterator[Path | None]:
         if folder.exists():
             yield None
             return
-        with making(folder, CACHE):
+        with creating(folder, CACHE):
             building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
             building.chmod(0o755)
         try:
-            with room(folder):
+            with disk_errors(folder):
                 yield building
-            with making(folder, CACHE):
+            with creating(folder, CACHE):
                 os.replace(building, folder)
         finally:
             shutil.rmtree(building, ignore_errors=True)
 
 
 @contextmanager
-def making(path: Path, option: str) -> Iterator[None]:
+def creating(path: Path, option: str) -> Iterator[None]:
     """Turn an OSError in a block that creates `path` into an error that names the option for another place.
 
     Args:
@@ -104,14 +104,14 @@ def making(path: Path, option: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise full(path, error) from error
+            raise disk_full_error(path, error) from error
         raise ConfigError(
             f"{path} cannot be written ({error.strerror or error}); name another place with {option}"
         ) from error
 
 
 @contextmanager
-def room(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """Turn an OSError that prevents the block from writing `path` into an error that says so.
 
     Raises:
@@ -121,14 +121,14 @@ def room(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise full(path, error) from error
+            raise disk_full_error(path, error) from error
         # The block may also fail to read another file; that error is not about this path.
         if error.errno in DENIED and Path(str(error.filename)).is_relative_to(path.parent):
             raise DiskError(f"{path} cannot be written ({error.strerror}); name another place with {PLACES}") from error
         raise
 
 
-def full(path: Path, error: OSError) -> DiskError:
+def disk_full_error(path: Path, error: OSError) -> DiskError:
     """Return the error of a full disk."""
     return DiskError(
         f"{path} cannot be written ({error.strerror}); free some space, or name another place with {PLACES}"

@@ -21,7 +21,7 @@ class LogFile(logging.FileHandler):
 
 
 @contextlib.contextmanager
-def logged(folder: Path) -> Iterator[None]:
+def log_to_file(folder: Path) -> Iterator[None]:
     """Within this context all log records go to log.txt and none to the terminal."""
     import lightning.pytorch  # noqa: F401 (installs the handlers that are removed here)
 

@@ -75,7 +75,7 @@ def make_schedule(
     return schedule | ({"monitor": monitor, "reduce_on_plateau": True, "strict": False} if plateau else {})
 
 
-def stretch(scheduler: LRScheduler, fresh: Mapping[str, Any]) -> None:
+def adapt_length(scheduler: LRScheduler, fresh: Mapping[str, Any]) -> None:
     """Adapt a restored schedule to the new length of a prolonged training.
 
     From the current step on, the learning rate is that of a new schedule of the new length at the same step. A

@@ -15,7 +15,7 @@ UPDATE_INTERVAL = 0.1  # seconds between updates of the bar
 RESERVED_WIDTH = 30  # columns for the epoch, the shortest bar and the remaining time
 
 
-class Bar(ProgressBar):
+class TrainingProgressBar(ProgressBar):
     """A bar over all batches of all epochs, with the loss of a batch, the latest scores and the throughput.
 
     Without a terminal, it prints a line at intervals.
@@ -68,7 +68,7 @@ class Bar(ProgressBar):
             if size := getattr(pl_module, "size", None):  # of a Task
                 # Counting waits for the device, so all batches since the last update count like this one.
                 self._seen, self._uncounted = self._seen + self._uncounted * size(batch) * trainer.world_size, 0
-                unit = getattr(getattr(trainer, "datamodule", None), "counted", "samples")
+                unit = getattr(getattr(trainer, "datamodule", None), "sample_unit", "samples")
                 self._rate = f"{self._seen / (time.monotonic() - self._epoch_start):,.0f} {unit}/s"
             self._show(self._bar, trainer, batch_idx + 1)
 

@@ -24,7 +24,7 @@ log = logging.getLogger("sightseq")
 CHUNK = 1024  # samples per chunk
 
 
-def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[str, Any]:
+def describe_run(config: Config, task: Task, data: DataModule, folder: Path) -> dict[str, Any]:
     """Describe a run: experiment, model, data, hardware, versions and time."""
     splits = {split: len(data.dataset(split)) for split in ("train", "val", "test")}
     infos = {name: info for stage in task.scoreboard.infos.values() for name, info in stage.items()}
@@ -40,7 +40,7 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
         "task": type(task).__name__,
         "network": network_name(task.net),
         "parameters": sum(parameter.numel() for parameter in task.net.parameters()),
-        "training_differs": task.training_differs(),
+        "training_differs": task.training_differences(),
         "headline": task.headline,
         "columns": [name for name in task.columns if name in infos],
         "metrics": {
@@ -53,7 +53,7 @@ def about(config: Config, task: Task, data: DataModule, folder: Path) -> dict[st
             "module": type(data).__name__,
             "synthetic": data.synthetic,
             "licence": data.licence,
-            "counted": data.counted,
+            "counted": data.sample_unit,
             **splits,
             **({"streams": data.streams} if data.streams else {}),
             **({"skipped": len(data.skipped)} if data.skipped else {}),
@@ -94,19 +94,19 @@ def score_baselines(baselines: Mapping[str, Baseline], data: DataModule, test: b
 def _score(baseline: Baseline, data: DataModule, test: bool) -> dict[str, Any]:
     start = time.monotonic()
     learns = type(baseline).fit is not Baseline.fit
-    val = look(baseline, data.dataset("val"))
+    val = baseline_arrays(baseline, data.dataset("val"))
     if learns:
-        train = look(baseline, data.dataset("train"))
+        train = baseline_arrays(baseline, data.dataset("train"))
         baseline.fit(train)
     scores: dict[str, Any] = {"val": baseline.score(val), "test": None}
     if test:
         if learns:
             baseline.fit({key: np.concatenate([train[key], val[key]]) for key in train})
-        scores["test"] = baseline.score(look(baseline, data.dataset("test")))
+        scores["test"] = baseline.score(baseline_arrays(baseline, data.dataset("test")))
     return scores | {"seconds": round(time.monotonic() - start, 1)}
 
 
-def look(baseline: Baseline, dataset: ArrayDataset) -> Arrays:
+def baseline_arrays(baseline: Baseline, dataset: ArrayDataset) -> Arrays:
     """Return a split with the baseline's features as `input`; reading stops after about `baseline.most` samples."""
     chunks: list[Arrays] = []
     count = 0

@@ -111,15 +111,15 @@ def prolong(folder: Path, config: Config, keys: Collection[str]) -> None:
         os.replace(results, folder / f"results-{epochs}-epochs.json")
 
 
-def begin(config: Config, command: str) -> Path:
+def create_or_resume(config: Config, command: str) -> Path:
     """Return a new run directory, or with resume=auto the newest run of the same config, if there is one.
 
     That run may have finished; then nothing is left to do (see `finished`), unless the config has more epochs or
     another time limit, which prolong it. So a job that a cluster restarts never trains twice.
     """
     if config.get("resume") == "auto":
-        if folder := find(config):
-            if not finished(folder) or longer(config, rundir.read_config(folder)):
+        if folder := find_run(config):
+            if not finished(folder) or is_longer(config, rundir.read_config(folder)):
                 prolong(folder, config, LENGTH)
             else:
                 print(f"resume=auto: {folder} has finished with this config; for another run leave out resume=auto")
@@ -128,18 +128,18 @@ def begin(config: Config, command: str) -> Path:
     return rundir.create(config, command)
 
 
-def longer(config: Config, saved: Config) -> bool:
+def is_longer(config: Config, saved: Config) -> bool:
     """Return whether a config has more epochs than a finished run of it, or another time limit."""
     now, then = config["trainer"], saved["trainer"]
     return now["max_time"] != then["max_time"] or (now["max_epochs"] or 0) > (then["max_epochs"] or 0)
 
 
-def find(config: Config) -> Path | None:
+def find_run(config: Config) -> Path | None:
     """Return the newest run of the same config, apart from its length, that was interrupted or has finished."""
     folder = Path(config["paths"]["runs"], config["experiment"])
     for run in sorted(folder.glob("*/config.yaml"), reverse=True):
         if state_of(run.parent) not in ("interrupted", "finished"):
             continue
-        if rundir.comparable(rundir.read_config(run.parent)) == rundir.comparable(config):
+        if rundir.without_variable_keys(rundir.read_config(run.parent)) == rundir.without_variable_keys(config):
             return run.parent
     return None

@@ -180,7 +180,7 @@ def busy(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def filling(folder: Path) -> Iterator[None]:
+def locked_run(folder: Path) -> Iterator[None]:
     """Lock a run directory within this context; remove it on failure before anything was trained or scored.
 
     Only a folder that `create` has just created is removed: another may contain a config written by hand.
@@ -199,7 +199,7 @@ def filling(folder: Path) -> Iterator[None]:
         raise
 
 
-def comparable(config: Config) -> Config:
+def without_variable_keys(config: Config) -> Config:
     """Return the config without the keys that may differ when a run is resumed."""
     compared = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
     for key in NOT_COMPARED:

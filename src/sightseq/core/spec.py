@@ -79,7 +79,7 @@ def _restored(value: Any) -> Any:
     return tuple(map(_restored, value)) if isinstance(value, tuple | list) else value
 
 
-def check_kind(task: type, spec: Spec) -> None:
+def check_spec_type(task: type, spec: Spec) -> None:
     """Check that a spec is of the class that the task annotates, such as `spec: ImageSpec`.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightseq.core.datamodule import DataModule, check_shares
+from sightseq.core.datamodule import DataModule, check_fractions
 from sightseq.core.errors import ConfigError
 
 Rows = NDArray[np.int64]
@@ -38,7 +38,7 @@ class SplitData(DataModule):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        check_shares(val_fraction=val_fraction, test_fraction=test_fraction)
+        check_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         if folds < 2:
             raise ConfigError(f"data.folds={folds}: must be at least 2: one to test, the others to train")
         if fold is not None and not 0 <= fold < folds:

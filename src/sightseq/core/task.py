@@ -20,9 +20,9 @@ from sightseq.core.blocks import Block
 from sightseq.core.build import build
 from sightseq.core.errors import ConfigError
 from sightseq.core.loading import PAD_INDEX, Batch
-from sightseq.core.optimization import has_dropout, make_optimizer, make_schedule, stretch
+from sightseq.core.optimization import adapt_length, has_dropout, make_optimizer, make_schedule
 from sightseq.core.scores import MeanLoss, Output, Score, Scoreboard
-from sightseq.core.spec import Spec, check_kind
+from sightseq.core.spec import Spec, check_spec_type
 
 if TYPE_CHECKING:
     from sightseq.core.arrays import ArrayDataset
@@ -53,7 +53,7 @@ class Task(LightningModule, ABC):
     """The main score, for tables that show only one."""
     columns: ClassVar[tuple[str, ...]] = ("loss",)
     """The scores in the table at the end of a run."""
-    steady: ClassVar[Mapping[str, Any]] = {}
+    bench_arguments: ClassVar[Mapping[str, Any]] = {}
     """Arguments with which every epoch costs as much as the last ones; `sightseq bench` measures with them."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Task(LightningModule, ABC):
         super().__init__()
         self.save_hyperparameters(logger=False)
         self.spec = Spec.from_dict(spec)
-        check_kind(type(self), self.spec)
+        check_spec_type(type(self), self.spec)
         self.net = build(net, nn.Module, "model.net", **self.spec.net_arguments())
         if empty := [name for name, weight in self.net.named_parameters() if not weight.numel()]:
             raise ConfigError(f"model.net: {empty[0]} has no weights; is a width 0?")
@@ -139,7 +139,7 @@ class Task(LightningModule, ABC):
         """Return the report blocks of the stage that has just ended; the scores are reported anyway."""
         return []
 
-    def training_differs(self) -> list[str]:
+    def training_differences(self) -> list[str]:
         """Return what makes training scores worse than validation scores, for the report."""
         return ["dropout"] if has_dropout(self.net) else []
 
@@ -266,9 +266,9 @@ class Task(LightningModule, ABC):
         self.trainer.strategy.setup_optimizers(self.trainer)
 
     def on_train_start(self) -> None:
-        """Adapt the schedule of a resumed training to a new length: see `core.optimization.stretch`."""
+        """Adapt the schedule of a resumed training to a new length: see `core.optimization.adapt_length`."""
         if self.scheduler:
-            stretch(self._schedule, self._fresh_schedule)
+            adapt_length(self._schedule, self._fresh_schedule)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Like torch's, but also for a plain dictionary, such as averaged weights: some layers read its `_metadata`."""

@@ -18,7 +18,7 @@ from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 from sightseq.core.tracking import make_loggers
 
-REFUSED = {
+REFUSED_ARGUMENTS = {
     "precision": "write precision=, without trainer",
     "logger": "write logger=wandb or logger=tensorboard, without trainer",
     "callbacks": "write +callbacks.NAME._target_=CLASS, without trainer",
@@ -31,7 +31,7 @@ REFUSED = {
     "barebones": "it would disable checkpoints and metrics; sightseq bench measures a bare loop",
 }
 """Arguments of the Trainer that a run sets itself or cannot use, each with the alternative."""
-POSITIVE = {
+POSITIVE_ARGUMENTS = {
     "accumulate_grad_batches": "it counts the batches of an optimizer step",
     "gradient_clip_val": "it is the maximum norm of all gradients; null turns clipping off",
     "limit_train_batches": "a run needs training batches",
@@ -59,10 +59,10 @@ def check_trainer(settings: Config) -> None:
     Raises:
         ConfigError: names the argument and the alternative.
     """
-    for name, remedy in REFUSED.items():
+    for name, remedy in REFUSED_ARGUMENTS.items():
         if settings.get(name) is not None:
             raise ConfigError(f"trainer.{name}: a run sets this itself; {remedy}")
-    for name, reason in POSITIVE.items():
+    for name, reason in POSITIVE_ARGUMENTS.items():
         value = settings.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
             raise ConfigError(f"trainer.{name}={value} is not above 0: {reason}")

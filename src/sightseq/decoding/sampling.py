@@ -91,7 +91,7 @@ def single_tokens(single: bool = True) -> Iterator[None]:
         torch.backends.mkldnn.enabled = enabled
 
 
-def advance(step: Step, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+def run_step(step: Step, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
     """Run the step; without oneDNN for a single token: see `single_tokens`."""
     with single_tokens(tokens.shape[1] == 1):
         return step(tokens, state)
@@ -117,11 +117,11 @@ def sample(step: Step, prompt: Tensor, count: int, sampling: Sampling, seed: int
     state = None
     # In parts, because the logits of all positions of a long prompt may not fit into memory.
     for part in torch.split(prompt, READ, dim=1):
-        logits, state = advance(step, part, state)
+        logits, state = run_step(step, part, state)
     seen = torch.zeros_like(logits[:, -1], dtype=torch.bool).scatter(1, prompt[:, 1:], True)
     for position in range(count):
         token = sampling.choose(logits[:, -1], seen, generator)
         yield token
         seen[torch.arange(len(token), device=token.device), token] = True
         if position + 1 < count:
-            logits, state = advance(step, token[:, None], state)
+            logits, state = run_step(step, token[:, None], state)

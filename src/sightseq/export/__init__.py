@@ -51,7 +51,7 @@ def export(config: Config) -> None:
     if config["quantize"] and config["format"] != "onnx":
         raise ConfigError(f"quantize={config['quantize']} is for format=onnx")
     ckpt = find_checkpoint(config["ckpt"])
-    path = output_file(config["output"], folder_of(ckpt) / name)
+    path = output_file(config["output"], run_folder(ckpt) / name)
     trust(config["trust"])
     content = checkpoint.read_checkpoint(ckpt)
     task = checkpoint.rebuild(content, str(ckpt))
@@ -65,7 +65,7 @@ def export(config: Config) -> None:
     partial = path.with_name(f".part-{path.name}")
     try:
         save(graph, example, partial, graph.metadata() | origin(content))
-        difference = furthest(graph, load(partial), data)
+        difference = largest_difference(graph, load(partial), data)
         if not difference <= TOLERANCE:
             raise ExportError(
                 f"the file's {output_name} differ from PyTorch's by up to {difference:.1e} of the largest, more than "
@@ -88,10 +88,10 @@ def export(config: Config) -> None:
         finally:
             partial.unlink(missing_ok=True)
         console.say("int8", f"{console.short(int8_path)}, {size(int8_path)}")
-        weigh(graph, data, {"PyTorch": graph.call, "ONNX": load(path), "ONNX, int8": load(int8_path)})
+        compare_runtimes(graph, data, {"PyTorch": graph.call, "ONNX": load(path), "ONNX, int8": load(int8_path)})
 
 
-def folder_of(ckpt: Path) -> Path:
+def run_folder(ckpt: Path) -> Path:
     """Return the run directory of a checkpoint file, or the folder of the file if it is not in a run directory."""
     return ckpt.parents[1] if ckpt.parent.name == "checkpoints" else ckpt.parent
 
@@ -107,7 +107,7 @@ def origin(content: dict[str, Any]) -> dict[str, str]:
     return {"experiment": config["experiment"], "title": config["title"], "versions": json.dumps(versions())}
 
 
-def furthest(graph: Graph, call: Call, data: DataModule) -> float:
+def largest_difference(graph: Graph, call: Call, data: DataModule) -> float:
     """Return the largest difference between the first output of `call` and of PyTorch on validation data; nan if any
     value is nan.
 
@@ -121,7 +121,7 @@ def furthest(graph: Graph, call: Call, data: DataModule) -> float:
     return float(np.max(differences))
 
 
-def weigh(graph: Graph, data: DataModule, ways: dict[str, Call]) -> None:
+def compare_runtimes(graph: Graph, data: DataModule, ways: dict[str, Call]) -> None:
     """Print the latency for a single input and the validation score of each way to run the graph."""
     info = graph.info
     table = console.new_table("", right=("one input", f"validation {info.title}"))

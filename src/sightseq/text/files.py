@@ -41,7 +41,7 @@ def read_texts(given: str, column: str = "text", delimiter: str | None = None) -
         yield "", _encoded(given)
 
 
-def decoded(raw: str | bytes) -> str:
+def decode_utf8(raw: str | bytes) -> str:
     """Decode UTF-8 bytes; a string is returned unchanged.
 
     Raises:

@@ -159,7 +159,7 @@ class Colour(Augmentation):
         super().__init__()
         self.brightness, self.contrast, self.saturation = brightness, contrast, saturation
 
-    def changed(self, batch: Batch) -> Batch:
+    def transform(self, batch: Batch) -> Batch:
         images = batch["input"]
         changes = (2 * torch.rand(3, len(images), 1, 1, 1, device=images.device) - 1).to(images.dtype)
         images = images * (1 + self.brightness * changes[0])
@@ -184,7 +184,7 @@ class Erase(Augmentation):
         super().__init__()
         self.p, self.smallest, self.largest = p, smallest, largest
 
-    def changed(self, batch: Batch) -> Batch:
+    def transform(self, batch: Batch) -> Batch:
         images = batch["input"]
         b, _, h, w = images.shape
         device = images.device
@@ -221,7 +221,7 @@ class Mix(Augmentation):
             )
         self.num_classes, self.mixup, self.cutmix, self.alpha = num_classes, mixup, cutmix, alpha
 
-    def changed(self, batch: Batch) -> Batch:
+    def transform(self, batch: Batch) -> Batch:
         """Return the mixed images and `soft_target`.
 
         Raises:

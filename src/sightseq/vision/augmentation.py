@@ -51,10 +51,10 @@ class Augmentation(nn.Module, ABC):
     """Changes batches in training mode only."""
 
     def forward(self, batch: Batch) -> Batch:
-        return {**batch, **self.changed(batch)} if self.training else batch
+        return {**batch, **self.transform(batch)} if self.training else batch
 
     @abstractmethod
-    def changed(self, batch: Batch) -> Batch:
+    def transform(self, batch: Batch) -> Batch:
         """Return the entries of the batch that the augmentation changes."""
 
 
@@ -70,7 +70,7 @@ class Movement(Augmentation):
             of the nearest pixel instead of an interpolated one.
         """
 
-    def changed(self, batch: Batch) -> Batch:
+    def transform(self, batch: Batch) -> Batch:
         """Return the entries of `SPATIAL`, all moved in the same way.
 
         Raises:

@@ -10,7 +10,7 @@ from PIL import Image
 from sightseq.core.errors import InputError
 from sightseq.vision.image import SUFFIXES, image_files
 
-Picture = str | Path | Image.Image | NDArray[np.uint8]
+ImageSource = str | Path | Image.Image | NDArray[np.uint8]
 """A file, a PIL image, or an array uint8 [H, W] or [H, W, 3]."""
 
 
@@ -35,7 +35,7 @@ def find_files(given: str) -> list[Path]:
     return files
 
 
-def as_source(picture: Picture) -> Path | Image.Image:
+def as_source(picture: ImageSource) -> Path | Image.Image:
     """Convert an image to a source for `vision.image.open_image` and `read_image`.
 
     Raises:

@@ -10,7 +10,7 @@ from sightseq_dots.spec import CountingSpec
 
 from sightseq.core.arrays import ArrayDataset, save_split
 from sightseq.core.datamodule import DataModule
-from sightseq.core.download import find_folder, missing
+from sightseq.core.download import find_folder, missing_error
 
 
 class Dots(DataModule):
@@ -25,7 +25,7 @@ class Dots(DataModule):
         """Find the archive."""
         folder = find_folder(self.root, self.folders)
         if folder is None or not (folder / "dots.npz").is_file():
-            raise missing(self.name, self.root, self.folders, "dots.npz")
+            raise missing_error(self.name, self.root, self.folders, "dots.npz")
         return [folder / "dots.npz"]
 
     def process(self, sources: list[Path], folder: Path) -> None:

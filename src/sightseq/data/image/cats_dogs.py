@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sightseq.core.download import missing
+from sightseq.core.download import missing_error
 from sightseq.core.errors import DataError
 from sightseq.data.image.image_folder import ImageFolder
 from sightseq.data.image.images import synthetic_images
@@ -37,7 +37,7 @@ class CatsDogs(ImageFolder):
                     return files
         if self.path:
             raise DataError(f"{self.name}: {self.path} has neither train/cat.0.jpg nor PetImages/Cat/0.jpg")
-        raise missing(self.name, self.root, self.folders, "photographs (train/cat.0.jpg or PetImages/Cat/0.jpg)")
+        raise missing_error(self.name, self.root, self.folders, "photographs (train/cat.0.jpg or PetImages/Cat/0.jpg)")
 
     def split_of(self, file: Path) -> str:
         """Return "train": the publisher has one split."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightseq.core.arrays import save_about, save_split
-from sightseq.core.download import download, missing
+from sightseq.core.download import download, missing_error
 from sightseq.core.errors import DataError
 from sightseq.data.image.images import ImageData, synthetic_images
 from sightseq.vision.spec import ImageSpec
@@ -63,7 +63,7 @@ class CIFAR10(ImageData):
                 raise
             found = self._find()
         if found is None:
-            raise self._other() or missing(self.name, self.root, self.folders, f"{self.archive} or its content")
+            raise self._other() or missing_error(self.name, self.root, self.folders, f"{self.archive} or its content")
         return found
 
     def _find(self) -> list[Path] | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightseq.core.arrays import save_about, save_split
-from sightseq.core.download import missing
+from sightseq.core.download import missing_error
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.data.image.image_folder import ImageFolder
 from sightseq.data.image.images import synthetic_images
@@ -54,7 +54,7 @@ class FER2013(ImageFolder):
                 return super().locate()
         if self.path:
             raise DataError(f"{self.name}: {self.path} is neither a csv nor a folder with {FILES[0]} or train/ in it")
-        raise missing(self.name, self.root, self.folders, "fer2013.csv or train/ with a folder for each class")
+        raise missing_error(self.name, self.root, self.folders, "fer2013.csv or train/ with a folder for each class")
 
     def order_classes(self, names: set[str]) -> list[str]:
         """Return the classes in the order of the csv's labels, then any others."""

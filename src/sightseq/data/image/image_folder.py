@@ -37,7 +37,7 @@ class ImageFolder(ImageData):
         common: see `ImageData` and `DataModule`.
     """
 
-    encoding: ClassVar[frozenset[str]] = frozenset({"image_size", "margin"})
+    encoding_arguments: ClassVar[frozenset[str]] = frozenset({"image_size", "margin"})
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightseq.core.arrays import save_about, save_split
-from sightseq.core.download import download, find_folder, missing
+from sightseq.core.download import download, find_folder, missing_error
 from sightseq.core.errors import DataError
 from sightseq.data.image.images import ImageData, synthetic_images
 from sightseq.vision.spec import ImageSpec
@@ -45,7 +45,7 @@ class MNIST(ImageData):
             download(self.name, self.url, self.files, self.root / self.folders[0])
             found = self._find()
         if found is None:
-            raise missing(self.name, self.root, self.folders, f"idx files ({', '.join(FILES.values())})")
+            raise missing_error(self.name, self.root, self.folders, f"idx files ({', '.join(FILES.values())})")
         return found
 
     def _find(self) -> list[Path] | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from sightseq.core.arrays import save_about
 from sightseq.core.datamodule import DataModule
-from sightseq.core.download import download, find_folder, missing
+from sightseq.core.download import download, find_folder, missing_error
 from sightseq.core.errors import DataError
 from sightseq.core.splits import Rows
 from sightseq.data.text.streams import StreamData
@@ -129,7 +129,7 @@ def find_reviews(data: DataModule, parts: Sequence[tuple[str, str]]) -> list[Pat
         archive = places[1]
         download(data.name, data.url, data.files, archive.parent)
     if archive is None:
-        raise missing(data.name, data.root, data.folders, f"reviews (train/pos/0_9.txt or {ARCHIVE})")
+        raise missing_error(data.name, data.root, data.folders, f"reviews (train/pos/0_9.txt or {ARCHIVE})")
     return [archive]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sightseq.core.download import missing
+from sightseq.core.download import missing_error
 from sightseq.data.text.streams import StreamData, read_text, synthetic_prose
 
 FILES = {"train": "ptb.train.txt", "val": "ptb.valid.txt", "test": "ptb.test.txt"}
@@ -27,7 +27,7 @@ class PTB(StreamData):
                 found = {split: folder / name for split, name in FILES.items() if (folder / name).is_file()}
                 if {"train", "val"} <= set(found):
                     return list(found.values())
-        raise missing(self.name, self.root, self.folders, " and ".join(list(FILES.values())[:2]))
+        raise missing_error(self.name, self.root, self.folders, " and ".join(list(FILES.values())[:2]))
 
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
         """Yield each sentence as a document."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sightseq.data.text.streams import StreamData, cut, synthetic_prose
+from sightseq.data.text.streams import StreamData, split_document, synthetic_prose
 
 RULE = re.compile(r"^[^\w\n]{3,}\n", re.MULTILINE)  # the line below a title, or the frame of a table
 
@@ -32,7 +32,7 @@ class PythonDocs(StreamData):
             paragraphs = {" ".join(part.split()): part for part in RULE.sub("", text).split("\n\n")}
             own = [paragraph for key, paragraph in paragraphs.items() if key not in seen]
             seen |= set(paragraphs)
-            yield from cut("\n\n".join(own), self.val_fraction, self.test_fraction)
+            yield from split_document("\n\n".join(own), self.val_fraction, self.test_fraction)
 
     def write_synthetic(self, folder: Path) -> None:
         """Write about 20,000 characters of synthetic prose."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightseq.core.arrays import ArrayDataset, RaggedWriter, map_arrays, save_split
-from sightseq.core.datamodule import check_shares
+from sightseq.core.datamodule import check_fractions
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.files import atomic_folder
 from sightseq.core.loading import PAD_INDEX, Batch, BatchSampler, StreamSampler
@@ -88,7 +88,7 @@ class StreamData(TokenisedData):
         common: see `TokenisedData` and `DataModule`.
     """
 
-    counted = "tokens"
+    sample_unit = "tokens"
     example_spec: LanguageSpec = LanguageSpec("", 100)
 
     def __init__(
@@ -100,7 +100,7 @@ class StreamData(TokenisedData):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        check_shares(val_fraction=val_fraction, test_fraction=test_fraction)
+        check_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         if bptt < 1:
             raise ConfigError(f"data.bptt={bptt}: at least one token")
         self.bptt, self.val_fraction, self.test_fraction = bptt, val_fraction, test_fraction
@@ -157,7 +157,7 @@ class StreamData(TokenisedData):
         texts: Any = train.arrays["input"]
         count = int(np.searchsorted(texts.ends, SAMPLE)) + 1
         sample = (texts[[row]][0] for row in range(min(count, len(texts))))
-        tokenizer = self.tokenizer_of(sample)
+        tokenizer = self.get_tokenizer(sample)
         return LanguageSpec(tokenizer.json, tokenizer.vocab_size)
 
     def encode(self, datasets: dict[str, ArrayDataset], folder: Path) -> dict[str, ArrayDataset]:
@@ -193,7 +193,7 @@ def _pieces(document: str | Iterable[str]) -> Iterator[tuple[str, bool]]:
     yield buffer, True
 
 
-def cut(text: str, val_fraction: float, test_fraction: float) -> Iterator[tuple[str, str]]:
+def split_document(text: str, val_fraction: float, test_fraction: float) -> Iterator[tuple[str, str]]:
     """Cut a document into three splits at line ends, if there are any nearby.
 
     The beginning is the validation split, the end the test split, and the middle the training split. So the test text
@@ -211,7 +211,7 @@ def cut(text: str, val_fraction: float, test_fraction: float) -> Iterator[tuple[
     yield "test", text[test:]
 
 
-def cut_file(file: Path, val_fraction: float, test_fraction: float) -> Iterator[tuple[str, Iterable[str]]]:
+def split_file(file: Path, val_fraction: float, test_fraction: float) -> Iterator[tuple[str, Iterable[str]]]:
     """Like `cut`, for a file of any size; fractions are of bytes."""
     size = file.stat().st_size
     test = _line_start(file, round(size * (1 - test_fraction)), size)

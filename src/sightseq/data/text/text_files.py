@@ -8,7 +8,7 @@ from typing import Any
 
 from sightseq.core.download import find_own, own_path
 from sightseq.core.errors import DataError
-from sightseq.data.text.streams import StreamData, cut_file, read_text, synthetic_prose
+from sightseq.data.text.streams import StreamData, read_text, split_file, synthetic_prose
 
 FEW = 3  # with fewer files, each of them is cut into the three splits
 
@@ -53,7 +53,7 @@ class TextFiles(StreamData):
         split |= dict.fromkeys(shuffled[tests : tests + vals], "val")
         for file in sources:
             if len(sources) < FEW:
-                yield from cut_file(file, self.val_fraction, self.test_fraction)
+                yield from split_file(file, self.val_fraction, self.test_fraction)
             else:
                 yield split[file], read_text(file)
 

@@ -59,7 +59,7 @@ class TextData(TokenisedData, LabelledData):
         common: see `TokenisedData`, `LabelledData` and `DataModule`.
     """
 
-    encoding: ClassVar[frozenset[str]] = TokenisedData.encoding | {"max_tokens"}
+    encoding_arguments: ClassVar[frozenset[str]] = TokenisedData.encoding_arguments | {"max_tokens"}
     example_spec: TextSpec = TextSpec("", 100, ("a", "b"))
 
     def __init__(self, *, max_tokens: int = 400, **common: Any) -> None:
@@ -82,7 +82,7 @@ class TextData(TokenisedData, LabelledData):
         texts: Any = train.arrays["input"]
         chunks = np.array_split(train.rows, -(-len(train.rows) // CHUNK))
         train_texts: Iterable[str] = (text for rows in chunks for text in texts[rows])
-        tokenizer = self.tokenizer_of(train_texts)
+        tokenizer = self.get_tokenizer(train_texts)
         classes = tuple(about["classes"])
         counts = np.bincount(train.arrays["target"][train.rows], minlength=len(classes))
         return TextSpec(tokenizer.json, tokenizer.vocab_size, classes, tuple(counts.tolist()), self.max_tokens)

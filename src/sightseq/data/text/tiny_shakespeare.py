@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sightseq.core.download import download, missing
-from sightseq.data.text.streams import StreamData, cut, read_text, synthetic_prose
+from sightseq.core.download import download, missing_error
+from sightseq.data.text.streams import StreamData, read_text, split_document, synthetic_prose
 
 FILE = "input.txt"
 
@@ -23,12 +23,12 @@ class TinyShakespeare(StreamData):
             download(self.name, self.url, self.files, places[0].parent)
         found = [place for place in places if place.is_file()]
         if not found:
-            raise missing(self.name, self.root, self.folders, FILE)
+            raise missing_error(self.name, self.root, self.folders, FILE)
         return found[:1]
 
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
         """Yield the three parts of the file."""
-        return cut("".join(read_text(sources[0])), self.val_fraction, self.test_fraction)
+        return split_document("".join(read_text(sources[0])), self.val_fraction, self.test_fraction)
 
     def write_synthetic(self, folder: Path) -> None:
         """Write about 20,000 characters of synthetic prose."""

@@ -39,7 +39,7 @@ class TokenisedData(DataModule):
         common: see `DataModule`.
     """
 
-    encoding: ClassVar[frozenset[str]] = frozenset({"unit", "vocab_size", "lowercase", "min_frequency"})
+    encoding_arguments: ClassVar[frozenset[str]] = frozenset({"unit", "vocab_size", "lowercase", "min_frequency"})
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class TokenisedData(DataModule):
         """Options that change the tokenizer, or the adopted tokenizer."""
         return {"tokenizer": self._tokenizer or [self.unit, self.vocab_size, self.lowercase, self.min_frequency]}
 
-    def tokenizer_of(self, texts: Iterable[str]) -> Tokenizer:
+    def get_tokenizer(self, texts: Iterable[str]) -> Tokenizer:
         """Return the adopted tokenizer, or one fitted on these texts."""
         if self._tokenizer:
             return Tokenizer(self._tokenizer)

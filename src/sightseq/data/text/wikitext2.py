@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sightseq.core.download import missing
+from sightseq.core.download import missing_error
 from sightseq.data.text.streams import StreamData, read_text, synthetic_prose
 
 FILES = {"train": "wiki.train", "val": "wiki.valid", "test": "wiki.test"}
@@ -28,7 +28,9 @@ class WikiText2(StreamData):
                 found = [base / f"{name}{suffix}" for name in FILES.values()]
                 if all(file.is_file() for file in found):
                     return found
-        raise missing(self.name, self.root, self.folders, ", ".join(f"{name}{SUFFIXES[0]}" for name in FILES.values()))
+        raise missing_error(
+            self.name, self.root, self.folders, ", ".join(f"{name}{SUFFIXES[0]}" for name in FILES.values())
+        )
 
     def documents(self, sources: list[Path]) -> Iterator[tuple[str, str]]:
         """Yield each line as a document, as is usual for this dataset."""

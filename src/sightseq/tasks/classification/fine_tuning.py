@@ -28,7 +28,7 @@ class FineTuningTask(ImageClassificationTask):
         classification: see `ImageClassificationTask`.
     """
 
-    steady: ClassVar[Mapping[str, Any]] = {"head_epochs": 0}
+    bench_arguments: ClassVar[Mapping[str, Any]] = {"head_epochs": 0}
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from sightseq.tasks.classification.task import ClassificationTask
 from sightseq.text.spec import TextSpec
 
 
-class Classifier(Graph):
+class ClassifierGraph(Graph):
     """Maps `input` (uint8 images [B, C, H, W], or token ids [B, T] with their `length` [B]) to `probabilities`
     [B, num_classes]. Includes pixel normalisation and the average over test-time views.
     """

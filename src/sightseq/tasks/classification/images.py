@@ -14,7 +14,7 @@ from sightseq.core.errors import ConfigError
 from sightseq.core.loading import Batch
 from sightseq.nets.pixels import Pixels, centre, to_unit
 from sightseq.tasks.classification.saliency import heat_maps
-from sightseq.tasks.classification.task import SHOWN, ClassificationTask, two_logits
+from sightseq.tasks.classification.task import SHOWN, ClassificationTask, expand_single_logit
 from sightseq.vision.augmentation import make_augmentations, take_centre
 from sightseq.vision.figures import batch_figure, examples_figure, saliency_figure
 from sightseq.vision.spec import ImageSpec
@@ -83,13 +83,13 @@ class ImageClassificationTask(ClassificationTask):
             batch = augmentation(batch)
         return take_centre(batch, self.spec.height, self.spec.width)
 
-    def training_differs(self) -> list[str]:
+    def training_differences(self) -> list[str]:
         """Add augmentation."""
-        return [*(["augmentation"] if self.augmentations else []), *super().training_differs()]
+        return [*(["augmentation"] if self.augmentations else []), *super().training_differences()]
 
     def forward(self, images: Tensor) -> Tensor:
         """Map the centre crop of images [B, C, H, W], uint8 or floats in 0..1, to logits [B, num_classes]."""
-        return two_logits(self.net(self.pixels(centre(images, self.spec.height, self.spec.width))))
+        return expand_single_logit(self.net(self.pixels(centre(images, self.spec.height, self.spec.width))))
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the logits of the images [B, C, H, W]."""

@@ -12,7 +12,7 @@ from sightseq.core.loading import Batch
 from sightseq.core.predictor import Row
 from sightseq.tasks.classification.images import ImageClassificationTask
 from sightseq.tasks.classification.predict import ClassPredictor
-from sightseq.vision.files import Picture, as_source, find_files
+from sightseq.vision.files import ImageSource, as_source, find_files
 from sightseq.vision.image import read_image
 
 
@@ -25,7 +25,7 @@ class ImagePredictor(ClassPredictor):
         """See `find_files`."""
         return [(str(file), file) for file in find_files(given)]
 
-    def read(self, raw: Picture) -> NDArray[np.uint8]:
+    def read(self, raw: ImageSource) -> NDArray[np.uint8]:
         """Return an image as the model takes it: uint8 of the shape `spec.prepared`.
 
         Raises:

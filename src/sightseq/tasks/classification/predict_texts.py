@@ -11,7 +11,7 @@ from sightseq.core.predictor import Row
 from sightseq.tasks.classification.predict import ClassPredictor, Settings
 from sightseq.tasks.classification.texts import TextClassificationTask
 from sightseq.text.batch import pad
-from sightseq.text.files import decoded, read_texts, short
+from sightseq.text.files import decode_utf8, read_texts, short
 from sightseq.text.tables import SUFFIXES
 from sightseq.text.tokenizer import UNKNOWN_ID
 
@@ -63,7 +63,7 @@ class TextPredictor(ClassPredictor):
         Warns:
             TextWarning: the text is too long, or contains only unknown words.
         """
-        text = decoded(raw)
+        text = decode_utf8(raw)
         tokens, limit = self.task.tokenizer.encode(text), self.task.spec.max_tokens
         if not tokens:
             raise InputError("a text is empty; there is nothing to classify")

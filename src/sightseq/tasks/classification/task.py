@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class ClassificationTask(Task):
     """Cross-entropy over the classes of the spec; a subclass defines how a batch is passed to the network.
 
-    A network with a single output z [B, 1] is read as the logits [0, z] of two classes: see `two_logits`.
+    A network with a single output z [B, 1] is read as the logits [0, z] of two classes: see `expand_single_logit`.
 
     Args:
         class_weights: "balanced" weights each sample's loss by the inverse frequency of its class; in training only.
@@ -74,9 +74,9 @@ class ClassificationTask(Task):
     @classmethod
     def graph(cls) -> "type[Graph]":
         """Return `Classifier`: inputs to probabilities."""
-        from sightseq.tasks.classification.graph import Classifier
+        from sightseq.tasks.classification.graph import ClassifierGraph
 
-        return Classifier
+        return ClassifierGraph
 
     # Defined by the subclass for each kind of input.
 
@@ -212,10 +212,10 @@ class ClassificationTask(Task):
             blocks.append(block)
         return blocks
 
-    def training_differs(self) -> list[str]:
+    def training_differences(self) -> list[str]:
         """Add label smoothing."""
         smoothing = [f"label smoothing of {self.label_smoothing} (in the loss)"] if self.label_smoothing else []
-        return [*smoothing, *super().training_differs()]
+        return [*smoothing, *super().training_differences()]
 
     def labels(self, rows: Batch) -> list[tuple[str, float, str]]:
         """Return (predicted class, its probability, true class) for each sample."""
@@ -233,7 +233,7 @@ class ClassificationTask(Task):
         return {name: torch.cat([rows[:EXPLAINED], worst.get(name, rows[:0])]) for name, rows in some.items()}
 
 
-def two_logits(output: Tensor) -> Tensor:
+def expand_single_logit(output: Tensor) -> Tensor:
     """Return logits [B, num_classes] as float32; a single output z [B, 1] becomes the two logits [0, z] [B, 2]."""
     output = output.float()
     return torch.cat([torch.zeros_like(output), output], dim=1) if output.shape[1] == 1 else output

@@ -11,7 +11,7 @@ from sightseq.core.blocks import Block, Passage, PassagesBlock
 from sightseq.core.loading import Batch
 from sightseq.core.scores import Output
 from sightseq.tasks.classification.attribution import token_weights
-from sightseq.tasks.classification.task import SHOWN, ClassificationTask, two_logits
+from sightseq.tasks.classification.task import SHOWN, ClassificationTask, expand_single_logit
 from sightseq.text.batch import pad
 from sightseq.text.spec import TextSpec
 from sightseq.text.tokenizer import Tokenizer, fit
@@ -57,7 +57,7 @@ class TextClassificationTask(ClassificationTask):
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Map token ids [B, T] and lengths [B] to logits [B, num_classes]."""
-        return two_logits(self.net(tokens, lengths))
+        return expand_single_logit(self.net(tokens, lengths))
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the logits [B, num_classes] of the texts."""

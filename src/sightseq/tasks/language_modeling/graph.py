@@ -13,7 +13,7 @@ from sightseq.decoding.sampling import single_tokens
 from sightseq.tasks.language_modeling.task import LanguageModelingTask
 
 
-class LanguageStep(Graph):
+class LanguageStepGraph(Graph):
     """One step of a language model: maps `token` [B] and the state after the tokens before it to `probabilities`
     [B, vocab_size] of the next token and the next state. The initial state is zero.
     """

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sightseq.core.errors import ConfigError, InputError, InputWarning
 from sightseq.core.predictor import Predictor, Row
-from sightseq.decoding.sampling import READ, Sampling, advance
+from sightseq.decoding.sampling import READ, Sampling, run_step
 from sightseq.tasks.language_modeling.task import LanguageModelingTask, State
 from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID, StreamDecoder
 
@@ -119,7 +119,7 @@ class LanguagePredictor(Predictor):
         if live:
             yield "\n\n" if options.samples > 1 or apart else "\n"
         for text in texts[live:]:
-            yield f"{prompt}{cut(text, options.stop)}\n\n"
+            yield f"{prompt}{truncate_at_stop(text, options.stop)}\n\n"
 
     def _words(self, prompt: str, options: LanguageSettings, named: bool) -> Iterator[str]:
         """Yield the next words of one prompt, below the prompt itself if `named` is true."""
@@ -159,7 +159,7 @@ class LanguagePredictor(Predictor):
         texts = [""] * samples
         for added in self.stream(prompt, tokens, samples, sampling, stop, seed):
             texts = [text + new for text, new in zip(texts, added, strict=True)]
-        return [cut(text, stop) for text in texts]
+        return [truncate_at_stop(text, stop) for text in texts]
 
     def stream(
         self, prompt: str, tokens: int, samples: int, sampling: Sampling, stop: Sequence[str] = (), seed: int = 0
@@ -201,7 +201,7 @@ class LanguagePredictor(Predictor):
         if state is None:
             token_ids = [EOS_ID, *token_ids]
         for part in torch.split(torch.tensor([token_ids], device=self.task.device), READ, dim=1):
-            logits, state = advance(self.task, part, state)
+            logits, state = run_step(self.task, part, state)
         return logits[0, -1].softmax(dim=0), state
 
     def best(self, probabilities: Tensor, top: int, prefix: str = "") -> list[tuple[str, float]]:
@@ -220,6 +220,6 @@ class LanguagePredictor(Predictor):
         return words
 
 
-def cut(text: str, stop: Sequence[str]) -> str:
+def truncate_at_stop(text: str, stop: Sequence[str]) -> str:
     """Return the text before the first of these strings."""
     return text[: min((text.index(word) for word in stop if word in text), default=len(text))]

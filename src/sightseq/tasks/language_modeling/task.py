@@ -34,7 +34,7 @@ SHOWN = 25  # streams of a batch in `plot_batch`
 SAMPLES, LENGTH, TEMPERATURE = 3, 100, 0.8  # number, tokens and temperature of the samples in the report
 
 
-class Hits(Metric):
+class TopKAccuracy(Metric):
     """Fraction of target tokens that are among the k most probable ones (ties with the k-th count).
 
     Unknown words and the end of a document count like any other token, although a keyboard would not offer them.
@@ -133,10 +133,10 @@ class LanguageModelingTask(Task):
 
     @classmethod
     def graph(cls) -> "type[Graph]":
-        """Return `LanguageStep`: a token and a state to next-token probabilities and the next state."""
-        from sightseq.tasks.language_modeling.graph import LanguageStep
+        """Return `LanguageStepGraph`: a token and a state to next-token probabilities and the next state."""
+        from sightseq.tasks.language_modeling.graph import LanguageStepGraph
 
-        return LanguageStep
+        return LanguageStepGraph
 
     def size(self, batch: Batch) -> int:
         """Return the number of tokens."""
@@ -152,8 +152,8 @@ class LanguageModelingTask(Task):
         counts = self.tokenizer.characters() if self.spec.tokenizer else [1] * self.spec.vocab_size
         scores |= {
             "bits_per_character": Score(BitsPerCharacter(counts), "bits per character", ("loss_sum", "target")),
-            "accuracy": Score(Hits(1), "accuracy", ("rank", "target"), percent=True),
-            "top3": Score(Hits(3), "top-3 accuracy", ("rank", "target"), percent=True),
+            "accuracy": Score(TopKAccuracy(1), "accuracy", ("rank", "target"), percent=True),
+            "top3": Score(TopKAccuracy(3), "top-3 accuracy", ("rank", "target"), percent=True),
         }
         if stage == "test" and self.keyboard:
             savings = KeystrokeSavings(self.keyboard)
