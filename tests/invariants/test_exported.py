@@ -29,8 +29,11 @@ def graph(option: str, *overrides: str, spec: Spec | None = None) -> Graph:
     config = compose(f"model={model}", f"model/net={option}", "augment=none", *overrides)["model"]
     torch.manual_seed(0)
     task = build(config, Task, "model", spec=(spec or cls.example()[0]).to_dict())
-    for parameter in task.parameters():  # some begin with zeros, and say the same of everything
-        torch.nn.init.normal_(parameter, std=0.1)
+    for parameter in task.parameters():  # some are zero at first, and so is the output then
+        fan_in = parameter.numel() / len(parameter)
+        torch.nn.init.normal_(
+            parameter, std=min(0.1, 0.5 * fan_in**-0.5)
+        )  # so that deep networks do not amplify rounding
     return graph_of(task)
 
 

@@ -177,3 +177,11 @@ def test_hog_learns_from_images_of_any_size_and_colour(shape: tuple[int, int, in
     seen = baseline.features(images)
     baseline.fit({"input": seen[:60], "target": labels[:60]})
     assert baseline.score({"input": seen[60:], "target": labels[60:]})["accuracy"] > 0.9
+
+
+def test_images_of_several_sizes_are_padded_at_their_ends() -> None:
+    small, large = np.ones((2, 1, 2, 3)), np.ones((1, 1, 4, 2))
+    found = results.concatenate([small, large])
+    assert found.shape == (3, 1, 4, 3)
+    assert found.sum((1, 2, 3)).tolist() == [6, 6, 8]
+    assert found[0, 0, :2].all()

@@ -60,3 +60,13 @@ def test_rows_are_copies_without_gradients() -> None:
     assert not kept.requires_grad
     shown.data.fill_(9)
     assert kept.sum() == 0
+
+
+def test_rows_of_unequal_shapes_are_padded_at_their_ends() -> None:
+    reservoir = Reservoir(3)
+    reservoir.add(torch.tensor([1.0]), {"image": torch.ones(1, 2, 3)})
+    reservoir.add(torch.tensor([2.0, 0.5]), {"image": torch.ones(2, 4, 1)})
+    found = reservoir.rows()["image"]
+    assert found.shape == (3, 4, 3)
+    assert found.sum((1, 2)).tolist() == [4, 6, 4]  # highest key first
+    assert found[1, :2].eq(1).all()

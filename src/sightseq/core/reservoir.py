@@ -1,5 +1,6 @@
 """Keeps a few samples of a long stream for the report."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,10 @@ from sightseq.core.loading import Batch
 
 
 class Reservoir:
-    """Keeps the `size` rows with the highest keys of all added rows; rows with negative keys are ignored."""
+    """Keeps the `size` rows with the highest keys of all added rows; rows with negative keys are ignored.
+
+    Rows of different batches may differ in shape, for example images of several sizes.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -17,29 +21,46 @@ class Reservoir:
 
     def clear(self) -> None:
         """Remove all rows."""
-        self._keys = torch.empty(0)
-        self._rows: Batch = {}
+        self._kept: list[tuple[float, Batch]] = []  # highest key first
 
     def add(self, keys: Tensor, rows: Batch) -> None:
-        """Add those rows of a batch whose keys are high enough: `keys` [B], and tensors [B, ...] by name."""
-        floor = self._keys.min() if len(self._keys) == self.size else torch.tensor(0.0)
-        keep = (keys.detach().cpu() >= floor).nonzero().flatten()
+        """Consider the rows of a batch: `keys` [B], and tensors [B, ...] by name."""
+        floor = self._kept[-1][0] if len(self._kept) == self.size else 0.0
+        keys = keys.detach().cpu()
+        keep = (keys >= floor).nonzero().flatten()
+        keep = keep[keys[keep].argsort(descending=True, stable=True)[: self.size]]
         if not len(keep):
             return
-        keys = torch.cat([self._keys, keys.detach().cpu()[keep]])
-        added = {name: rows[name].detach()[keep.to(rows[name].device)].cpu() for name in rows}
-        best = keys.argsort(descending=True, stable=True)[: self.size]
-        self._rows = {n: (torch.cat([self._rows[n], v]) if self._rows else v)[best] for n, v in added.items()}
-        self._keys = keys[best]
+        fresh = {name: rows[name].detach()[keep.to(rows[name].device)].cpu() for name in rows}
+        # Copies: a view would keep its whole batch in memory.
+        found = [{name: values[row].clone() for name, values in fresh.items()} for row in range(len(keep))]
+        self._merge(zip(keys[keep].tolist(), found, strict=True))
 
     def rows(self) -> Batch:
-        """Return the kept rows, of all processes together, highest key first; empty if there are none."""
-        if not (distributed.is_available() and distributed.is_initialized()):
-            return self._rows
-        parts: list[Any] = [None] * distributed.get_world_size()
-        distributed.all_gather_object(parts, (self._keys, self._rows))
-        merged = Reservoir(self.size)
-        for keys, rows in parts:
-            if rows:
-                merged.add(keys, rows)
-        return merged._rows
+        """The rows that were kept, in all processes together, highest key first; empty if there are none.
+
+        Rows of unequal shapes are padded with 0 at their ends to the largest.
+        """
+        whole = self
+        if distributed.is_available() and distributed.is_initialized():
+            parts: list[Any] = [None] * distributed.get_world_size()
+            distributed.all_gather_object(parts, self._kept)
+            whole = Reservoir(self.size)
+            for kept in parts:
+                whole._merge(kept)
+        names = whole._kept[0][1] if whole._kept else ()
+        return {name: stack([row[name] for _, row in whole._kept]) for name in names}
+
+    def _merge(self, kept: Iterable[tuple[float, Batch]]) -> None:
+        self._kept = sorted([*self._kept, *kept], key=lambda pair: -pair[0])[: self.size]
+
+
+def stack(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors of the same number of dimensions as one, padded with 0 at their ends to the largest: [N, ...]."""
+    if len({tensor.shape for tensor in tensors}) == 1:
+        return torch.stack(list(tensors))
+    shape = [max(sides) for sides in zip(*(tensor.shape for tensor in tensors), strict=True)]
+    found = tensors[0].new_zeros(len(tensors), *shape)
+    for place, tensor in enumerate(tensors):
+        found[place][tuple(slice(side) for side in tensor.shape)] = tensor
+    return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightseq.core.arrays import ArrayDataset
 from sightseq.core.baseline import Arrays, Baseline
@@ -115,7 +116,15 @@ def baseline_arrays(baseline: Baseline, dataset: ArrayDataset) -> Arrays:
         count += len(chunk["input"])
         if count >= baseline.most:
             break
-    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    return {name: concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def concatenate(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Join arrays [N, ...] along the first axis; if their other axes differ, pad those at the end with 0."""
+    if len({part.shape[1:] for part in parts}) > 1:
+        shape = np.max([part.shape[1:] for part in parts], axis=0)
+        parts = [np.pad(part, [(0, 0), *((0, int(side)) for side in shape - part.shape[1:])]) for part in parts]
+    return np.concatenate(parts)
 
 
 def write_results(folder: Path, results: Mapping[str, Any]) -> None:

@@ -72,10 +72,13 @@ def _plain(value: Any) -> Any:
 
 
 def _restored(value: Any) -> Any:
-    """Invert `_plain`; lists become tuples. `build` rebuilds other dataclasses from the annotations of the fields."""
+    """Invert `_plain`; lists become tuples.
+
+    `build` makes specs and other dataclasses where a field is annotated with one. In a field `dict[str, Any]`, a
+    mapping with a `_target_`, such as the config of a module, stays a mapping.
+    """
     if isinstance(value, Mapping):
-        inner = {name: _restored(item) for name, item in value.items()}
-        return Spec.from_dict(inner) if "_target_" in value else inner
+        return {name: _restored(item) for name, item in value.items()}
     return tuple(map(_restored, value)) if isinstance(value, tuple | list) else value
 
 

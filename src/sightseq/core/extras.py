@@ -1,0 +1,23 @@
+"""Imports of packages that only some problems need, which are installed as extras."""
+
+import importlib
+from types import ModuleType
+
+from sightseq.core.errors import ConfigError
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Imports a module of an optional dependency.
+
+    Args:
+        module: full name, such as "skimage.data".
+        extra: the extra of this package that installs it, such as "denoising".
+
+    Raises:
+        ConfigError: the module is not installed or cannot be imported; the message names the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ConfigError(f"the package {package} is needed ({error}); run: pip install 'sightseq[{extra}]'") from error
