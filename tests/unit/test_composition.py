@@ -73,6 +73,20 @@ def test_options_of_a_group_replace_each_other() -> None:
     assert compose("scheduler=none")["model"]["scheduler"] is None
 
 
+def test_noise_is_chosen_by_the_data_and_can_be_exchanged() -> None:
+    assert "noise" not in compose("data=mnist")["data"]
+    gaussian = "sightseq.vision.noise.Gaussian"
+    assert compose("data=bsd")["data"]["noise"] == {"gaussian": {"_target_": gaussian, "sigma": 25}}
+    assert compose("data=mnist_denoising")["data"]["noise"]["gaussian"]["sigma"] == 127.5
+    assert list(compose("data=bsd", "noise=camera")["data"]["noise"]) == ["poisson", "gaussian", "jpeg"]
+    assert compose("data=bsd", "data.noise.gaussian.sigma=[0,55]")["data"]["noise"]["gaussian"]["sigma"] == [0, 55]
+    assert compose("ckpt=x", "noise=poisson", command="test")["data"] == {
+        "noise": compose("noise=poisson")["data"]["noise"]
+    }
+    assert compose("ckpt=x", "data=photos", command="test")["data"]["noise"]["gaussian"]["_target_"] == gaussian
+    assert "noise" not in compose("data=denoising_pairs")["data"]
+
+
 def test_debug_options_compose() -> None:
     for option in group_options("debug"):
         assert compose(f"debug={option}")["experiment"] == "digits"
@@ -173,6 +187,8 @@ def test_numbers_of_the_issue() -> None:
         ("optimizer=adamm", "optimizer=adamm: there is no such option; did you mean adam"),
         ("model/net=convnet", "model/net=convnet: there is no such option; did you mean image/convnet"),
         ("model/net=image/convnt", "model/net=image/convnt: there is no such option; did you mean image/convnet"),
+        ("noise=poison", "noise=poison: there is no such option; did you mean poisson"),
+        ("~noise", "~noise: a run needs this; to go without, write noise=none"),
         ("data=bas", "data=bas: there is no such option; "),
         ("optimiser=sgd", "there is no key or group 'optimiser'; did you mean optimizer"),
         ("trainer.max_epoch=3", "there is no key or group 'trainer.max_epoch'; did you mean trainer.max_epochs"),

@@ -499,3 +499,17 @@ def test_without_a_face_the_whole_picture_is_taken_with_a_warning() -> None:
     assert np.array_equal(found, to_pixels(crop(open_image(FILE), 48, 48, BICUBIC), 1))
     with pytest.warns(FaceWarning, match="^an image: no face was found"):
         read_image(Image.fromarray(gradient(60, 90)), spec_of_faces())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_orientation_of_a_tiff(channels: int, compression: str, orientation: int) -> None:
+    """Pillow sets it upright on its own, and scrambles grey uncompressed ones that it opens by name."""
+    pixels = gradient()[:, :, 0] if channels == 1 else gradient()
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = Path("image.tiff")
+    Image.fromarray(pixels).save(path, exif=exif, compression=compression)
+    Image.fromarray(pixels).save(FILE, exif=exif)
+    assert np.array_equal(np.asarray(open_image(path)), np.asarray(open_image(FILE)))

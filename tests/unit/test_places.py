@@ -55,7 +55,7 @@ def test_groups_of_commands() -> None:
     assert train >= {"data", "model", "model/net", "experiment", "debug", "paths", "hydra/job_logging", "local"}
     assert places.groups_of("bench") == train
     assert places.groups_of("predict") == {"paths", "hydra/job_logging", "hydra/hydra_logging"}
-    assert places.groups_of("test") == {"data", "trainer", *places.groups_of("predict")}
+    assert places.groups_of("test") == {"noise", "data", "trainer", *places.groups_of("predict")}
 
 
 def test_groups() -> None:

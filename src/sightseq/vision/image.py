@@ -1,7 +1,8 @@
 """From an image file to the pixels of a network's input; the same for training data and for `predict`."""
 
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -49,18 +50,22 @@ class FaceWarning(InputWarning):
     """No face was found in an image for a model of faces."""
 
 
-def open_image(source: Path | Image.Image) -> Image.Image:
-    """Decode an image: upright, opaque (on white), 8 bits per channel, in mode "L" if it is grey, else "RGB".
-
-    Only the first frame or page is decoded. Colour profiles are not applied.
+@contextmanager
+def opened(source: Path | Image.Image) -> Iterator[Image.Image]:
+    """Open an image: its header is read, its pixels are not decoded yet. A PIL image is yielded as it is.
 
     Raises:
         InputError: the file is not an image, is damaged, has more than `LARGEST` pixels, or has floating-point or
-            32-bit pixels.
+            32-bit pixels; or decoding fails within the block.
     """
-    name = _name(source)
+    name = source_name(source)
     try:
-        with Image.open(source) if isinstance(source, Path) else nullcontext(source) as image:
+        with ExitStack() as stack:
+            image = source
+            if isinstance(image, Path):
+                # Not by name: Pillow would map the memory of an uncompressed TIFF with its sides exchanged if it is
+                # stored on its side.
+                image = stack.enter_context(Image.open(stack.enter_context(image.open("rb"))))
             width, height = image.size
             if width * height > LARGEST:
                 raise InputError(f"{name}: {width} x {height} pixels are too many to decode; reduce its size")
@@ -68,7 +73,7 @@ def open_image(source: Path | Image.Image) -> Image.Image:
                 raise InputError(
                     f"{name}: the range of its pixel values is unknown; save it with 8 or 16 bits per channel"
                 )
-            return _plain(image)
+            yield image
     except InputError:
         raise
     except Image.DecompressionBombError as error:
@@ -79,7 +84,20 @@ def open_image(source: Path | Image.Image) -> Image.Image:
         raise InputError(f"{name}: is not an image that can be read{_reason(source, error)}") from error
 
 
-def _name(source: Path | Image.Image) -> str:
+def open_image(source: Path | Image.Image) -> Image.Image:
+    """Decode an image: upright, opaque (on white), 8 bits per channel, in mode "L" if it is grey, else "RGB".
+
+    Only the first frame or page is decoded. Colour profiles are not applied.
+
+    Raises:
+        InputError: see `opened`.
+    """
+    with opened(source) as image:
+        return _plain(image)
+
+
+def source_name(source: Path | Image.Image) -> str:
+    """Return the path of an image, for messages; "an image" if it has none."""
     return str(source) if isinstance(source, Path) else getattr(source, "filename", "") or "an image"
 
 
@@ -104,7 +122,7 @@ def _plain(image: Image.Image) -> Image.Image:
     """Convert a decoded image as `open_image` describes."""
     image.load()  # some modes are known only after loading
     grey = image.mode in GREY
-    transpose = _transpose(image)
+    transpose = turn_of(image)
     if image.mode.startswith("I"):
         image = _eight_bits(image)
     elif image.mode in ("RGBa", "La"):  # colours premultiplied by alpha
@@ -116,8 +134,8 @@ def _plain(image: Image.Image) -> Image.Image:
     return image if transpose is None else image.transpose(transpose)
 
 
-def _transpose(image: Image.Image) -> Image.Transpose | None:
-    """The operation that turns an image upright; None if it is upright.
+def turn_of(image: Image.Image) -> Image.Transpose | None:
+    """Return the operation that turns an image upright; None if it is upright.
 
     Pillow's own `exif_transpose` also rewrites the EXIF data, and fails if they are damaged.
     """
@@ -181,7 +199,7 @@ def read_image(source: Path | Image.Image, spec: ImageSpec) -> NDArray[np.uint8]
     if spec.subject == "face" and image.size != (width, height):
         image, has_face = crop_face(image)
         if not has_face:
-            text = f"{_name(source)}: no face was found; the whole image was used"
+            text = f"{source_name(source)}: no face was found; the whole image was used"
             warnings.warn(text, FaceWarning, stacklevel=2)
         # As sharp as FER-2013: its images, enlarged to 200 pixels, keep their label 19 times in 20; with bilinear
         # interpolation 9 times in 10.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightseq.core.arrays import save_about, save_split
+from sightseq.core.datamodule import DataModule
 from sightseq.core.download import download, find_folder, missing_error
 from sightseq.core.errors import DataError
 from sightseq.data.image.images import ImageData, synthetic_images
@@ -40,21 +41,7 @@ class MNIST(ImageData):
         Raises:
             DataError: they are absent and cannot be downloaded.
         """
-        found = self._find()
-        if found is None and self.url and not self.synthetic:
-            download(self.name, self.url, self.files, self.root / self.folders[0])
-            found = self._find()
-        if found is None:
-            raise missing_error(self.name, self.root, self.folders, f"idx files ({', '.join(FILES.values())})")
-        return found
-
-    def _find(self) -> list[Path] | None:
-        for name in self.folders:
-            folder = find_folder(self.root, [name])
-            found = [_variant(folder, file) for file in FILES.values()] if folder else [None]
-            if all(found):
-                return [path for path in found if path is not None]
-        return None
+        return locate_idx(self)
 
     def process(self, sources: list[Path], folder: Path) -> None:
         """Read the idx files.
@@ -100,6 +87,30 @@ class FashionMNIST(MNIST):
         "bag",
         "ankle boot",
     )
+
+
+def locate_idx(data: DataModule) -> list[Path]:
+    """The four files of MNIST, in the order of `FILES`; downloaded and verified where they are not there.
+
+    Raises:
+        DataError: they are not there and cannot be downloaded.
+    """
+    found = _find(data)
+    if found is None and data.url and not data.synthetic:
+        download(data.name, data.url, data.files, data.root / data.folders[0])
+        found = _find(data)
+    if found is None:
+        raise missing_error(data.name, data.root, data.folders, f"idx files ({', '.join(FILES.values())})")
+    return found
+
+
+def _find(data: DataModule) -> list[Path] | None:
+    for name in data.folders:
+        folder = find_folder(data.root, [name])
+        found = [_variant(folder, file) for file in FILES.values()] if folder else [None]
+        if all(found):
+            return [path for path in found if path is not None]
+    return None
 
 
 def _variant(folder: Path, file: str) -> Path | None:

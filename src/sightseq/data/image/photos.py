@@ -2,10 +2,10 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from sightseq.vision.image import FaceWarning, crop, open_image, to_pixels
 
 Corrupt = Literal["error", "skip"]
 """What to do with a file that cannot be read: stop, or leave it out and count it."""
+AHEAD = 64  # files that are decoded before the first of them is used
+One = TypeVar("One")
+Result = TypeVar("Result")
 
 
 def read_photos(
@@ -46,9 +49,42 @@ def read_photos(
     """
     channels, height, width = pixels.shape[1:]
 
-    def decode(file: Path) -> NDArray[np.uint8] | None:
+    def decode(file: Path) -> NDArray[np.uint8]:
+        return read(file) if read else to_pixels(crop(open_image(file), height, width), channels)
+
+    bad = []
+    for row, image in enumerate(read_each(files, decode, name=name, corrupt=corrupt, title=title)):
+        if image is None:
+            bad.append(row)
+        else:
+            pixels[row] = image
+    return bad
+
+
+def read_each(
+    files: Sequence[One],
+    read: Callable[[One], Result],
+    *,
+    name: str,
+    corrupt: Corrupt = "error",
+    title: str = "decode",
+) -> Iterator[Result | None]:
+    """Decodes files on all cores, with a progress bar; yields the results in order, and keeps few of them in memory.
+
+    Args:
+        files: paths, or tuples of paths that belong together.
+        read: decodes one of them; raises `InputError` if it cannot be read.
+        name: of the dataset, for messages.
+        corrupt: "skip" yields None for a file that cannot be read.
+        title: of the progress bar.
+
+    Raises:
+        DataError: a file cannot be read, and `corrupt` is "error".
+    """
+
+    def decode(file: One) -> Result | None:
         try:
-            return read(file) if read else to_pixels(crop(open_image(file), height, width), channels)
+            return read(file)
         except InputError as error:
             if corrupt == "skip":
                 return None
@@ -56,13 +92,11 @@ def read_photos(
                 f"{name}: {error}; remove the file, or leave such files out with data.corrupt=skip"
             ) from error
 
-    bad = []
     bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
     with ThreadPoolExecutor() as pool, bar, warnings.catch_warnings():
         warnings.simplefilter("ignore", FaceWarning)
-        for row, image in bar.track(enumerate(pool.map(decode, files)), len(files), description=title):
-            if image is None:
-                bad.append(row)
-            else:
-                pixels[row] = image
-    return bad
+        step = bar.add_task(title, total=len(files))
+        for start in range(0, len(files), AHEAD):
+            for result in pool.map(decode, files[start : start + AHEAD]):
+                bar.advance(step)
+                yield result

@@ -1,0 +1,1 @@
+"""An image for an image: noise removed from photographs."""

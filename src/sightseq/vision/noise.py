@@ -1,0 +1,210 @@
+"""Noise that is added to clean images. Levels are in units of the 0..255 scale; images are in 0..1.
+
+Noisy images are neither clipped to 0..1 nor rounded to bytes, as in most papers on denoising. JPEG is the exception: it
+stores bytes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Generator, Tensor, nn
+from torchvision.io import decode_jpeg, encode_jpeg
+
+from sightseq.core.build import build
+from sightseq.core.errors import ConfigError
+
+Level = float | tuple[float, float]
+"""One level for all images, or the bounds of a uniform distribution from which each image gets its own."""
+
+
+class Noise(nn.Module, ABC):
+    """One kind of noise, at a fixed level or at a random level for each image.
+
+    Attributes:
+        parameter: name of the level, as the constructor has it and as figures label it.
+        bounds: smallest and largest level that is allowed.
+        low, high: bounds of the random level; equal if the level is fixed.
+    """
+
+    parameter: ClassVar[str]
+    bounds: ClassVar[tuple[float, float]] = (0, 255)
+
+    def __init__(self, level: Level) -> None:
+        super().__init__()
+        self.low, self.high = (level, level) if isinstance(level, int | float) else level
+        least, most = self.bounds
+        if not least <= self.low <= self.high <= most:
+            raise ConfigError(
+                f"{type(self).__name__}: {self.parameter}={level} is neither a number from {least:g} to {most:g} "
+                f"nor a range [low, high] of such"
+            )
+
+    def draw_level(self, count: int, generator: Generator | None = None) -> Tensor:
+        """Levels of `count` images: float32 [count] on the CPU."""
+        if self.low == self.high:
+            return torch.full((count,), float(self.low))
+        return self.low + (self.high - self.low) * torch.rand(count, generator=generator)
+
+    @abstractmethod
+    def forward(self, images: Tensor, level: Tensor, generator: Generator | None = None) -> Tensor:
+        """The noisy images.
+
+        Args:
+            images: float [B, C, H, W], in 0..1 if no other noise was added before.
+            level: float [B].
+            generator: source of the random numbers; by default torch's own on the device of the images.
+
+        Returns:
+            Float [B, C, H, W].
+        """
+
+
+class Gaussian(Noise):
+    """Additive white Gaussian noise, independent in every channel: the standard test of denoising.
+
+    Args:
+        sigma: standard deviation, on the 0..255 scale.
+    """
+
+    parameter = "sigma"
+
+    def __init__(self, sigma: Level = 25) -> None:
+        super().__init__(sigma)
+
+    def forward(self, images: Tensor, level: Tensor, generator: Generator | None = None) -> Tensor:
+        """The images plus sigma / 255 * N(0, 1)."""
+        device = images.device if generator is None else generator.device
+        noise = torch.randn(images.shape, generator=generator, device=device, dtype=images.dtype).to(images.device)
+        return images + noise * _column(level, images) / 255
+
+
+class Poisson(Noise):
+    """Shot noise: a pixel counts photons, so its variance grows with its brightness.
+
+    White is `peak` photons, and `sigma` = 255 * sqrt(1 / peak) is the standard deviation there. Mid-grey has
+    sigma / sqrt(2).
+
+    Args:
+        sigma: standard deviation of a white pixel, on the 0..255 scale.
+    """
+
+    parameter = "sigma"
+
+    def __init__(self, sigma: Level = 25) -> None:
+        super().__init__(sigma)
+
+    def forward(self, images: Tensor, level: Tensor, generator: Generator | None = None) -> Tensor:
+        """Poisson(images * peak) / peak; negative values count as 0."""
+        level = _column(level, images)
+        peak = (255 / level.clamp(min=0.01)) ** 2
+        rates = images.clamp(min=0) * peak
+        if generator is not None:
+            rates = rates.to(generator.device)
+        noisy = torch.poisson(rates, generator=generator).to(images.device) / peak
+        return torch.where(level > 0, noisy, images)
+
+
+class SaltAndPepper(Noise):
+    """Values that are lost: a share of them is set to 0 or to 1, each half of the time, independently by channel.
+
+    Args:
+        percent: share of the values that are lost.
+    """
+
+    parameter = "percent"
+    bounds = (0, 100)
+
+    def __init__(self, percent: Level = 10) -> None:
+        super().__init__(percent)
+
+    def forward(self, images: Tensor, level: Tensor, generator: Generator | None = None) -> Tensor:
+        """The images with 0 and 1 in the lost places."""
+        device = images.device if generator is None else generator.device
+        # One uniform number decides both: the lower half of the lost share is pepper, the upper half salt.
+        chance = torch.rand(images.shape, generator=generator, device=device).to(images.device)
+        share = _column(level, images) / 100
+        noisy = torch.where(chance < share, torch.ones_like(images), images)
+        return torch.where(chance < share / 2, torch.zeros_like(images), noisy)
+
+
+class JPEG(Noise):
+    """Compression artefacts: blocks of 8x8 pixels, ringing at edges and blurred colours.
+
+    Images are clipped to 0..1, rounded to bytes, encoded and decoded, on the CPU. Needs 1 or 3 channels.
+
+    Args:
+        quality: of the encoder, 1 (worst) to 100; fractions are rounded.
+    """
+
+    parameter = "quality"
+    bounds = (1, 100)
+
+    def __init__(self, quality: Level = 30) -> None:
+        super().__init__(quality)
+
+    def forward(self, images: Tensor, level: Tensor, generator: Generator | None = None) -> Tensor:
+        """The decoded images: multiples of 1/255."""
+        pixels = (images.detach().float().clamp(0, 1) * 255).round().to("cpu", torch.uint8).contiguous()
+        qualities = level.round().int().tolist()
+        coded = [decode_jpeg(encode_jpeg(image, quality)) for image, quality in zip(pixels, qualities, strict=True)]
+        return torch.stack(coded).to(images.device, images.dtype) / 255
+
+
+class Mixture(nn.Module):
+    """Several kinds of noise, applied one after another.
+
+    Args:
+        noises: by name, in the order in which they are applied; none leaves images as they are.
+    """
+
+    def __init__(self, noises: Mapping[str, Noise]) -> None:
+        super().__init__()
+        self.noises = nn.ModuleDict(noises)
+
+    def __len__(self) -> int:
+        return len(self.noises)
+
+    @property
+    def first(self) -> Noise | None:
+        """The noise whose level is the `level` of a batch; None if there is no noise."""
+        return cast(Noise | None, next(iter(self.noises.values()), None))
+
+    def draw_levels(self, count: int, generator: Generator | None = None) -> Tensor:
+        """Levels of `count` images under each of K kinds of noise: float32 [count, K] on the CPU."""
+        columns = [cast(Noise, noise).draw_level(count, generator) for noise in self.noises.values()]
+        return torch.stack(columns, dim=1) if columns else torch.zeros(count, 0)
+
+    def forward(self, images: Tensor, levels: Tensor, generator: Generator | None = None) -> Tensor:
+        """The noisy images.
+
+        Args:
+            images: float [B, C, H, W] in 0..1.
+            levels: float [B, K], such as `draw_levels` gives.
+            generator: source of the random numbers; by default torch's own on the device of the images.
+
+        Returns:
+            Float [B, C, H, W].
+        """
+        for noise, level in zip(self.noises.values(), levels.unbind(1), strict=True):
+            images = noise(images, level, generator)
+        return images
+
+
+def make_noise(bricks: Mapping[str, Any], key: str = "data.noise") -> Mixture:
+    """Builds the kinds of noise that a config names.
+
+    Args:
+        bricks: plain dictionaries with a `_target_`, by name.
+        key: where they stand in the config, for messages.
+
+    Raises:
+        ConfigError: one is no `Noise`, or its numbers are refused.
+    """
+    return Mixture({name: build(brick, Noise, f"{key}.{name}") for name, brick in bricks.items()})
+
+
+def _column(level: Tensor, images: Tensor) -> Tensor:
+    """[B] to [B, 1, 1, 1], on the device and in the type of the images."""
+    return level.to(images.device, images.dtype)[:, None, None, None]
