@@ -293,7 +293,7 @@ def test_files_that_cannot_be_used_are_named_or_skipped(kind: str) -> None:
         "tiny": "15 x 40 pixels are too few",
     }
     assert f"mine: {bad}" in str(caught.value)
-    assert reasons[kind] in str(caught.value)
+    assert reason[kind] in str(caught.value)
     assert str(caught.value).endswith("or leave such files out with data.corrupt=skip")
     data = prepared(folder(corrupt="skip"))
     assert data.skipped == [str(bad)]
