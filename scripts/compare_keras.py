@@ -98,7 +98,7 @@ def keras_seconds(name: str) -> list[float]:
         convs = [nn.Conv2D(32, 3, padding="same", activation="relu") for _ in range(4)]
         layers = [convs[0], nn.MaxPool2D(), convs[1], nn.MaxPool2D(), convs[2], nn.UpSampling2D(), convs[3]]
         layers += [nn.UpSampling2D(), nn.Conv2D(1, 3, padding="same", activation="sigmoid")]
-        y, loss = np.moveaxis(y, 1, 3).astype("f") / 255, "binary_crossentropy"
+        y, loss = np.moveaxis(y, 1, 3).astype("f") / 255, "mse"
     elif name == "sentiment":
         layers, loss = [nn.Embedding(10_000, 32), nn.LSTM(64), nn.Dense(1, "sigmoid")], "binary_crossentropy"
     elif name == "text generation":
@@ -154,6 +154,8 @@ def our_seconds(name: str) -> list[float]:
         arrays["length"] = np.full(count, 200)
     elif name == "text generation":
         arrays["fresh"] = np.full(count, True)
+    elif name == "denoising":
+        arrays |= {"level": np.zeros(count, "f"), "size": np.full((count, 2), 28)}
     times: list[float] = []
 
     class Clock(Callback):
