@@ -1,4 +1,4 @@
-"""Noise: its statistics, its levels, and where its random numbers come from."""
+"""Noise: statistics, levels and random generators."""
 
 import math
 
@@ -42,7 +42,7 @@ def test_poisson_grows_with_brightness_and_has_its_sigma_at_white() -> None:
     assert Poisson()(torch.full((1, 1, 8, 8), -0.3), torch.tensor([25.0])).abs().max() == 0  # after other noise
 
 
-def test_salt_and_pepper_replaces_its_share() -> None:
+def test_salt_and_pepper_replaces_its_percentage() -> None:
     found = noisy(SaltAndPepper(), 20, 0)
     assert (found[0] == 0).float().mean().item() == pytest.approx(0.1, abs=0.01)
     assert (found[0] == 1).float().mean().item() == pytest.approx(0.1, abs=0.01)
@@ -86,20 +86,23 @@ def test_a_level_is_fixed_or_uniform() -> None:
 @pytest.mark.parametrize(
     ("brick", "words"),
     [
-        ({"sigma": -1}, r"Gaussian: sigma=-1\.0 is neither a number from 0 to 255 nor a range"),
-        ({"sigma": [50, 10]}, r"Gaussian: sigma=\(50\.0, 10\.0\) is neither"),
+        (
+            {"sigma": -1},
+            r"Gaussian: sigma=-1\.0 must be a number from 0 to 255, or a range \[low, high\] within these bounds",
+        ),
+        ({"sigma": [50, 10]}, r"Gaussian: sigma=\(50\.0, 10\.0\) must be a number"),
         ({"sigma": [0, 10, 20]}, r"data\.noise\.one\.sigma=\[0, 10, 20\] does not fit Gaussian"),
         ({"sigma": "strong"}, r"data\.noise\.one\.sigma='strong' does not fit Gaussian"),
         ({"percent": 3}, r"data\.noise\.one\.percent: Gaussian takes no such argument"),
         ({"_target_": "torch.nn.Dropout"}, "is not a class of kind Noise"),
         (
             {"_target_": "sightseq.vision.noise.JPEG", "quality": 0},
-            r"JPEG: quality=0\.0 is neither a number from 1 to 100",
+            r"JPEG: quality=0\.0 must be a number from 1 to 100",
         ),
         ({"_target_": "sightseq.vision.noise.SaltAndPepper", "percent": 101}, "from 0 to 100"),
     ],
 )
-def test_levels_that_make_no_sense_are_refused(brick: dict[str, object], words: str) -> None:
+def test_invalid_levels_are_refused(brick: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         make_noise({"one": {"_target_": "sightseq.vision.noise.Gaussian", **brick}})
 
@@ -115,7 +118,7 @@ def test_a_mixture_applies_its_noises_in_order() -> None:
     assert torch.equal(mixture(SHADES, levels, seeded(3)), Gaussian()(lost, levels[:, 1], generator))
 
 
-def test_a_mixture_of_nothing_changes_nothing() -> None:
+def test_an_empty_mixture_changes_nothing() -> None:
     mixture = Mixture({})
     assert mixture.first is None
     assert mixture.draw_levels(2).shape == (2, 0)

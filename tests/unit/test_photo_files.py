@@ -1,4 +1,4 @@
-"""What is read of a photograph is written again: pixels, transparency, depth, EXIF, profile, resolution."""
+"""Reading and writing a photograph keeps pixels, transparency, bit depth, EXIF data, profile and resolution."""
 
 import warnings
 from pathlib import Path
@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from sightseq.core.errors import DiskError, InputError, InputWarning
 from sightseq.vision.image import ORIENTATION
-from sightseq.vision.photo_files import FORMATS, HELD, Photo, check_target, read_photo, write_photo
+from sightseq.vision.photo_files import FORMATS, SUPPORTED_MODES, Photo, check_target, read_photo, write_photo
 
 from .test_image import png, shorts, tiff
 
@@ -21,7 +21,7 @@ LOSSLESS = {"TIFF", "PPM", "PNG", "BMP", "JPEG2000"}
 
 
 def pixels(mode: str, height: int = 20, width: int = 33) -> np.ndarray:
-    """Smooth, so that JPEG hardly changes it; with values of both ends."""
+    """Return a smooth image, which JPEG hardly changes, with values from black to white."""
     top = 65535 if mode == "I;16" else 255
     ramp = np.linspace(0, top, height)[:, None] * np.linspace(0, 1, width)
     channels = MODES[mode][0] if MODES[mode] else 1
@@ -38,11 +38,11 @@ def exif(orientation: int = 6) -> Image.Exif:
     return found
 
 
-CASES = [(s, m) for s, format in FORMATS.items() for m in MODES if m in HELD.get(format, MODES)]
+CASES = [(s, m) for s, format in FORMATS.items() for m in MODES if m in SUPPORTED_MODES.get(format, MODES)]
 
 
 @pytest.mark.parametrize(("suffix", "mode"), CASES)
-def test_what_is_read_is_written(suffix: str, mode: str) -> None:
+def test_a_written_photo_equals_the_original(suffix: str, mode: str) -> None:
     original, copy = Path(f"original{suffix}"), Path(f"copy{suffix}")
     Image.fromarray(pixels(mode)).save(original, exif=exif().tobytes(), icc_profile=PROFILE, dpi=(300, 200))
     photo = read_photo(original)
@@ -66,7 +66,7 @@ def test_what_is_read_is_written(suffix: str, mode: str) -> None:
     assert difference == 0 if FORMATS[suffix] in LOSSLESS else difference < 16
     if photo.alpha is not None:
         assert again.alpha is not None
-        # AVIF stores it with loss.
+        # AVIF compresses it with loss.
         change = np.abs(np.asarray(again.alpha).astype(int) - np.asarray(photo.alpha)).max()
         assert change == 0 if FORMATS[suffix] != "AVIF" else change < 8
 
@@ -74,7 +74,7 @@ def test_what_is_read_is_written(suffix: str, mode: str) -> None:
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tiff", ".webp"])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pixels_are_not_turned(suffix: str, mode: str, orientation: int) -> None:
+def test_pixels_are_not_rotated(suffix: str, mode: str, orientation: int) -> None:
     path = Path(f"image{suffix}")
     Image.fromarray(pixels(mode)).save(path, exif=exif(orientation).tobytes(), quality=95)
     photo = read_photo(path)
@@ -134,7 +134,7 @@ def test_damaged_exif_does_no_harm(suffix: str) -> None:
 def test_xmp_is_kept() -> None:
     for name in ("b.jpg", "b.webp", "b.png", "b.tif"):
         write_photo(Photo(pixels("RGB"), None, {"xmp": b"<x:xmpmeta/>"}), Path(name))
-        assert read_photo(Path(name)).extras["xmp"] == b"<x:xmpmeta/>", name
+        assert read_photo(Path(name)).metadata["xmp"] == b"<x:xmpmeta/>", name
 
 
 def test_palettes_become_rgb_and_black_and_white_becomes_grey() -> None:
@@ -166,7 +166,7 @@ def test_greys_of_16_bits_and_of_12() -> None:
     for order in "<>":
         Path("a.tif").write_bytes(tiff(16, 1, 1, shorts(0, 258, 65535, order=order), order=order))
         assert read_photo(Path("a.tif")).pixels.ravel().tolist() == [0, 258, 65535]
-    Path("b.tif").write_bytes(tiff(16, 1, 0, shorts(0, 258, 65535, order="<")))  # counted from white
+    Path("b.tif").write_bytes(tiff(16, 1, 0, shorts(0, 258, 65535, order="<")))  # 0 is white
     photo = read_photo(Path("b.tif"))
     assert photo.pixels.ravel().tolist() == [65535, 65277, 0]
     assert photo.pixels.dtype == np.dtype("=u2")
@@ -187,12 +187,12 @@ def test_greys_of_16_bits_and_of_12() -> None:
 )
 def test_colours_of_16_bits_are_read_as_8_with_a_warning(name: str, content: bytes) -> None:
     Path(name).write_bytes(content)
-    with pytest.warns(InputWarning, match=f"^{name}: its 16 bits a channel are read as 8"):
+    with pytest.warns(InputWarning, match=f"^{name}: its 16 bits per channel are reduced to 8"):
         photo = read_photo(Path(name))
     assert photo.pixels.dtype == np.uint8
 
 
-def test_8_bits_are_no_matter_of_a_warning() -> None:
+def test_8_bits_give_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name, content in (("a.ppm", b"P6 1 1 255\n\1\2\3"), ("a.tif", tiff(8, 3, 2, b"\1\2\3"))):
@@ -208,13 +208,13 @@ def frames(name: str, **options: Any) -> None:
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png", "a.tiff"])
 def test_animations_and_pages_are_refused(name: str) -> None:
     frames(name)
-    with pytest.raises(InputError, match=f"^{name}: has 3 frames or pages; save those that are wanted as files of "):
+    with pytest.raises(InputError, match=f"^{name}: has 3 frames or pages; save each one to process as its own file"):
         read_photo(Path(name))
 
 
-def test_of_several_pictures_of_one_shot_the_first_is_taken() -> None:
+def test_the_first_of_several_images_of_one_shot_is_used() -> None:
     frames("a.jpg", format="MPO")
-    with pytest.warns(InputWarning, match=r"^a\.jpg: the first of its 3 pictures was taken$"):
+    with pytest.warns(InputWarning, match=r"^a\.jpg: only the first of its 3 images is used$"):
         assert read_photo(Path("a.jpg")).pixels.max() == 0
 
 
@@ -233,7 +233,7 @@ def test_other_colours_are_refused(mode: str, name: str, message: str) -> None:
         read_photo(Path(name))
 
 
-def test_files_that_are_no_images_are_refused() -> None:
+def test_files_that_are_not_images_are_refused() -> None:
     Image.fromarray(pixels("RGB", 200, 200)).save("whole.jpg")
     contents = {
         "empty.jpg": (b"", "is empty"),
@@ -252,33 +252,33 @@ def test_files_that_are_no_images_are_refused() -> None:
 @pytest.mark.parametrize(
     ("mode", "name", "message"),
     [
-        ("RGBA", "a.jpg", "JPEG cannot hold its transparency; name a .png or .tiff with output="),
-        ("LA", "a.bmp", "BMP cannot hold its transparency"),
-        ("I;16", "a.webp", "WEBP cannot hold its 16 bits"),
+        ("RGBA", "a.jpg", "JPEG cannot store its transparency; name a .png or .tiff with output="),
+        ("LA", "a.bmp", "BMP cannot store its transparency"),
+        ("I;16", "a.webp", "WEBP cannot store its 16 bits"),
         ("RGB", "a.gif", "images are written as .jpg, "),
         ("RGB", "a", "images are written as .jpg, "),
     ],
 )
-def test_a_format_that_cannot_hold_it_is_refused(mode: str, name: str, message: str) -> None:
+def test_a_format_that_cannot_store_the_photo_is_refused(mode: str, name: str, message: str) -> None:
     Image.fromarray(pixels(mode)).save("source.png")
     with pytest.raises(InputError, match=f"^{name}: {message}"):
         check_target(read_photo(Path("source.png")), Path(name))
 
 
-def test_more_than_a_format_holds_is_refused_before_it_is_written() -> None:
+def test_limits_of_a_format_are_checked_before_writing() -> None:
     with pytest.raises(InputError, match="at most 16383 pixels"):
         check_target(Photo(np.zeros((1, 16384, 3), np.uint8)), Path("a.webp"))
     with pytest.raises(InputError, match="too long for JPEG"):
         check_target(Photo(np.zeros((1, 1, 3), np.uint8), None, {"exif": bytes(70_000)}), Path("a.jpg"))
 
 
-def test_what_a_format_leaves_out_is_said() -> None:
+def test_a_format_without_metadata_gives_a_warning() -> None:
     photo = Photo(pixels("RGB"), None, {"exif": exif().tobytes(), "icc_profile": PROFILE})
     with pytest.warns(InputWarning, match=r"^a\.bmp: BMP is written without exif and icc_profile"):
         check_target(photo, Path("a.bmp"))
 
 
-def test_pictures_keep_what_they_bring() -> None:
+def test_images_keep_mode_and_metadata() -> None:
     Image.fromarray(pixels("RGBA")).save("a.png", icc_profile=PROFILE, exif=exif())
     with Image.open("a.png") as image:
         found = read_photo(image).image()
@@ -289,7 +289,7 @@ def test_pictures_keep_what_they_bring() -> None:
     assert read_photo(Image.fromarray(pixels("I;16"))).image().mode == "I;16"
 
 
-def test_a_failed_write_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_old_file(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("a.png").write_bytes(b"before")
 
     def fail(*_: Any, **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""Photographs in, restored photographs out: which file, which pixels, and what is refused."""
+"""Restoring photographs: output files, pixels, and invalid inputs."""
 
 import json
 import os
@@ -21,11 +21,11 @@ from sightseq.vision.image import ORIENTATION
 
 
 class Blur(nn.Module):
-    """What a predictor sees of a task. The mean over 5 x 5 pixels and, of RGB, over the channels; the level is added.
+    """A task for the predictor: the mean over 5 x 5 pixels in each channel, plus the level.
 
     Args:
         channels: 1 or 3.
-        noise_map: whether the level is taken.
+        noise_map: whether the network takes the level.
     """
 
     def __init__(self, channels: int = 3, noise_map: bool = False) -> None:
@@ -45,7 +45,7 @@ class Blur(nn.Module):
 
 
 class Same(Blur):
-    """Gives back what it is given."""
+    """Returns its input."""
 
     def restore(self, images: Tensor, level: Tensor) -> Tensor:
         return images
@@ -71,12 +71,12 @@ def command(*inputs: str, predictor: DenoisingPredictor | None = None, **options
     return module.print_predictions(predictor, inputs, "jsonl", predictor.options(options))
 
 
-# Pixels.
+# Pixels
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("shape", [(200, 130), (131, 97, 3), (64, 64, 3), (1, 300, 3), (300, 1), (1, 1, 3), (33, 250)])
-def test_tiled_is_whole(shape: tuple[int, ...], channels: int) -> None:
+def test_the_tiled_result_equals_that_of_the_whole_image(shape: tuple[int, ...], channels: int) -> None:
     predictor = make(Blur(channels))
     image = picture(*shape)
     whole = np.asarray(predictor.denoise(image))
@@ -86,7 +86,7 @@ def test_tiled_is_whole(shape: tuple[int, ...], channels: int) -> None:
     assert whole.std() < image.std() or shape[:2] == (1, 1)
 
 
-def test_only_large_images_are_cut() -> None:
+def test_only_large_images_are_tiled() -> None:
     predictor = make(task := Blur())
     predictor.denoise(picture(100, 100, 3), tile=112)
     assert task.largest == 100
@@ -96,7 +96,7 @@ def test_only_large_images_are_cut() -> None:
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_nothing_is_lost_of_what_the_network_gives_back(mode: str, channels: int) -> None:
+def test_an_identity_network_keeps_all_values(mode: str, channels: int) -> None:
     depth = {"L": (), "LA": (2,), "RGB": (3,), "RGBA": (4,), "I;16": ()}[mode]
     pixels = picture(11, 13, *depth, dtype=np.uint16 if mode == "I;16" else np.uint8)
     found = make(Same(channels)).denoise(Image.fromarray(pixels))
@@ -104,14 +104,14 @@ def test_nothing_is_lost_of_what_the_network_gives_back(mode: str, channels: int
     assert np.array_equal(np.asarray(found), pixels)
 
 
-def test_colours_go_one_by_one_through_a_grey_network() -> None:
+def test_a_grey_network_restores_each_channel_separately() -> None:
     pixels = picture(20, 30, 3)
     found = np.asarray(make(Blur(1)).denoise(pixels))
     for channel in range(3):
         assert np.array_equal(found[..., channel], np.asarray(make(Blur(1)).denoise(pixels[..., channel])))
 
 
-def test_grey_images_are_replicated_for_a_network_of_colours_and_averaged() -> None:
+def test_a_colour_network_gets_replicated_grey_and_its_result_is_averaged() -> None:
     class Shift(Blur):
         def restore(self, images: Tensor, level: Tensor) -> Tensor:
             assert (images[:, :1] == images).all()
@@ -139,9 +139,9 @@ def test_the_strength_is_the_level_of_the_network() -> None:
     assert np.asarray(Image.open("b.png")).ravel().tolist() == [130] * 25
 
 
-def test_a_strength_that_nothing_takes_is_refused() -> None:
+def test_strength_is_refused_without_a_noise_map() -> None:
     save("a.png")
-    with pytest.raises(ConfigError, match=r"^strength=25: this network takes no noise level .*noise_map=true$"):
+    with pytest.raises(ConfigError, match=r"^strength=25: this network takes no noise level; .*noise_map=true$"):
         command("a.png", strength=25)
     with pytest.raises(ConfigError, match=r"^strength=25: "):
         make().denoise(Path("a.png"), strength=25)
@@ -150,10 +150,10 @@ def test_a_strength_that_nothing_takes_is_refused() -> None:
     assert not Path("a-denoised.png").exists()
 
 
-# Files.
+# Files
 
 
-def test_one_file_to_another(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_file_is_written_to_a_named_file(capsys: pytest.CaptureFixture[str]) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     Image.fromarray(picture(20, 30, 3)).save("photo.jpg", exif=exif, dpi=(300, 300))
@@ -188,7 +188,7 @@ def test_a_folder_keeps_names_and_subfolders() -> None:
     assert written == ["a.jpg", os.path.join("deep", "c.png"), os.path.join("deep", "er", "b.png")]  # noqa: PTH118
 
 
-def test_names_of_a_pattern_are_those_below_its_fixed_part() -> None:
+def test_names_of_a_pattern_are_relative_to_its_fixed_part() -> None:
     for name in ("in/x/a.png", "in/y/a.png", "in/y/b.jpg"):
         save(name)
     assert command("in/*/a.*", output="out") == 0
@@ -212,7 +212,7 @@ def test_without_an_output() -> None:
     ]
 
 
-def test_an_output_folder_in_the_input_folder_is_no_input() -> None:
+def test_an_output_folder_in_the_input_folder_is_not_an_input() -> None:
     save("in/a.png")
     assert command("in", output="in/clean") == 0
     assert command("in", output="in/clean", overwrite=True) == 0
@@ -225,9 +225,9 @@ def test_files_are_replaced_only_on_demand(capsys: pytest.CaptureFixture[str]) -
     Path("out").mkdir()
     Path("out/a.png").write_bytes(b"mine")
     assert command("in", output="out") == 2
-    assert "in/a.png: out/a.png exists already; to replace it, add overwrite=true" in capsys.readouterr().err
+    assert "in/a.png: out/a.png already exists; add overwrite=true to replace it" in capsys.readouterr().err
     assert Path("out/a.png").read_bytes() == b"mine"
-    assert Path("out/b.png").exists()  # the others are written
+    assert Path("out/b.png").exists()  # the other file is written
     assert command("in", output="out", overwrite=True) == 0
     assert Path("out/a.png").read_bytes() != b"mine"
 
@@ -255,7 +255,7 @@ def test_an_input_is_never_replaced(overwrite: bool) -> None:
     assert Path("in/a.png").read_bytes() == original
 
 
-def test_two_results_never_go_to_one_file() -> None:
+def test_two_results_are_never_written_to_one_file() -> None:
     for name in ("x/a.png", "y/a.png", "z/a.gif", "z/a.png"):
         save(name)
     for inputs in (["x/a.png", "y/a.png"], ["x", "y"], ["z"]):
@@ -264,14 +264,14 @@ def test_two_results_never_go_to_one_file() -> None:
     assert not Path("out").exists()
 
 
-def test_outputs_that_cannot_be() -> None:
+def test_invalid_outputs_are_refused() -> None:
     save("a.png")
     save("b.png")
     for inputs, output, message in (
-        (["a.png", "b.png"], "c.png", r"output=c\.png: is one file, and there are 2 images; name a folder"),
+        (["a.png", "b.png"], "c.png", r"output=c\.png: is one file, but there are 2 images; name a folder"),
         (["a.png"], "c.gif", r"output=c\.gif: \.gif files cannot be written; write output=c\.png"),
         (["a.png"], "c.heic", r"output=c\.heic: \.heic files cannot be written; write output=c\.jpg"),
-        (["a.png"], "c.pgn", r"output=c\.pgn: \.pgn is no image format \(.*\); a folder's name ends with /"),
+        (["a.png"], "c.pgn", r"output=c\.pgn: \.pgn is not an image format \(.*\); end a folder's name with /"),
         (["a.png"], "b.png/c.png", r"b\.png cannot be written; name another place with output="),
     ):
         with pytest.raises(ConfigError, match=f"^{message}$"):
@@ -297,7 +297,7 @@ def test_bad_files_are_listed_and_the_others_written(capsys: pytest.CaptureFixtu
     ):
         assert f"InputError: {text}" in err
     assert command("in/alpha.png", output="out.jpg") == 2
-    assert "JPEG cannot hold its transparency" in capsys.readouterr().err
+    assert "JPEG cannot store its transparency" in capsys.readouterr().err
 
 
 def test_from_python() -> None:
@@ -305,11 +305,15 @@ def test_from_python() -> None:
     save("in/b.jpg")
     rows = make().predict(["in"], output=Path("out"))
     assert [(row["output"], row["width"]) for row in rows] == [("out/a.png", 7), ("out/b.jpg", 7)]
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         make().predict([Path("in/a.png")], output="out/a.png")
-    with pytest.raises(InputError, match=r"^inputs are files, folders or patterns, not ndarray; use denoise\(image\)$"):
+    with pytest.raises(
+        InputError, match=r"^inputs must be files, folders or patterns, not ndarray; use denoise\(image\)$"
+    ):
         make().predict([picture(5, 5)])
-    with pytest.raises(ConfigError, match=r"^tile=32 overlap=32: a tile is more than twice as long as the overlap$"):
+    with pytest.raises(
+        ConfigError, match=r"^tile=32 overlap=32: the tile must be more than twice as long as the overlap$"
+    ):
         make().predict(["in"], tile=30)
 
 
@@ -335,7 +339,7 @@ class Wide(Blur):
         return (features / 2)[:, :3] + features[:, 3:6] / 2
 
 def peak():
-    # Not ru_maxrss, which starts at the memory of the process that has started this one.
+    # Not ru_maxrss: it starts at the memory of the parent process.
     with open("/proc/self/status") as file:
         return int(next(line for line in file if line.startswith("VmHWM")).split()[1])
 

@@ -1,4 +1,4 @@
-"""PSNR and SSIM against numbers by hand and against scikit-image."""
+"""PSNR and SSIM agree with values computed by hand and with scikit-image."""
 
 import math
 
@@ -28,7 +28,7 @@ def test_psnr_by_hand() -> None:
     assert psnr(clean, clean).tolist() == [100, 100]
 
 
-def test_both_are_those_of_scikit_image() -> None:
+def test_both_agree_with_scikit_image() -> None:
     for row in range(2):
         noisy, clean = NOISY[row].numpy(), CLEAN[row].numpy()
         expected = peak_signal_noise_ratio(clean, noisy, data_range=1)

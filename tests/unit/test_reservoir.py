@@ -1,4 +1,4 @@
-"""The few samples of a long stream that a report shows."""
+"""Selection of the few samples that a report shows."""
 
 import math
 
@@ -10,9 +10,9 @@ from sightseq.core.reservoir import Reservoir
 
 
 def add(reservoir: Reservoir, keys: Tensor, first: int = 0) -> None:
-    """Adds rows that are numbered from `first` on."""
+    """Add rows with the indices first, first + 1, ..."""
     index = torch.arange(first, first + len(keys))
-    reservoir.add(keys, {"index": index, "picture": index[:, None].expand(-1, 3) * 10})
+    reservoir.add(keys, {"index": index, "image": index[:, None].expand(-1, 3) * 10})
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64, 500])
@@ -23,7 +23,7 @@ def test_keeps_the_highest_keys_whatever_the_batches(batch: int) -> None:
         add(reservoir, keys[start : start + batch], start)
     rows = reservoir.rows()
     assert rows["index"].tolist() == keys.argsort(descending=True)[:24].tolist()
-    assert torch.equal(rows["picture"][:, 1], rows["index"] * 10)
+    assert torch.equal(rows["image"][:, 1], rows["index"] * 10)
 
 
 def test_negative_keys_and_nan_are_not_kept() -> None:

@@ -1,4 +1,4 @@
-"""Imports of packages that only some problems need, which are installed as extras."""
+"""Import of optional packages, which are installed as extras."""
 
 import importlib
 from types import ModuleType
@@ -7,11 +7,11 @@ from sightseq.core.errors import ConfigError
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Imports a module of an optional dependency.
+    """Import and return a module of an optional package.
 
     Args:
-        module: full name, such as "skimage.data".
-        extra: the extra of this package that installs it, such as "denoising".
+        module: full name of the module, such as "skimage.data".
+        extra: extra of this package that installs it, such as "denoising".
 
     Raises:
         ConfigError: the module is not installed or cannot be imported; the message names the command that installs it.

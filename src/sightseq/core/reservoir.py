@@ -1,4 +1,4 @@
-"""Keeps a few samples of a long stream for the report."""
+"""A few samples of a long stream, kept for the report."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -31,36 +31,36 @@ class Reservoir:
         keep = keep[keys[keep].argsort(descending=True, stable=True)[: self.size]]
         if not len(keep):
             return
-        fresh = {name: rows[name].detach()[keep.to(rows[name].device)].cpu() for name in rows}
+        selected = {name: rows[name].detach()[keep.to(rows[name].device)].cpu() for name in rows}
         # Copies: a view would keep its whole batch in memory.
-        found = [{name: values[row].clone() for name, values in fresh.items()} for row in range(len(keep))]
-        self._merge(zip(keys[keep].tolist(), found, strict=True))
+        copies = [{name: values[row].clone() for name, values in selected.items()} for row in range(len(keep))]
+        self._merge(zip(keys[keep].tolist(), copies, strict=True))
 
     def rows(self) -> Batch:
-        """The rows that were kept, in all processes together, highest key first; empty if there are none.
+        """Return the kept rows of all processes, highest key first; an empty dictionary if there are none.
 
-        Rows of unequal shapes are padded with 0 at their ends to the largest.
+        Rows of different shapes are padded with 0 at the end of each axis.
         """
-        whole = self
+        merged = self
         if distributed.is_available() and distributed.is_initialized():
             parts: list[Any] = [None] * distributed.get_world_size()
             distributed.all_gather_object(parts, self._kept)
-            whole = Reservoir(self.size)
+            merged = Reservoir(self.size)
             for kept in parts:
-                whole._merge(kept)
-        names = whole._kept[0][1] if whole._kept else ()
-        return {name: stack([row[name] for _, row in whole._kept]) for name in names}
+                merged._merge(kept)
+        names = merged._kept[0][1] if merged._kept else ()
+        return {name: stack_padded([row[name] for _, row in merged._kept]) for name in names}
 
     def _merge(self, kept: Iterable[tuple[float, Batch]]) -> None:
         self._kept = sorted([*self._kept, *kept], key=lambda pair: -pair[0])[: self.size]
 
 
-def stack(tensors: Sequence[Tensor]) -> Tensor:
-    """Tensors of the same number of dimensions as one, padded with 0 at their ends to the largest: [N, ...]."""
+def stack_padded(tensors: Sequence[Tensor]) -> Tensor:
+    """Stack N tensors with the same number of axes as [N, ...], padded with 0 at the end of each axis."""
     if len({tensor.shape for tensor in tensors}) == 1:
         return torch.stack(list(tensors))
     shape = [max(sides) for sides in zip(*(tensor.shape for tensor in tensors), strict=True)]
-    found = tensors[0].new_zeros(len(tensors), *shape)
-    for place, tensor in enumerate(tensors):
-        found[place][tuple(slice(side) for side in tensor.shape)] = tensor
-    return found
+    stacked = tensors[0].new_zeros(len(tensors), *shape)
+    for row, tensor in enumerate(tensors):
+        stacked[row][tuple(slice(side) for side in tensor.shape)] = tensor
+    return stacked

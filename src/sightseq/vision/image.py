@@ -1,4 +1,4 @@
-"""From an image file to the pixels of a network's input; the same for training data and for `predict`."""
+"""Reading image files as pixels of a network's input; the same for training data and for `predict`."""
 
 import warnings
 from collections.abc import Iterator
@@ -63,8 +63,8 @@ def opened(source: Path | Image.Image) -> Iterator[Image.Image]:
         with ExitStack() as stack:
             image = source
             if isinstance(image, Path):
-                # Not by name: Pillow would map the memory of an uncompressed TIFF with its sides exchanged if it is
-                # stored on its side.
+                # A file object, not a path: given a path, Pillow memory-maps an uncompressed TIFF, and exchanges its
+                # sides if its orientation is a quarter turn.
                 image = stack.enter_context(Image.open(stack.enter_context(image.open("rb"))))
             width, height = image.size
             if width * height > LARGEST:
@@ -102,7 +102,7 @@ def source_name(source: Path | Image.Image) -> str:
 
 
 def _reason(source: Path | Image.Image, error: Exception) -> str:
-    """What is wrong with a file, and the remedy if there is one; else the decoder's message."""
+    """Return what is wrong with a file, and the remedy if there is one; otherwise the decoder's message."""
     if isinstance(source, Path) and source.is_dir():
         return " (it is a folder)"
     if not (isinstance(source, Path) and isinstance(error, UnidentifiedImageError)):
@@ -122,7 +122,7 @@ def _plain(image: Image.Image) -> Image.Image:
     """Convert a decoded image as `open_image` describes."""
     image.load()  # some modes are known only after loading
     grey = image.mode in GREY
-    transpose = turn_of(image)
+    transpose = upright_operation(image)
     if image.mode.startswith("I"):
         image = _eight_bits(image)
     elif image.mode in ("RGBa", "La"):  # colours premultiplied by alpha
@@ -134,7 +134,7 @@ def _plain(image: Image.Image) -> Image.Image:
     return image if transpose is None else image.transpose(transpose)
 
 
-def turn_of(image: Image.Image) -> Image.Transpose | None:
+def upright_operation(image: Image.Image) -> Image.Transpose | None:
     """Return the operation that turns an image upright; None if it is upright.
 
     Pillow's own `exif_transpose` also rewrites the EXIF data, and fails if they are damaged.

@@ -1,6 +1,6 @@
-"""Noise that is added to clean images. Levels are in units of the 0..255 scale; images are in 0..1.
+"""Noise that is added to clean images. Levels are on the 0..255 scale; images have values in 0..1.
 
-Noisy images are neither clipped to 0..1 nor rounded to bytes, as in most papers on denoising. JPEG is the exception: it
+Noisy images are not clipped to 0..1 and not rounded to bytes, as in most papers on denoising. JPEG is the exception: it
 stores bytes.
 """
 
@@ -16,15 +16,15 @@ from sightseq.core.build import build
 from sightseq.core.errors import ConfigError
 
 Level = float | tuple[float, float]
-"""One level for all images, or the bounds of a uniform distribution from which each image gets its own."""
+"""One level for all images, or the bounds of a uniform distribution from which the level of each image is drawn."""
 
 
 class Noise(nn.Module, ABC):
     """One kind of noise, at a fixed level or at a random level for each image.
 
     Attributes:
-        parameter: name of the level, as the constructor has it and as figures label it.
-        bounds: smallest and largest level that is allowed.
+        parameter: name of the level: the argument of the constructor, and the label in figures.
+        bounds: smallest and largest allowed level.
         low, high: bounds of the random level; equal if the level is fixed.
     """
 
@@ -34,27 +34,27 @@ class Noise(nn.Module, ABC):
     def __init__(self, level: Level) -> None:
         super().__init__()
         self.low, self.high = (level, level) if isinstance(level, int | float) else level
-        least, most = self.bounds
-        if not least <= self.low <= self.high <= most:
+        smallest, largest = self.bounds
+        if not smallest <= self.low <= self.high <= largest:
             raise ConfigError(
-                f"{type(self).__name__}: {self.parameter}={level} is neither a number from {least:g} to {most:g} "
-                f"nor a range [low, high] of such"
+                f"{type(self).__name__}: {self.parameter}={level} must be a number from {smallest:g} to {largest:g}, "
+                f"or a range [low, high] within these bounds"
             )
 
     def draw_level(self, count: int, generator: Generator | None = None) -> Tensor:
-        """Levels of `count` images: float32 [count] on the CPU."""
+        """Return the levels of `count` images: float32 [count] on the CPU."""
         if self.low == self.high:
             return torch.full((count,), float(self.low))
         return self.low + (self.high - self.low) * torch.rand(count, generator=generator)
 
     @abstractmethod
     def forward(self, images: Tensor, level: Tensor, generator: Generator | None = None) -> Tensor:
-        """The noisy images.
+        """Return the noisy images.
 
         Args:
-            images: float [B, C, H, W], in 0..1 if no other noise was added before.
+            images: float [B, C, H, W], in 0..1 unless other noise was added before.
             level: float [B].
-            generator: source of the random numbers; by default torch's own on the device of the images.
+            generator: source of the random numbers; by default torch's generator on the device of the images.
 
         Returns:
             Float [B, C, H, W].
@@ -62,7 +62,7 @@ class Noise(nn.Module, ABC):
 
 
 class Gaussian(Noise):
-    """Additive white Gaussian noise, independent in every channel: the standard test of denoising.
+    """Additive white Gaussian noise, independent in every channel: the standard benchmark of denoising.
 
     Args:
         sigma: standard deviation, on the 0..255 scale.
@@ -74,17 +74,17 @@ class Gaussian(Noise):
         super().__init__(sigma)
 
     def forward(self, images: Tensor, level: Tensor, generator: Generator | None = None) -> Tensor:
-        """The images plus sigma / 255 * N(0, 1)."""
+        """Return the images plus sigma / 255 * N(0, 1)."""
         device = images.device if generator is None else generator.device
         noise = torch.randn(images.shape, generator=generator, device=device, dtype=images.dtype).to(images.device)
-        return images + noise * _column(level, images) / 255
+        return images + noise * _per_image(level, images) / 255
 
 
 class Poisson(Noise):
     """Shot noise: a pixel counts photons, so its variance grows with its brightness.
 
-    White is `peak` photons, and `sigma` = 255 * sqrt(1 / peak) is the standard deviation there. Mid-grey has
-    sigma / sqrt(2).
+    A white pixel counts `peak` photons on average; its standard deviation is `sigma` = 255 * sqrt(1 / peak). That of a
+    mid-grey pixel is sigma / sqrt(2).
 
     Args:
         sigma: standard deviation of a white pixel, on the 0..255 scale.
@@ -96,8 +96,8 @@ class Poisson(Noise):
         super().__init__(sigma)
 
     def forward(self, images: Tensor, level: Tensor, generator: Generator | None = None) -> Tensor:
-        """Poisson(images * peak) / peak; negative values count as 0."""
-        level = _column(level, images)
+        """Return Poisson(images * peak) / peak; negative values count as 0."""
+        level = _per_image(level, images)
         peak = (255 / level.clamp(min=0.01)) ** 2
         rates = images.clamp(min=0) * peak
         if generator is not None:
@@ -107,10 +107,10 @@ class Poisson(Noise):
 
 
 class SaltAndPepper(Noise):
-    """Values that are lost: a share of them is set to 0 or to 1, each half of the time, independently by channel.
+    """Impulse noise: a random part of the values is replaced, half of them by 0 and half by 1, in each channel.
 
     Args:
-        percent: share of the values that are lost.
+        percent: percentage of the values that are replaced.
     """
 
     parameter = "percent"
@@ -120,13 +120,13 @@ class SaltAndPepper(Noise):
         super().__init__(percent)
 
     def forward(self, images: Tensor, level: Tensor, generator: Generator | None = None) -> Tensor:
-        """The images with 0 and 1 in the lost places."""
+        """Return the images with some values replaced by 0 or 1."""
         device = images.device if generator is None else generator.device
-        # One uniform number decides both: the lower half of the lost share is pepper, the upper half salt.
-        chance = torch.rand(images.shape, generator=generator, device=device).to(images.device)
-        share = _column(level, images) / 100
-        noisy = torch.where(chance < share, torch.ones_like(images), images)
-        return torch.where(chance < share / 2, torch.zeros_like(images), noisy)
+        # One uniform number decides both: below fraction / 2 the value becomes 0, from there to fraction it becomes 1.
+        uniform = torch.rand(images.shape, generator=generator, device=device).to(images.device)
+        fraction = _per_image(level, images) / 100
+        noisy = torch.where(uniform < fraction, torch.ones_like(images), images)
+        return torch.where(uniform < fraction / 2, torch.zeros_like(images), noisy)
 
 
 class JPEG(Noise):
@@ -135,7 +135,7 @@ class JPEG(Noise):
     Images are clipped to 0..1, rounded to bytes, encoded and decoded, on the CPU. Needs 1 or 3 channels.
 
     Args:
-        quality: of the encoder, 1 (worst) to 100; fractions are rounded.
+        quality: JPEG quality, 1 (worst) to 100; rounded to an integer.
     """
 
     parameter = "quality"
@@ -145,18 +145,18 @@ class JPEG(Noise):
         super().__init__(quality)
 
     def forward(self, images: Tensor, level: Tensor, generator: Generator | None = None) -> Tensor:
-        """The decoded images: multiples of 1/255."""
+        """Return the decoded images: multiples of 1/255."""
         pixels = (images.detach().float().clamp(0, 1) * 255).round().to("cpu", torch.uint8).contiguous()
         qualities = level.round().int().tolist()
-        coded = [decode_jpeg(encode_jpeg(image, quality)) for image, quality in zip(pixels, qualities, strict=True)]
-        return torch.stack(coded).to(images.device, images.dtype) / 255
+        decoded = [decode_jpeg(encode_jpeg(image, quality)) for image, quality in zip(pixels, qualities, strict=True)]
+        return torch.stack(decoded).to(images.device, images.dtype) / 255
 
 
 class Mixture(nn.Module):
     """Several kinds of noise, applied one after another.
 
     Args:
-        noises: by name, in the order in which they are applied; none leaves images as they are.
+        noises: the kinds of noise by name, in the order in which they are applied; if empty, images are unchanged.
     """
 
     def __init__(self, noises: Mapping[str, Noise]) -> None:
@@ -168,21 +168,21 @@ class Mixture(nn.Module):
 
     @property
     def first(self) -> Noise | None:
-        """The noise whose level is the `level` of a batch; None if there is no noise."""
+        """The first noise, whose level is the `level` of a batch; None if there is none."""
         return cast(Noise | None, next(iter(self.noises.values()), None))
 
     def draw_levels(self, count: int, generator: Generator | None = None) -> Tensor:
-        """Levels of `count` images under each of K kinds of noise: float32 [count, K] on the CPU."""
+        """Return the levels of `count` images for each of K kinds of noise: float32 [count, K] on the CPU."""
         columns = [cast(Noise, noise).draw_level(count, generator) for noise in self.noises.values()]
         return torch.stack(columns, dim=1) if columns else torch.zeros(count, 0)
 
     def forward(self, images: Tensor, levels: Tensor, generator: Generator | None = None) -> Tensor:
-        """The noisy images.
+        """Return the noisy images.
 
         Args:
             images: float [B, C, H, W] in 0..1.
-            levels: float [B, K], such as `draw_levels` gives.
-            generator: source of the random numbers; by default torch's own on the device of the images.
+            levels: float [B, K], as from `draw_levels`.
+            generator: source of the random numbers; by default torch's generator on the device of the images.
 
         Returns:
             Float [B, C, H, W].
@@ -193,18 +193,18 @@ class Mixture(nn.Module):
 
 
 def make_noise(bricks: Mapping[str, Any], key: str = "data.noise") -> Mixture:
-    """Builds the kinds of noise that a config names.
+    """Build the kinds of noise of a config.
 
     Args:
         bricks: plain dictionaries with a `_target_`, by name.
-        key: where they stand in the config, for messages.
+        key: their key in the config, for messages.
 
     Raises:
-        ConfigError: one is no `Noise`, or its numbers are refused.
+        ConfigError: a class is not a `Noise`, or an argument is invalid.
     """
     return Mixture({name: build(brick, Noise, f"{key}.{name}") for name, brick in bricks.items()})
 
 
-def _column(level: Tensor, images: Tensor) -> Tensor:
-    """[B] to [B, 1, 1, 1], on the device and in the type of the images."""
+def _per_image(level: Tensor, images: Tensor) -> Tensor:
+    """Reshape [B] to [B, 1, 1, 1], on the device and in the type of the images."""
     return level.to(images.device, images.dtype)[:, None, None, None]

@@ -1,4 +1,4 @@
-"""Augmentation for networks that map an image to an image: random patches in all eight orientations."""
+"""Augmentation for image-to-image networks: random patches in all eight orientations."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,10 @@ from sightseq.vision.augmentation import Move, Movement
 
 
 class Crop(Movement):
-    """A random square patch of each image.
+    """Crop a random square patch of each image.
 
     Args:
-        size: height and width of the patch, in pixels; smaller images stay as they are.
+        size: height and width of the patch, in pixels; a shorter side of an image is not cropped.
     """
 
     def __init__(self, size: int = 64) -> None:
@@ -34,7 +34,7 @@ class Crop(Movement):
 
 
 class Turn(Movement):
-    """Flips and quarter turns: each of the eight orientations of a square is equally likely.
+    """Flip and rotate by multiples of 90 degrees: each of the eight orientations of a square is equally likely.
 
     Images that are not square are only flipped.
     """

@@ -1,4 +1,4 @@
-"""Photographs read and written with their size, orientation, colour profile, transparency and bit depth."""
+"""Reading and writing photographs with their size, orientation, colour profile, transparency and bit depth."""
 
 import warnings
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from sightseq.core.errors import InputError, InputWarning
 from sightseq.core.files import replacing
-from sightseq.vision.image import BITS, ORIENTATION, PHOTOMETRIC, opened, source_name, turn_of
+from sightseq.vision.image import BITS, ORIENTATION, PHOTOMETRIC, opened, source_name, upright_operation
 
 FORMATS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jfif"), "JPEG"),
@@ -20,43 +20,43 @@ FORMATS = {
     **dict.fromkeys((".ppm", ".pgm"), "PPM"),
     **{".png": "PNG", ".webp": "WEBP", ".avif": "AVIF", ".bmp": "BMP", ".jp2": "JPEG2000"},
 }
-"""Pillow's name of the format in which a file with this suffix is written."""
-REPLACED = {".gif": ".png", ".mpo": ".jpg", ".pbm": ".pgm"}
-"""Suffixes of formats that cannot hold a restored photograph (256 colours, black and white), and what is written."""
-HELD = {
+"""Pillow's name of the format of a file to write, by suffix."""
+REPLACEMENT_SUFFIXES = {".gif": ".png", ".mpo": ".jpg", ".pbm": ".pgm"}
+"""Suffixes of formats with too few colours for a restored photograph, and the suffixes that replace them."""
+SUPPORTED_MODES = {
     "JPEG": {"L", "RGB"},
     "BMP": {"L", "RGB"},
     "PPM": {"L", "RGB", "I;16"},
     "WEBP": {"L", "RGB", "LA", "RGBA"},
     "AVIF": {"L", "RGB", "LA", "RGBA"},
-}  # Pillow's modes that a format keeps; the other formats keep all that `Photo.mode` can be
-BARE = frozenset({"BMP", "PPM", "JPEG2000"})  # Pillow writes neither EXIF nor colour profile into these
-LOSSLESS = frozenset({"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate"})  # compressions of TIFF
-BACK = {Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90}
-SEGMENT = 65_533  # bytes: the longest EXIF of a JPEG
-WEBP_SIDE = 16_383  # pixels
-STRIP = 256  # rows that are copied at once: Pillow's own conversion to an array needs memory for two more images
-# Tags of a TIFF that hold for the restored photograph: description, make, model, orientation, software, date, artist,
-# copyright. Others say how its pixels are stored.
+}  # Pillow's modes that a format can store; the other formats can store each `Photo.mode`
+WITHOUT_METADATA = frozenset({"BMP", "PPM", "JPEG2000"})  # Pillow writes neither EXIF nor profile
+LOSSLESS = frozenset({"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate"})  # TIFF compressions
+INVERSE = {Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90}
+JPEG_SEGMENT = 65_533  # bytes: maximum length of EXIF, XMP or a comment in a JPEG
+WEBP_SIDE = 16_383  # pixels: maximum height and width
+STRIP = 256  # rows copied at a time; Pillow's own conversion to an array needs memory for two more images
+# TIFF tags that stay valid for the restored photograph: description, make, model, orientation, software, date, artist,
+# copyright. The others describe how the pixels are stored.
 KEPT_TAGS = (0x010E, 0x010F, 0x0110, ORIENTATION, 0x0131, 0x0132, 0x013B, 0x8298)
-GROUPS = (0x8769, 0x8825)  # tags with tags of their own: settings of the camera, and GPS
+TAG_GROUPS = (0x8769, 0x8825)  # tags that contain other tags: camera settings and GPS
 XMP_TAG = 700
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photograph. Its pixels are not turned: `orientation` in its EXIF says what is up.
+    """A decoded photograph. Its pixels are in the order of the file; the orientation stays in its EXIF data.
 
     Attributes:
-        pixels: uint8, or uint16 for grey images of 16 bits: [H, W, C], C = 1 for grey and 3 for RGB.
-        alpha: the transparency, of mode "L"; None if it is opaque.
-        extras: what is written with the pixels, by Pillow's names: `exif`, `icc_profile`, `dpi`, `xmp`, `comment`,
-            `subsampling`, `progressive`, `compression`.
+        pixels: uint8, or uint16 for 16-bit grey images: [H, W, C] with C = 1 for grey and 3 for RGB.
+        alpha: alpha channel, an image of mode "L"; None if the photograph is opaque.
+        metadata: values that are written with the pixels, by Pillow's names: `exif`, `icc_profile`, `dpi`, `xmp`,
+            `comment`, `subsampling`, `progressive`, `compression`.
     """
 
     pixels: NDArray[Any]
     alpha: Image.Image | None = None
-    extras: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def mode(self) -> str:
@@ -66,60 +66,63 @@ class Photo:
         return ("L" if self.pixels.shape[2] == 1 else "RGB") + ("" if self.alpha is None else "A")
 
     def image(self) -> Image.Image:
-        """As a PIL image, with EXIF, colour profile and resolution in its `info`."""
-        found = Image.fromarray(self.pixels[:, :, 0] if self.pixels.shape[2] == 1 else self.pixels)
+        """Convert to a PIL image, with EXIF, XMP, colour profile and resolution in its `info`."""
+        image = Image.fromarray(self.pixels[:, :, 0] if self.pixels.shape[2] == 1 else self.pixels)
         if self.alpha is not None:
-            found.putalpha(self.alpha)
-        found.info |= {name: self.extras[name] for name in ("exif", "icc_profile", "dpi", "xmp") if name in self.extras}
-        return found
+            image.putalpha(self.alpha)
+        for name in ("exif", "icc_profile", "dpi", "xmp"):
+            if name in self.metadata:
+                image.info[name] = self.metadata[name]
+        return image
 
 
 def read_photo(source: Path | Image.Image) -> Photo:
-    """Decodes a photograph.
+    """Decode a photograph.
 
-    Palettes become RGB, and black-and-white images grey; transparency of any kind becomes `alpha`.
+    Palettes are converted to RGB, black-and-white images to grey, and transparency of any kind to `alpha`.
 
     Raises:
-        InputError: see `vision.image.opened`; or it has several frames or pages, or colours other than grey and RGB.
+        InputError: see `vision.image.opened`; or the file has several frames or pages, or the colours are neither grey
+            nor RGB.
 
     Warns:
-        InputWarning: it has 16 bits a channel and colours or transparency, and is read with 8 bits; or it is the first
-            of several pictures of one shot.
+        InputWarning: a 16-bit image with colours or transparency is read with 8 bits; or only the first image of a
+            file with several images of one shot (MPO) is read.
     """
     with opened(source) as image:
-        name, deep = source_name(source), _is_deep(image)
+        name, has_16_bits = source_name(source), _has_16_bits(image)
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":
-            raise InputError(f"{name}: has {frames} frames or pages; save those that are wanted as files of their own")
-        extras, turn = _extras(image), turn_of(image)
-        image.load()  # some modes are known only then
-        if turn is not None and turn_of(image) is None:  # Pillow sets a TIFF upright
-            image = image.transpose(BACK.get(turn, turn))
+            raise InputError(f"{name}: has {frames} frames or pages; save each one to process as its own file")
+        metadata, turn = _read_metadata(image), upright_operation(image)
+        image.load()  # some modes are known only after loading
+        if turn is not None and upright_operation(image) is None:  # Pillow turns a TIFF upright
+            image = image.transpose(INVERSE.get(turn, turn))
         if image.mode.startswith("I"):
             if "transparency" in image.info:
-                raise InputError(f"{name}: has 16 bits and a transparent grey; save it without transparency")
-            return Photo(_sixteen_bits(image), None, extras)
+                raise InputError(f"{name}: has 16 bits and a transparent grey value; save it without transparency")
+            return Photo(_sixteen_bits(image), None, metadata)
         pixels, alpha = _eight_bits(image, name)
     if frames > 1:
-        warnings.warn(InputWarning(f"{name}: the first of its {frames} pictures was taken"), stacklevel=2)
-    if deep:
-        text = f"{name}: its 16 bits a channel are read as 8; only grey images without transparency keep 16"
+        warnings.warn(InputWarning(f"{name}: only the first of its {frames} images is used"), stacklevel=2)
+    if has_16_bits:
+        text = f"{name}: its 16 bits per channel are reduced to 8; only grey images without transparency keep 16"
         warnings.warn(InputWarning(text), stacklevel=2)
-    return Photo(pixels, alpha, extras)
+    return Photo(pixels, alpha, metadata)
 
 
-def _is_deep(image: Image.Image) -> bool:
-    """Whether an image that is not yet decoded has more than 8 bits a channel."""
+def _has_16_bits(image: Image.Image) -> bool:
+    """Whether an image that is not decoded yet has 16 bits per channel."""
     arguments = [tile.args for tile in getattr(image, "tile", ())]
-    raw_modes = [str(one[0] if isinstance(one, tuple) else one) for one in arguments]
-    if image.format == "PPM" and any(isinstance(one, tuple) and one[-1] > 255 for one in arguments):
+    raw_modes = [str(values[0] if isinstance(values, tuple) else values) for values in arguments]
+    if image.format == "PPM" and any(isinstance(values, tuple) and values[-1] > 255 for values in arguments):
         return True
-    return any(";16" in one for one in raw_modes)
+    return any(";16" in mode for mode in raw_modes)
 
 
 def _eight_bits(image: Image.Image, name: str) -> tuple[NDArray[np.uint8], Image.Image | None]:
-    """Pixels [H, W, C] and transparency of an image that is not of mode "I"."""
-    if image.mode in ("RGBa", "La"):  # multiplied by alpha
+    """Return pixels [H, W, C] and the alpha channel of an image that does not have 16-bit grey values."""
+    if image.mode in ("RGBa", "La"):  # colours premultiplied by alpha
         image = image.convert(image.mode.upper())
     grey = image.mode in ("1", "L", "LA")
     if not grey and image.mode not in ("RGB", "RGBA", "RGBX", "P", "PA"):
@@ -128,25 +131,25 @@ def _eight_bits(image: Image.Image, name: str) -> tuple[NDArray[np.uint8], Image
     if "transparency" in image.info or image.mode in ("LA", "RGBA", "PA"):
         image = image.convert("LA" if grey else "RGBA")
         alpha = image.getchannel("A")
-    wanted = "L" if grey else "RGB"
-    if image.mode not in (wanted, f"{wanted}A"):
-        image = image.convert(wanted)
-    return _array(image)[:, :, : len(wanted)], alpha
+    mode = "L" if grey else "RGB"
+    if image.mode not in (mode, f"{mode}A"):
+        image = image.convert(mode)
+    return _array(image)[:, :, : len(mode)], alpha
 
 
 def _sixteen_bits(image: Image.Image) -> NDArray[np.uint16]:
-    """Greys of 16 bits a pixel, or of the 12 of a TIFF, from black to white: uint16 [H, W, 1]."""
+    """Return 16-bit grey values, or 12-bit ones of a TIFF scaled to 16 bits: uint16 [H, W, 1], 0 is black."""
     tags = getattr(image, "tag_v2", {})
     white = 2 ** tags.get(BITS, (16,))[0] - 1
     pixels = _array(image).clip(0, white)
     if white != 65_535:
         pixels = np.rint(pixels * np.float64(65_535 / white))
     pixels = pixels.astype(np.uint16, copy=False)
-    return 65_535 - pixels if tags.get(PHOTOMETRIC) == 0 else pixels  # 0: counted from white
+    return 65_535 - pixels if tags.get(PHOTOMETRIC) == 0 else pixels  # 0 means white
 
 
 def _array(image: Image.Image) -> NDArray[Any]:
-    """[H, W, C]; needs no memory besides the image and the array."""
+    """Convert to an array [H, W, C] without memory for further copies of the image."""
     first = np.asarray(image.crop((0, 0, 1, 1)))
     pixels = np.empty((image.height, image.width, *first.shape[2:]), first.dtype.newbyteorder("="))
     for top in range(0, image.height, STRIP):
@@ -155,40 +158,40 @@ def _array(image: Image.Image) -> NDArray[Any]:
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
-def _extras(image: Image.Image) -> dict[str, Any]:
-    """See `Photo`."""
-    found = {name: image.info[name] for name in ("icc_profile", "dpi", "comment") if image.info.get(name)}
+def _read_metadata(image: Image.Image) -> dict[str, Any]:
+    """Return `Photo.metadata` of an image."""
+    metadata = {name: image.info[name] for name in ("icc_profile", "dpi", "comment") if image.info.get(name)}
     if exif := _exif(image):
-        found["exif"] = exif
+        metadata["exif"] = exif
     if isinstance(image.info.get("xmp"), bytes):
-        found["xmp"] = image.info["xmp"]
+        metadata["xmp"] = image.info["xmp"]
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        found["subsampling"] = JpegImagePlugin.get_sampling(image)
-        found["progressive"] = bool(image.info.get("progressive"))
+        metadata["subsampling"] = JpegImagePlugin.get_sampling(image)
+        metadata["progressive"] = bool(image.info.get("progressive"))
     if image.format == "TIFF":
-        found["compression"] = image.info.get("compression")
-    return found
+        metadata["compression"] = image.info.get("compression")
+    return metadata
 
 
 def _exif(image: Image.Image) -> bytes:
-    """As it is in the file, except for TIFF, whose own tags are among it; empty if there is none or it is damaged."""
+    """Return the EXIF data of the file, of a TIFF without the tags of its storage; empty if absent or damaged."""
     header = b"Exif\0\0"
     if isinstance(raw := image.info.get("exif"), bytes):
         return raw if raw.startswith(header) else header + raw
     try:
         kept = _kept(image.getexif())
         return kept.tobytes() if len(kept) else b""
-    except Exception:  # damaged EXIF raises whatever it happens to
+    except Exception:  # damaged EXIF data raise exceptions of any type
         return b""
 
 
 def _kept(exif: Image.Exif) -> Image.Exif:
-    """A copy with the tags `KEPT_TAGS` and `GROUPS`."""
+    """Return a copy with only the tags in `KEPT_TAGS` and `TAG_GROUPS`."""
     kept = Image.Exif()
     for tag in KEPT_TAGS:
         if tag in exif:
             kept[tag] = exif[tag]
-    for tag in GROUPS:
+    for tag in TAG_GROUPS:
         if inner := exif.get_ifd(tag):
             kept.get_ifd(tag).update(inner)
             kept[tag] = inner
@@ -196,57 +199,60 @@ def _kept(exif: Image.Exif) -> Image.Exif:
 
 
 def check_target(photo: Photo, path: Path) -> None:
-    """Compares a photograph with the format of the file in which it is to be written.
+    """Check that the format of a path can store a photograph.
 
     Raises:
-        InputError: the suffix names no format, or one that cannot hold the photograph.
+        InputError: the suffix is unknown, or its format cannot store the photograph.
 
     Warns:
-        InputWarning: the format has no place for its orientation or its colour profile.
+        InputWarning: the format cannot store EXIF data or a colour profile that the photograph has.
     """
     format = FORMATS.get(path.suffix.lower())
     if format is None:
         raise InputError(f"{path}: images are written as {', '.join(FORMATS)}; name one with output=")
-    if photo.mode not in HELD.get(format, {photo.mode}):
-        what = "16 bits" if photo.mode == "I;16" else "transparency"
-        raise InputError(f"{path}: {format} cannot hold its {what}; name a .png or .tiff with output=")
+    if photo.mode not in SUPPORTED_MODES.get(format, {photo.mode}):
+        feature = "16 bits" if photo.mode == "I;16" else "transparency"
+        raise InputError(f"{path}: {format} cannot store its {feature}; name a .png or .tiff with output=")
     if format == "WEBP" and max(photo.pixels.shape) > WEBP_SIDE:
-        raise InputError(f"{path}: WEBP holds at most {WEBP_SIDE} pixels a side; name a .png or .tiff with output=")
-    if format == "JPEG" and any(len(photo.extras.get(name, b"")) > SEGMENT for name in ("exif", "comment", "xmp")):
-        raise InputError(f"{path}: its EXIF is too long for JPEG; name a .png or .tiff with output=")
-    if format in BARE and (lost := [name for name in ("exif", "icc_profile") if name in photo.extras]):
-        text = f"{path}: {format} is written without {' and '.join(lost)}; colours and orientation may look different"
+        raise InputError(f"{path}: WEBP stores at most {WEBP_SIDE} pixels a side; name a .png or .tiff with output=")
+    metadata = (photo.metadata.get(name, b"") for name in ("exif", "comment", "xmp"))
+    if format == "JPEG" and any(len(value) > JPEG_SEGMENT for value in metadata):
+        raise InputError(f"{path}: its EXIF, XMP or comment is too long for JPEG; name a .png or .tiff with output=")
+    if format in WITHOUT_METADATA and (dropped := [name for name in ("exif", "icc_profile") if name in photo.metadata]):
+        text = (
+            f"{path}: {format} is written without {' and '.join(dropped)}; colours and orientation may look different"
+        )
         warnings.warn(InputWarning(text), stacklevel=2)
 
 
 def write_photo(photo: Photo, path: Path, quality: int = 95) -> None:
-    """Writes a photograph in the format of the suffix. The file is complete or not there.
+    """Write a photograph in the format of the suffix, atomically.
 
     Args:
-        photo: as `check_target` accepts it for this path.
-        path: its folder exists.
-        quality: of JPEG, WebP and AVIF, 1..100; the other formats are written without loss.
+        photo: a photograph that `check_target` accepts for this path.
+        path: a file in an existing folder.
+        quality: quality of JPEG, WebP and AVIF, 1..100; the other formats are lossless.
 
     Raises:
-        DiskError: the disk is full, or nothing can be written there.
+        DiskError: the disk is full, or the folder is not writable.
     """
-    format, extras = FORMATS[path.suffix.lower()], photo.extras
-    options = {name: extras[name] for name in ("exif", "icc_profile", "dpi") if name in extras}
-    xmp = extras.get("xmp")
+    format, metadata = FORMATS[path.suffix.lower()], photo.metadata
+    options = {name: metadata[name] for name in ("exif", "icc_profile", "dpi") if name in metadata}
+    xmp = metadata.get("xmp")
     if format in ("JPEG", "WEBP", "AVIF"):
         options |= {"quality": quality} | ({"xmp": xmp} if xmp else {})
     if format == "JPEG":
-        options |= {name: extras[name] for name in ("comment", "progressive") if name in extras}
-        options["subsampling"] = extras.get("subsampling", 0)  # 0: 4:4:4
+        options |= {name: metadata[name] for name in ("comment", "progressive") if name in metadata}
+        options["subsampling"] = metadata.get("subsampling", 0)  # 0: 4:4:4
     elif format == "WEBP":
-        options["exact"] = True  # colours of transparent pixels
+        options["exact"] = True  # keeps the colours of transparent pixels
     elif format == "PNG" and xmp:
         options["pnginfo"] = PngImagePlugin.PngInfo()
         options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode(errors="replace"))
     elif format == "TIFF":
-        options["exif"] = tags = _tiff_tags(extras.get("exif", b""), xmp)
-        compression = extras.get("compression", "tiff_lzw")
-        if any(tag in tags for tag in GROUPS):
+        options["exif"] = tags = _tiff_tags(metadata.get("exif", b""), xmp)
+        compression = metadata.get("compression", "tiff_lzw")
+        if any(tag in tags for tag in TAG_GROUPS):
             compression = "raw"  # Pillow fails to compress a TIFF that has them
         options["compression"] = compression if compression in LOSSLESS else "tiff_lzw"
     with replacing(path) as file:
@@ -254,6 +260,7 @@ def write_photo(photo: Photo, path: Path, quality: int = 95) -> None:
 
 
 def _tiff_tags(exif: bytes, xmp: bytes | None) -> Image.Exif:
+    """Return the tags of a TIFF: those of EXIF data that stay valid, and XMP."""
     loaded = Image.Exif()
     try:
         loaded.load(exif)

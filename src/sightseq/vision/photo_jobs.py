@@ -1,4 +1,4 @@
-"""Which file is written for which photograph on the command line."""
+"""Input and output files of commands that write one photograph for each input photograph."""
 
 import os
 from collections.abc import Sequence
@@ -9,30 +9,30 @@ from pathlib import Path
 from sightseq.core.errors import ConfigError, InputError
 from sightseq.vision.files import find_files
 from sightseq.vision.image import SUFFIXES
-from sightseq.vision.photo_files import FORMATS, REPLACED
+from sightseq.vision.photo_files import FORMATS, REPLACEMENT_SUFFIXES
 
 
 @dataclass(frozen=True)
-class Job:
-    """A photograph, the file in which its result is written, and whether it may replace what exists there."""
+class PhotoJob:
+    """A photograph to process, the file for its result, and whether an existing file may be replaced."""
 
     source: Path
     target: Path
     overwrite: bool = False
 
 
-def find_jobs(given: str, output: str | None, added: str, overwrite: bool = False) -> list[Job]:
-    """The photographs of one input, each with its target.
+def plan_jobs(given: str, output: str | None, label: str, overwrite: bool = False) -> list[PhotoJob]:
+    """Return the photographs of one input, each with its target file.
 
-    Names in a folder are those relative to the given folder, or to the part of a pattern before its first wildcard,
-    except that a format which cannot hold a result is replaced: see `photo_files.REPLACED`.
+    Names in an output folder are relative to the input folder, or to the part of a pattern before its first wildcard.
+    The suffix of a format that cannot store a result is changed: see `photo_files.REPLACEMENT_SUFFIXES`.
 
     Args:
         given: a file, a folder or a pattern: see `find_files`.
-        output: a file or a folder: see `names_file`. None: for a file NAME-ADDED.SUFFIX in the working directory, for
-            folders and patterns the folder ADDED in it.
-        added: a word for what was done, such as "denoised".
-        overwrite: of the jobs.
+        output: a file or a folder: see `is_file_output`. None: in the working directory, NAME-LABEL.SUFFIX for a file,
+            and the folder LABEL for folders and patterns.
+        label: a word for the process, such as "denoised".
+        overwrite: whether the jobs may replace existing files.
 
     Raises:
         InputError: there are no photographs.
@@ -40,81 +40,83 @@ def find_jobs(given: str, output: str | None, added: str, overwrite: bool = Fals
     path = Path(given).expanduser()
     files = find_files(given)
     if output is None and path.is_file():
-        return [Job(path, _writable(Path(f"{path.stem}-{added}{path.suffix}")), overwrite)]
-    if output is not None and names_file(output):
-        return [Job(file, Path(output).expanduser(), overwrite) for file in files]
-    folder = Path(added if output is None else output).expanduser()
+        return [PhotoJob(path, _writable(Path(f"{path.stem}-{label}{path.suffix}")), overwrite)]
+    if output is not None and is_file_output(output):
+        return [PhotoJob(file, Path(output).expanduser(), overwrite) for file in files]
+    folder = Path(label if output is None else output).expanduser()
     if path.is_dir():
         base = path
         if folder.resolve() != base.resolve() and folder.resolve().is_relative_to(base.resolve()):
             files = [file for file in files if not file.resolve().is_relative_to(folder.resolve())]
             if not files:
-                raise InputError(f"{given}: holds no image but those in output={folder}")
+                raise InputError(f"{given}: contains no images except those in output={folder}")
     elif path.is_file():
         base = path.parent
     else:
         base = Path(*takewhile(lambda part: not set(part) & set("*?["), path.parts))
-    return [Job(file, _writable(folder / file.relative_to(base)), overwrite) for file in files]
+    return [PhotoJob(file, _writable(folder / file.relative_to(base)), overwrite) for file in files]
 
 
 def _writable(path: Path) -> Path:
-    return path.with_suffix(REPLACED.get(path.suffix.lower(), path.suffix))
+    """Return the path with a suffix whose format can store a result."""
+    return path.with_suffix(REPLACEMENT_SUFFIXES.get(path.suffix.lower(), path.suffix))
 
 
-def names_file(output: str) -> bool:
-    """Whether an output is a file: it has the suffix of an image, and is no folder."""
+def is_file_output(output: str) -> bool:
+    """Whether an output is a file: it has the suffix of an image, and is not a folder."""
     path = Path(output).expanduser()
     return path.suffix.lower() in SUFFIXES and not output.endswith(("/", os.sep)) and not path.is_dir()
 
 
-def check_jobs(jobs: Sequence[Job], output: str | None) -> None:
-    """Refuses jobs that would destroy an input or a result, before any is done.
+def check_jobs(jobs: Sequence[PhotoJob], output: str | None) -> None:
+    """Check, before the first job runs, that no job would overwrite an input or another result.
 
     Args:
-        jobs: of all inputs.
-        output: see `find_jobs`.
+        jobs: jobs of all inputs.
+        output: see `plan_jobs`.
 
     Raises:
-        ConfigError: one file is named for several photographs, two have the same target, a target is an input, the
-            output has an unknown suffix, or its folder cannot be written.
+        ConfigError: the output is one file for several photographs, two photographs have the same target, a target is
+            an input, the output has an unknown suffix, or its folder is not writable.
     """
     if output is not None:
         _check_output(jobs, output)
     sources = {job.source.resolve(): job.source for job in jobs}
-    # By their numbers on the disk, hard links and other spellings of a name are recognised.
-    numbers = {_number(source): source for source in sources.values()} if any(j.target.exists() for j in jobs) else {}
-    taken: dict[Path, Path] = {}
+    # Device and inode numbers also match for hard links and other spellings of a path.
+    file_ids = {_file_id(source): source for source in sources.values()} if any(j.target.exists() for j in jobs) else {}
+    assigned: dict[Path, Path] = {}  # source by target
     for source, target in ((job.source, job.target) for job in jobs):
-        place = target.resolve()
-        same = sources.get(place) or (numbers.get(_number(target)) if target.exists() else None)
-        if same is not None:
+        resolved = target.resolve()
+        replaced = sources.get(resolved) or (file_ids.get(_file_id(target)) if target.exists() else None)
+        if replaced is not None:
             raise ConfigError(f"{target} is an input and would be replaced; name another place with output=")
-        if (other := taken.setdefault(place, source)) != source:
+        if (other := assigned.setdefault(resolved, source)) != source:
             raise ConfigError(
-                f"{other} and {source} would both be written to {target}; give a folder that holds both as the input, "
-                "or run them one by one, each with its output="
+                f"{other} and {source} would both be written to {target}; "
+                "give a folder that contains both as the input, or run the command for each with its own output="
             )
     for folder in {job.target.parent for job in jobs}:
-        there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK):
+        existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
             raise ConfigError(f"{folder} cannot be written; name another place with output=")
 
 
-def _number(path: Path) -> tuple[int, int]:
+def _file_id(path: Path) -> tuple[int, int]:
+    """Return the device and inode number of a file."""
     status = path.stat()
     return status.st_dev, status.st_ino
 
 
-def _check_output(jobs: Sequence[Job], output: str) -> None:
+def _check_output(jobs: Sequence[PhotoJob], output: str) -> None:
     path = Path(output).expanduser()
     suffix = path.suffix.lower()
-    if names_file(output):
+    if is_file_output(output):
         if suffix not in FORMATS:
-            other = path.with_suffix(REPLACED.get(suffix, ".jpg"))
+            other = path.with_suffix(REPLACEMENT_SUFFIXES.get(suffix, ".jpg"))
             raise ConfigError(f"output={output}: {suffix} files cannot be written; write output={other}")
         if len(jobs) > 1:
-            raise ConfigError(f"output={output}: is one file, and there are {len(jobs)} images; name a folder")
+            raise ConfigError(f"output={output}: is one file, but there are {len(jobs)} images; name a folder")
     elif suffix and len(jobs) == 1 and not path.is_dir() and not output.endswith(("/", os.sep)):
         raise ConfigError(
-            f"output={output}: {suffix} is no image format ({', '.join(FORMATS)}); a folder's name ends with /"
+            f"output={output}: {suffix} is not an image format ({', '.join(FORMATS)}); end a folder's name with /"
         )

@@ -1,15 +1,15 @@
-"""How close a restored image is to the true one: PSNR and SSIM of each image."""
+"""Similarity of restored and true images: PSNR and SSIM of each image."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-RADIUS, SIGMA = 5, 1.5  # of the Gaussian window of SSIM, in pixels
-C1, C2 = 0.01**2, 0.03**2  # its constants for values in 0..1
+RADIUS, SIGMA = 5, 1.5  # Gaussian window of SSIM, in pixels
+C1, C2 = 0.01**2, 0.03**2  # constants of SSIM for values in 0..1
 
 
 def psnr(restored: Tensor, clean: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each image, in dB: -10 log10 of the mean squared error over all its values.
+    """Return the peak signal-to-noise ratio of each image, in dB: -10 log10 of the mean squared error of its values.
 
     Args:
         restored: float [B, C, H, W] in 0..1.
@@ -23,18 +23,18 @@ def psnr(restored: Tensor, clean: Tensor) -> Tensor:
 
 
 def ssim(restored: Tensor, clean: Tensor) -> Tensor:
-    """Structural similarity of each image, 1 for equal images (Wang et al., 2004, IEEE TIP 13(4)).
+    """Return the structural similarity of each image, 1 for equal images (Wang et al., 2004, IEEE TIP 13(4)).
 
-    Gaussian window of 11 x 11 pixels with a standard deviation of 1.5; the mean over all windows that lie within the
-    image, and over its channels. That is what the authors' program computes, and scikit-image with
-    `gaussian_weights=True, use_sample_covariance=False`; torchmetrics also counts windows that cross the border.
+    The Gaussian window has 11 x 11 pixels and a standard deviation of 1.5. The result is the mean over the channels and
+    over all windows inside the image. It equals the authors' program, and scikit-image with `gaussian_weights=True,
+    use_sample_covariance=False`; torchmetrics also counts windows that cross the border.
 
     Args:
         restored: float [B, C, H, W] in 0..1; H and W at least 11.
         clean: the same shape.
 
     Returns:
-        Float32 [B]; not a number for images smaller than the window.
+        Float32 [B]; NaN for images smaller than the window.
     """
     count, _, height, width = clean.shape
     if min(height, width) <= 2 * RADIUS:
@@ -46,6 +46,6 @@ def ssim(restored: Tensor, clean: Tensor) -> Tensor:
     with torch.autocast(a.device.type, enabled=False):
         maps = F.conv2d(F.conv2d(maps, window[None, None, :, None]), window[None, None, None, :])
     mean_a, mean_b, aa, bb, ab = maps.reshape(5, count, -1).unbind()
-    likeness = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
+    luminance = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
     structure = (2 * (ab - mean_a * mean_b) + C2) / (aa - mean_a**2 + bb - mean_b**2 + C2)
-    return (likeness * structure).mean(1)
+    return (luminance * structure).mean(1)

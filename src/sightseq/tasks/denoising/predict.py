@@ -1,4 +1,4 @@
-"""Using a trained denoiser: photographs in, restored photographs out, in the format of the originals."""
+"""Prediction with a trained denoiser: restores photographs in the format of the originals."""
 
 import time
 from collections.abc import Sequence
@@ -18,98 +18,101 @@ from sightseq.core.files import creating
 from sightseq.core.predictor import Predictor, Row
 from sightseq.vision.files import ImageSource, as_source
 from sightseq.vision.photo_files import Photo, check_target, read_photo, write_photo
-from sightseq.vision.photo_jobs import Job, check_jobs, find_jobs
-from sightseq.vision.tiles import tiles
+from sightseq.vision.photo_jobs import PhotoJob, check_jobs, plan_jobs
+from sightseq.vision.tiles import split_into_tiles
 
 if TYPE_CHECKING:
     from sightseq.tasks.denoising.task import DenoisingTask
 
 
 class DenoisingSettings(BaseModel):
-    """The options of a denoiser."""
+    """Options of a denoiser."""
 
-    output: str | None = Field(None, description="file or folder; null: NAME-denoised, or the folder denoised")
-    overwrite: bool = Field(False, description="replace files that exist; never an input")
+    output: str | None = Field(
+        None, description="file or folder; null: NAME-denoised for a file, the folder denoised for a folder or pattern"
+    )
+    overwrite: bool = Field(False, description="replace existing files; an input is never replaced")
     strength: Annotated[float, Field(ge=0, le=255)] | None = Field(
-        None, description="noise level (0..255) to remove, for networks with a noise map; null: that of training"
+        None,
+        description="noise level (0..255) to remove, for networks with a noise map; null: the median test level, or 25",
     )
     tile: PositiveInt = Field(512, description="side of the tiles of a large image, in pixels")
-    overlap: NonNegativeInt = Field(32, description="of tiles, in pixels")
-    quality: Annotated[int, Field(ge=1, le=100)] = Field(95, description="of JPEG, WebP and AVIF files")
+    overlap: NonNegativeInt = Field(32, description="overlap of the tiles, in pixels")
+    quality: Annotated[int, Field(ge=1, le=100)] = Field(95, description="quality of JPEG, WebP and AVIF files")
 
 
 @dataclass(frozen=True)
 class DecodedJob:
-    """A job with its photograph."""
+    """A job and its decoded photograph."""
 
-    job: Job
+    job: PhotoJob
     photo: Photo
 
 
 class DenoisingPredictor(Predictor):
     """A trained denoiser. Arguments and errors: see `Predictor`.
 
-    Each photograph becomes a file: see `find_jobs` for its name. It has the size, orientation, transparency, bit depth,
-    EXIF and colour profile of the original. The rows are `output`, the file; `width` and `height`; and `seconds`, for
-    restoring and writing it.
+    Each restored photograph is written to a file, which `plan_jobs` names. It has the size, orientation, transparency,
+    bit depth, EXIF data and colour profile of the original. A row contains `output`, the path of the file; `width` and
+    `height` in pixels; and `seconds`, the time for restoring and writing.
     """
 
     Settings: ClassVar[type[DenoisingSettings]] = DenoisingSettings
     task: "DenoisingTask"
 
     def check(self, inputs: Sequence[Any], options: DenoisingSettings) -> None:
-        """Refuses options that do not fit the model or the inputs: see `check_jobs`."""
+        """Check the options against the model and the inputs: see `check_jobs`."""
         self._level(options.strength)
-        next(tiles(1, 1, options.tile, options.overlap))
-        jobs: list[Job] = []
+        next(split_into_tiles(1, 1, options.tile, options.overlap))
+        jobs: list[PhotoJob] = []
         for given in inputs:
-            with suppress(InputError):  # it is listed when the input is expanded
-                jobs += [given] if isinstance(given, Job) else [job for _, job in self.expand(given, options)]
+            with suppress(InputError):  # reported when the input is expanded
+                jobs += [given] if isinstance(given, PhotoJob) else [job for _, job in self.expand(given, options)]
         check_jobs(jobs, options.output)
 
-    def expand(self, given: str, options: DenoisingSettings) -> list[tuple[str, Job]]:
-        """See `find_jobs`."""
-        jobs = find_jobs(given, options.output, "denoised", options.overwrite)
+    def expand(self, given: str, options: DenoisingSettings) -> list[tuple[str, PhotoJob]]:
+        """Return the jobs of one input: see `plan_jobs`."""
+        jobs = plan_jobs(given, options.output, "denoised", options.overwrite)
         return [(str(job.source), job) for job in jobs]
 
     def predict(self, inputs: Sequence[str | Path], **options: Any) -> list[Row]:
-        """Restores files, folders and patterns, as on the command line. For pictures in memory there is `denoise`.
+        """Restore files, folders and patterns, as on the command line. For images in memory, use `denoise`.
 
         Returns:
-            The row of each file, in order.
+            The rows of the files, in order.
 
         Raises:
-            InputError: an input cannot be read, or a file exists already.
-            ConfigError: there is no such option, or a value does not fit.
+            InputError: an input cannot be read, or an output file already exists.
+            ConfigError: an option is unknown, or its value is invalid.
         """
         if options.get("output") is not None:
             options["output"] = str(options["output"])
         settings = self.options(options)
-        if wrong := [one for one in inputs if not isinstance(one, str | Path)]:
+        if others := [value for value in inputs if not isinstance(value, str | Path)]:
             raise InputError(
-                f"inputs are files, folders or patterns, not {type(wrong[0]).__name__}; use denoise(image)"
+                f"inputs must be files, folders or patterns, not {type(others[0]).__name__}; use denoise(image)"
             )
         paths = [str(path) for path in inputs]
         self.check(paths, settings)
         return super().predict([job for path in paths for _, job in self.expand(path, settings)], **options)
 
-    def read(self, raw: Job) -> DecodedJob:
-        """The photograph, if its result can be written.
+    def read(self, raw: PhotoJob) -> DecodedJob:
+        """Read the photograph, and check that its result can be written.
 
         Raises:
-            InputError: see `read_photo` and `check_target`; or the target exists already.
+            InputError: see `read_photo` and `check_target`; or the target already exists.
 
         Warns:
             InputWarning: see `read_photo` and `check_target`.
         """
         if raw.target.exists() and not raw.overwrite:
-            raise InputError(f"{raw.source}: {raw.target} exists already; to replace it, add overwrite=true")
+            raise InputError(f"{raw.source}: {raw.target} already exists; add overwrite=true to replace it")
         photo = read_photo(raw.source)
         check_target(photo, raw.target)
         return DecodedJob(raw, photo)
 
     def predict_items(self, items: Sequence[DecodedJob], options: DenoisingSettings) -> list[Row]:
-        """Writes the restored photographs."""
+        """Restore and write the photographs."""
         rows = []
         for item in items:
             start, target = time.perf_counter(), item.job.target
@@ -123,7 +126,7 @@ class DenoisingPredictor(Predictor):
         return rows
 
     def cells(self, row: Row) -> dict[str, str]:
-        """Input, output, width x height, and seconds."""
+        """Return the columns input, output, size (width x height) and seconds."""
         size = f"{row['width']} x {row['height']}"
         return {"input": row["input"], "output": row["output"], "size": size, "seconds": f"{row['seconds']:.2f}"}
 
@@ -131,45 +134,48 @@ class DenoisingPredictor(Predictor):
     def denoise(
         self, image: ImageSource, strength: float | None = None, tile: int = 512, overlap: int = 32
     ) -> Image.Image:
-        """A restored picture, not turned, with EXIF and colour profile in its `info`.
+        """Return a restored image, with EXIF data and colour profile in its `info`.
 
         Args:
             image: a file, a PIL image, or an array uint8 [H, W] or [H, W, 3].
-            strength: noise level (0..255) to remove, for networks with a noise map; None: that of training.
+            strength: noise level (0..255) to remove, for networks with a noise map; None: `default_level` of the task.
             tile: side of the tiles of a large image, in pixels.
-            overlap: of tiles, in pixels.
+            overlap: overlap of the tiles, in pixels.
 
         Returns:
-            Of mode "L", "LA", "RGB", "RGBA" or "I;16" (16 bits), as the picture is; palettes become RGB.
+            An image of the mode of the input, "L", "LA", "RGB", "RGBA" or "I;16" (16-bit grey); palettes are converted
+            to RGB. It is not rotated: the orientation stays in the EXIF data.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: the image cannot be read.
             ConfigError: the network takes no noise level, or the tile is too small.
         """
         photo = read_photo(as_source(image))
         return replace(photo, pixels=self._restore(photo.pixels, self._level(strength), tile, overlap)).image()
 
     def _level(self, strength: float | None) -> float:
-        """The noise level, 0..255, that the network is given."""
+        """Return the noise level (0..255) for the network."""
         if strength is None:
             return self.task.default_level
         if not self.task.noise_map:
             raise ConfigError(
-                f"strength={strength:g}: this network takes no noise level and removes the noise of its training; "
-                "train one with model.net.noise_map=true"
+                f"strength={strength:g}: this network takes no noise level; leave strength out, or "
+                "train a network with model.net.noise_map=true"
             )
         return strength
 
     def _restore(self, pixels: NDArray[Any], level: float, side: int, overlap: int) -> NDArray[Any]:
-        """Pixels [H, W, C] of uint8 or uint16 to restored ones."""
+        """Restore pixels [H, W, C], uint8 or uint16."""
         restored = np.empty_like(pixels)
-        for tile in tiles(pixels.shape[0], pixels.shape[1], side, overlap):
-            restored[tile.kept] = self._restore_tile(pixels[tile.seen], level)[tile.inner]
+        for tile in split_into_tiles(pixels.shape[0], pixels.shape[1], side, overlap):
+            restored[tile.output] = self._restore_tile(pixels[tile.input], level)[tile.crop]
         return restored
 
     def _restore_tile(self, pixels: NDArray[Any], level: float) -> NDArray[Any]:
-        """As `_restore`. A grey image is replicated for a network of colours, whose result is averaged; for a grey
-        network, the channels of a colour image are images of their own.
+        """Restore one tile.
+
+        For a colour network, a grey image is replicated to three channels and the result is averaged. For a grey
+        network, each channel of a colour image is a separate image.
         """
         white, channels = np.iinfo(pixels.dtype).max, self.task.spec.channels
         values = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32) / white  # [C, H, W]
@@ -178,11 +184,11 @@ class DenoisingPredictor(Predictor):
             images = images.expand(-1, channels, -1, -1)
         elif images.shape[1] > channels:
             images = images.transpose(0, 1)  # [C, 1, H, W]
-        found = self.task.restore(images.contiguous(), torch.full((len(images),), level, device=images.device))
-        if len(found) > 1:
-            found = found.transpose(0, 1)
+        restored = self.task.restore(images.contiguous(), torch.full((len(images),), level, device=images.device))
+        if len(restored) > 1:
+            restored = restored.transpose(0, 1)
         elif pixels.shape[2] < channels:
-            found = found.mean(1, keepdim=True)
-        values = found[0].float().cpu().numpy().transpose(1, 2, 0)
+            restored = restored.mean(1, keepdim=True)
+        values = restored[0].float().cpu().numpy().transpose(1, 2, 0)
         rounded: NDArray[Any] = np.rint(values * white).astype(pixels.dtype)
         return rounded
