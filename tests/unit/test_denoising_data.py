@@ -1,4 +1,4 @@
-"""Photos with noise: tiles to train on, fixed noise to validate and test, and files that cannot be used."""
+"""Photos with noise: training tiles, fixed noise in validation and test, and unusable files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ SPLITS = ("train", "val", "test")
 
 
 def write_photos(folder: str, sizes: Sequence[tuple[int, int]], mode: str = "RGB") -> None:
-    """Photos of different contents; sizes are (width, height)."""
+    """Write photos of different contents; sizes are (width, height)."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     for number, (width, height) in enumerate(sizes):
         pixels = synthetic_photos(1, 3, height, width, seed=number)[0].transpose(1, 2, 0)
@@ -49,7 +49,7 @@ def photos_of(data: DenoisingData, split: str) -> set[int]:
 
 
 def eval_batches(data: DenoisingData, size: int) -> dict[int, dict[str, torch.Tensor]]:
-    """All test samples by index, without padding, read in batches of `size` and in another order."""
+    """Return all test samples by index, without padding, read in shuffled batches of `size`."""
     dataset, found = data.dataset("test"), {}
     for indices in torch.randperm(len(dataset), generator=torch.Generator().manual_seed(size)).split(size):
         batch = dataset[indices]
@@ -69,12 +69,12 @@ def eval_batches(data: DenoisingData, size: int) -> dict[int, dict[str, torch.Te
 # Tiles and splits
 
 
-def test_tiles_cover_every_pixel_and_are_those_of_the_photo() -> None:
+def test_tiles_cover_every_pixel_of_the_photo() -> None:
     write_photos("photos", [(70, 50)] * 10)
     data = prepared(folder())
     train = data.dataset("train")
     assert isinstance(train, PhotoDataset)
-    assert len(train) == 8 * 3 * 4  # of 50 pixels 32 + 9 + 9, of 70 pixels 32 + 3 * 13 - 1
+    assert len(train) == 8 * 3 * 4  # 3 tiles along 50 pixels, 4 along 70
     batch = train[torch.arange(len(train))]
     assert batch["input"] is batch["target"]
     assert batch["input"].shape == (96, 3, 32, 32)
@@ -82,7 +82,7 @@ def test_tiles_cover_every_pixel_and_are_those_of_the_photo() -> None:
     assert batch["level"].tolist() == [0] * 96
     assert batch["size"].tolist() == [[32, 32]] * 96
     number = int(batch["index"][0]) // train.per_photo
-    photo = train.photo("photo", number)
+    photo = train.get_photo("photo", number)
     tops, lefts = (0, 9, 18), (0, 12, 25, 38)
     for place, (top, left) in enumerate((top, left) for top in tops for left in lefts):
         assert np.array_equal(batch["input"][place], photo[:, top : top + 32, left : left + 32])
@@ -97,7 +97,7 @@ def test_a_photo_smaller_than_a_tile_is_reflected() -> None:
     assert torch.equal(tile[:, :, 20:], tile[:, :, 8:20].flip(2))
 
 
-def test_filler_is_marked() -> None:
+def test_padding_rows_are_marked() -> None:
     write_photos("photos", [(40, 40)] * 5)
     data = prepared(folder())
     for split in SPLITS:
@@ -113,13 +113,13 @@ def test_no_photo_is_in_two_splits_and_copies_stay_together() -> None:
     assert [len(part) for part in parts] == [26, 6, 8]
     assert sorted(number for part in parts for number in part) == list(range(40))
     contents = [
-        {data.dataset(split).photo("photo", number).tobytes() for number in part}
+        {data.dataset(split).get_photo("photo", number).tobytes() for number in part}
         for split, part in zip(SPLITS, parts, strict=True)
     ]
     assert not contents[0] & contents[1] | contents[0] & contents[2] | contents[1] & contents[2]
 
 
-def test_split_folders_are_followed() -> None:
+def test_split_folders_are_used() -> None:
     for split, count in (("train", 4), ("Validation", 2), ("test", 3), ("other", 5)):
         write_photos(f"photos/{split}", [(40, 40)] * count)
     data = prepared(folder())
@@ -130,7 +130,7 @@ def test_split_folders_are_followed() -> None:
 
 
 @pytest.mark.parametrize("noise", ["Gaussian", "Poisson", "SaltAndPepper", "JPEG"])
-def test_noise_of_evaluation_is_fixed_whatever_the_batch_size(noise: str) -> None:
+def test_evaluation_noise_does_not_depend_on_the_batch_size(noise: str) -> None:
     write_photos("photos", [(40 + number, 50 - number) for number in range(12)])
     bricks = {
         "one": {"_target_": f"sightseq.vision.noise.{noise}"},
@@ -148,7 +148,7 @@ def test_noise_of_evaluation_is_fixed_whatever_the_batch_size(noise: str) -> Non
     assert not any(torch.equal(other[index]["input"], sample["input"]) for index, sample in first.items())
 
 
-def test_gaussian_noise_of_evaluation_has_its_level_and_is_not_clipped() -> None:
+def test_gaussian_evaluation_noise_has_its_level_and_is_not_clipped() -> None:
     write_photos("photos", [(90, 80)] * 8)
     data = prepared(folder(test_fraction=0.5, levels=(15.0, 50.0)))
     for sample in eval_batches(data, 3).values():
@@ -158,7 +158,7 @@ def test_gaussian_noise_of_evaluation_has_its_level_and_is_not_clipped() -> None
     assert min(sample["input"].min().item() for sample in eval_batches(data, 3).values()) < 0
 
 
-def test_a_level_has_the_same_noise_whatever_the_model_was_trained_on() -> None:
+def test_the_noise_at_a_level_does_not_depend_on_other_options() -> None:
     write_photos("photos", [(40, 40)] * 8)
     blind = {"gaussian": GAUSSIAN["gaussian"] | {"sigma": [0, 55]}}
     options: list[dict[str, Any]] = [
@@ -186,13 +186,13 @@ def test_levels_of_a_range_are_drawn_once_for_each_photo() -> None:
     assert 10 <= min(levels) < 25 < 35 < max(levels) <= 50
 
 
-def test_large_photos_are_cropped_about_the_centre() -> None:
+def test_large_photos_are_centre_cropped() -> None:
     write_photos("photos", [(60, 40)] * 4)
     data = prepared(folder(eval_size=32))
     dataset = data.dataset("test")
     batch = dataset[torch.arange(1)]
     assert batch["size"].tolist() == [[32, 32]]
-    photo = dataset.photo("photo", int(batch["index"][0]) // dataset.per_photo)
+    photo = dataset.get_photo("photo", int(batch["index"][0]) // dataset.per_photo)
     assert np.array_equal(batch["target"][0], photo[:, 4:36, 14:46])
 
 
@@ -200,7 +200,7 @@ def test_photos_of_one_size_share_a_batch_and_baselines_read_few_at_a_time() -> 
     write_photos("photos", [(64, 48), (48, 64)] * 10)
     data = prepared(folder(test_fraction=0.5, eval_batch_size=5))
     mixed = [len(batch["size"].unique(dim=0)) for batch in data.test_dataloader()]
-    assert sum(mixed) <= 3  # at most one batch of the two has both
+    assert sum(mixed) <= 3  # at most one of the two batches has both sizes
     dataset = data.dataset("test")
     assert isinstance(dataset, NoisyDataset)
     chunks = list(dataset.chunks(4))
@@ -218,21 +218,21 @@ def test_photos_of_one_size_share_a_batch_and_baselines_read_few_at_a_time() -> 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"noise": {}}, "data=mine: needs data.noise, as with noise=gaussian"),
-        ({"levels": (300.0,)}, r"data.levels=\[300.0\]: a sigma is from 0 to 255"),
-        ({"levels": (5.0, 5.0)}, "one level is there twice"),
+        ({"noise": {}}, "data=mine: data.noise is empty; add noise, such as noise=gaussian"),
+        ({"levels": (300.0,)}, r"data.levels=\[300.0\]: sigma must be from 0 to 255"),
+        ({"levels": (5.0, 5.0)}, "contains a level twice"),
         ({"tile": 0}, "at least 1 pixel"),
-        ({"eval_size": 8}, "data.eval_size=8: is at least 16 pixels"),
-        ({"longest": 8}, "data.longest=8: is at least 16 pixels"),
-        ({"noise_seed": -1}, "data.noise_seed=-1"),
+        ({"eval_size": 8}, "data.eval_size=8: must be at least 16 pixels"),
+        ({"longest": 8}, "data.longest=8: must be at least 16 pixels"),
+        ({"noise_seed": -1}, "data.noise_seed=-1: must be at least 0"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(arguments: dict[str, Any], words: str) -> None:
+def test_invalid_options_are_refused(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         folder(**arguments)
 
 
-# Files of a folder
+# Photos of a folder
 
 
 def test_photos_of_every_kind_are_read() -> None:
@@ -249,7 +249,7 @@ def test_photos_of_every_kind_are_read() -> None:
     data = prepared(folder())
     assert data.spec.channels == 3
     photos = {
-        file.stem: data.dataset("train").photo("photo", number)
+        file.stem: data.dataset("train").get_photo("photo", number)
         for number, file in enumerate(sorted(Path("photos").iterdir()))
     }
     assert (photos["alpha"] == 255).all()  # transparent is white
@@ -261,7 +261,7 @@ def test_photos_of_every_kind_are_read() -> None:
     assert abs(photos["moving"] - original).mean() < 8  # the first frame
 
 
-def test_grey_folders_are_grey_unless_told_otherwise() -> None:
+def test_grey_folders_are_read_in_grey_by_default() -> None:
     write_photos("photos", [(40, 40)] * 4, mode="L")
     assert prepared(folder()).spec == DenoisingSpec(1, 32, 32, GAUSSIAN)
     assert prepared(folder(channels=3)).spec.channels == 3
@@ -302,26 +302,26 @@ def test_files_that_cannot_be_used_are_named_or_skipped(kind: str) -> None:
 
 def test_too_few_photos_are_refused() -> None:
     write_photos("photos", [(40, 40)])
-    words = "mine: photos holds 1 photo, and at least 3 are needed to train, validate and test"
+    words = "mine: photos contains 1 photo; add photos: at least 3 are needed to train, validate and test"
     with pytest.raises(DataError, match=words):
         prepared(folder())
     Path("photos/a.png").write_bytes(b"")
     Path("photos/b.png").write_bytes(b"")
-    with pytest.raises(DataError, match="holds 1 readable photo, and at least 3 are needed"):
+    with pytest.raises(DataError, match="contains 1 readable photo; add photos: at least 3 are needed"):
         prepared(folder(corrupt="skip"))
     with pytest.raises(DataError, match=r"there is no nowhere; name yours with data.path=FOLDER"):
         prepared(folder(path="nowhere"))
-    with pytest.raises(DataError, match=r"photos/0.png is a file; name the folder it is in: data.path=photos"):
+    with pytest.raises(DataError, match=r"photos/0.png is a file; give its folder: data.path=photos"):
         prepared(folder(path="photos/0.png"))
     write_photos("parts/train", [(40, 40)] * 2)
     write_photos("parts/test", [(40, 40)])
     assert len(prepared(folder(path="parts")).dataset("val")) == 1
     Path("parts/train/1.png").unlink()
-    with pytest.raises(DataError, match=r"parts \(train\) holds 1 photo, and at least 2 are needed"):
+    with pytest.raises(DataError, match=r"parts \(train\) contains 1 photo; add photos: at least 2 are needed"):
         prepared(folder(path="parts"))
 
 
-# Datasets with files of their own
+# Published datasets
 
 
 def test_real_photos_of_the_packages() -> None:
@@ -335,7 +335,7 @@ def test_real_photos_of_the_packages() -> None:
     assert sizes == [[128, 128], [85, 128], [85, 128], [128, 128]]  # astronaut, chelsea, china, camera
 
 
-def test_both_views_of_the_motorcycle_train_and_no_photo_has_two_parts() -> None:
+def test_both_motorcycle_views_are_in_train_and_no_photo_is_in_two_splits() -> None:
     names = [name for part in (COLOUR, GREY) for split in SPLITS for name in part[split]]
     assert len(names) == len(set(names)) == 18
     assert {"motorcycle_left.png", "motorcycle_right.png"} <= set(COLOUR["train"])
@@ -348,9 +348,9 @@ def test_bsd_validates_on_every_33rd_photo() -> None:
     assert [len(photos_of(data, split)) for split in SPLITS] == [67, 3, 2]
     files = sorted(Path("data/train400").iterdir())
     for number, file in enumerate(files[::33]):
-        assert np.array_equal(data.dataset("val").photo("photo", number)[0], np.asarray(Image.open(file)))
-    assert data.dataset("test").crops.tolist() == [[20, 24], [24, 20]]
-    with pytest.raises(DataError, match="found no photos of train400 and of bsd68"):
+        assert np.array_equal(data.dataset("val").get_photo("photo", number)[0], np.asarray(Image.open(file)))
+    assert data.dataset("test").crop_sizes.tolist() == [[20, 24], [24, 20]]
+    with pytest.raises(DataError, match="found no photos of train400 and bsd68"):
         prepared(BSD(name="bsd", root="elsewhere", folders=["bsd"], cache="cache", noise=GAUSSIAN))
 
 
@@ -362,7 +362,7 @@ def test_colour_photos_of_berkeley(layout: str) -> None:
     assert [len(photos_of(data, split)) for split in SPLITS] == [34, 2, 4]
     files = sorted(Path(f"data/{layout}").iterdir())
     photo = np.asarray(Image.open(files[10])).transpose(2, 0, 1)
-    assert np.array_equal(data.dataset("test").photo("photo", 1), photo)
+    assert np.array_equal(data.dataset("test").get_photo("photo", 1), photo)
 
 
 def test_mnist_is_read_from_its_idx_files() -> None:
@@ -379,5 +379,5 @@ def test_mnist_is_read_from_its_idx_files() -> None:
     assert (arrays["input"] - arrays["target"] / 255).std() == pytest.approx(0.5, rel=0.03)
     assert np.array_equal(data.dataset("train").numpy()["target"][:, 0], images[data.dataset("train").rows])
     write_idx(Path("data/mnist") / FILES["test", "input"], images[:, 0])
-    with pytest.raises(DataError, match=r"holds no images but an array \[50, 28\]"):
+    with pytest.raises(DataError, match=r"contains an array \[50, 28\] instead of images"):
         prepared(DenoisingMNIST(name="m", root="data", folders=["mnist"], cache="c", noise=noise, tile=28))

@@ -15,7 +15,7 @@ SPLITS = ("train", "val", "test")
 
 
 def write_pairs(folder: str, count: int, size: tuple[int, int] = (40, 30), mode: str = "RGB") -> None:
-    """Pair n is a clean photo of the shade 10 * n and a noisy one that is brighter by 5."""
+    """Write pairs: the clean photo of pair n has the grey value 10 * n, the noisy one is brighter by 5."""
     for kind, shade in (("noisy", 5), ("clean", 0)):
         Path(f"{folder}/{kind}").mkdir(parents=True, exist_ok=True)
         for number in range(count):
@@ -47,7 +47,7 @@ def test_partners_stay_together_in_tiles_and_whole() -> None:
     assert batch["input"].dtype == torch.float32
     assert batch["size"].tolist() == [[30, 40]]
     assert data.spec.noise == {}
-    assert data.spec.summary() == {"colours": "RGB", "noise": "of the noisy files"}
+    assert data.spec.summary() == {"colours": "RGB", "noise": "from the noisy files"}
 
 
 def test_split_folders_and_other_suffixes() -> None:
@@ -73,29 +73,29 @@ def test_partners_of_unequal_size_are_refused() -> None:
     Image.new("RGB", (30, 40)).save("pairs/noisy/2.png")
     for corrupt in ("error", "skip"):
         text = refusal(corrupt=corrupt)
-        assert text == "mine: pairs/noisy/2.png is 30 x 40 pixels, and its partner pairs/clean/2.png is 40 x 30"
+        assert text == "mine: pairs/noisy/2.png has 30 x 40 pixels, but its partner pairs/clean/2.png has 40 x 30"
 
 
 def test_a_photo_without_partner_is_refused() -> None:
     write_pairs("pairs", 4)
     Path("pairs/clean/1.png").unlink()
-    assert refusal() == "mine: pairs/noisy/1.png has no partner of that name in pairs/clean"
+    assert refusal() == "mine: pairs/noisy/1.png has no partner with this name in pairs/clean"
     Path("pairs/noisy/1.png").unlink()
     Path("pairs/noisy/3.png").unlink()
-    assert refusal() == "mine: pairs/clean/3.png has no partner of that name in pairs/noisy"
+    assert refusal() == "mine: pairs/clean/3.png has no partner with this name in pairs/noisy"
     Image.new("RGB", (40, 30)).save("pairs/clean/0.jpg")
-    assert "pairs/clean/0.png have one name; which is the partner is unclear" in refusal()
+    assert "pairs/clean/0.png differ only in the suffix; remove one of them" in refusal()
 
 
 def test_other_folders_are_refused() -> None:
     assert "there is no nowhere; name yours with data.path=FOLDER" in refusal(path="nowhere")
     Path("pairs/noisy").mkdir(parents=True)
-    assert refusal() == "mine: there is no folder pairs/clean; it needs noisy/ and clean/ with equal names"
+    assert refusal() == "mine: there is no folder pairs/clean; noisy/ and clean/ with equal file names are needed"
     write_pairs("pairs", 1)
-    assert refusal() == "mine: pairs holds 1 photo, and at least 3 are needed to train, validate and test"
+    assert refusal() == "mine: pairs contains 1 photo; add photos: at least 3 are needed to train, validate and test"
 
 
-def test_a_broken_file_takes_its_partner_with_it() -> None:
+def test_the_partner_of_a_damaged_file_is_skipped_too() -> None:
     write_pairs("pairs", 6)
     Path("pairs/clean/4.png").write_bytes(b"")
     assert "pairs/clean/4.png: is not an image that can be read (it is empty); remove the file" in refusal()
@@ -107,7 +107,7 @@ def test_a_broken_file_takes_its_partner_with_it() -> None:
 
 def test_noise_is_not_added_to_pairs() -> None:
     noise = {"gaussian": {"_target_": "sightseq.vision.noise.Gaussian"}}
-    with pytest.raises(ConfigError, match=r"its noisy photos are files; write noise=none, and leave data\.levels out"):
+    with pytest.raises(ConfigError, match=r"its noisy photos are files; use noise=none and leave data\.levels out"):
         prepared(noise=noise)
     with pytest.raises(ConfigError, match="its noisy photos are files"):
         prepared(levels=(25.0,))

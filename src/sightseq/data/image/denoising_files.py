@@ -1,4 +1,4 @@
-"""From photo files of different sizes to the columns that datasets of denoising read."""
+"""Decoding photos of different sizes into the arrays of denoising datasets."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,58 +10,61 @@ from PIL import Image
 
 from sightseq.core.arrays import RaggedWriter, save_about, save_split
 from sightseq.core.errors import ConfigError, InputError
-from sightseq.data.image.photos import Corrupt, One, read_each
+from sightseq.data.image.photos import Corrupt, Item, read_each
 from sightseq.vision.image import SUFFIXES, open_image, to_pixels
 
-SMALLEST = 16  # pixels a side of a photo: the window of SSIM has 11
+MIN_SIDE = 16  # pixels: shortest side of a photo; SSIM needs at least 11
 
 
 def check_longest(longest: int | None) -> None:
-    """Refuses a `data.longest` below `SMALLEST`.
+    """Check that `data.longest` is at least `MIN_SIDE`.
 
     Raises:
         ConfigError: it is too small.
     """
-    if longest is not None and longest < SMALLEST:
-        raise ConfigError(f"data.longest={longest}: is at least {SMALLEST} pixels, or null to reduce no photo")
+    if longest is not None and longest < MIN_SIDE:
+        raise ConfigError(
+            f"data.longest={longest}: must be at least {MIN_SIDE} pixels, or null to keep the size of all photos"
+        )
 
 
 def read_photo(file: Path, channels: int, longest: int | None = None) -> NDArray[np.uint8]:
-    """A photo [C, H, W] in grey (1) or RGB (3), upright, at its own size.
+    """Read a photo [C, H, W], upright, in grey (1 channel) or RGB (3 channels).
 
     Args:
-        file: of any format; 16 bits become 8, CMYK becomes RGB, transparent parts become white, and of an animation it
-            is the first frame.
+        file: an image file. 16 bits are reduced to 8, CMYK is converted to RGB, transparent parts become white; of an
+            animation, only the first frame is read.
         channels: 1 or 3.
-        longest: a photo with a longer side, in pixels, is reduced to it. None: it stays as large as it is.
+        longest: a photo with a longer side, in pixels, is resized to this length. None: photos keep their size.
 
     Raises:
-        InputError: it cannot be read, or has fewer than `SMALLEST` pixels a side.
+        InputError: the file cannot be read, or a side has fewer than `MIN_SIDE` pixels.
     """
     image = open_image(file)
     if longest is not None and max(image.size) > longest:
         image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-    if min(image.size) < SMALLEST:
+    if min(image.size) < MIN_SIDE:
         width, height = image.size
-        raise InputError(f"{file}: {width} x {height} pixels are too few; at least {SMALLEST} a side are needed")
+        raise InputError(f"{file}: {width} x {height} pixels are too few; each side needs at least {MIN_SIDE}")
     return to_pixels(image, channels)
 
 
 def photo_reader(channels: int, longest: int | None = None) -> Callable[[Path], dict[str, NDArray[np.uint8]]]:
-    """What `save_splits` reads files with that hold clean photos; arguments as `read_photo`."""
+    """Return the argument `read` of `save_splits` for files of clean photos; arguments: see `read_photo`."""
     return lambda file: {"photo": read_photo(file, channels, longest)}
 
 
 def save_photos(folder: Path, split: str, photos: Iterable[Mapping[str, NDArray[np.uint8]]]) -> int:
-    """Saves photos of different sizes as one of the publisher's splits, one at a time.
+    """Save photos of different sizes as one of the publisher's splits; only one photo is in memory at a time.
 
     Args:
-        folder: that `DataModule.process` is given.
-        split: its name.
-        photos: of each the arrays [C, H, W] of equal shape by name: `photo`, and `noisy` if that is a file too.
+        folder: the folder that `DataModule.process` receives.
+        split: name of the split.
+        photos: the arrays of each photo by name: `photo`, uint8 [C, H, W], and `noisy`, of the same shape, if the noisy
+            photos are files.
 
     Returns:
-        How many there were.
+        The number of photos.
     """
     (folder / split).mkdir(parents=True, exist_ok=True)
     writers: dict[str, RaggedWriter] = {}
@@ -85,20 +88,20 @@ def save_photos(folder: Path, split: str, photos: Iterable[Mapping[str, NDArray[
 def save_splits(
     name: str,
     folder: Path,
-    splits: Mapping[str, Sequence[One]],
+    splits: Mapping[str, Sequence[Item]],
     channels: int,
-    read: Callable[[One], Mapping[str, NDArray[np.uint8]]],
+    read: Callable[[Item], Mapping[str, NDArray[np.uint8]]],
     corrupt: Corrupt = "error",
 ) -> dict[str, int]:
-    """Decodes photos and saves them, with what `DenoisingData` reads from `about.json`.
+    """Decode photos and save them, with the entries of `about.json` that `DenoisingData` reads.
 
     Args:
-        name: of the dataset, for messages.
-        folder: that `DataModule.process` is given.
-        splits: the files of each of the publisher's splits; or tuples of files that belong together.
+        name: name of the dataset, for messages.
+        folder: the folder that `DataModule.process` receives.
+        splits: the items of each of the publisher's splits: files, or tuples of files that belong together.
         channels: 1 for grey, 3 for RGB.
-        read: gives the arrays of one of them, as `save_photos` takes them.
-        corrupt: "skip" leaves out what cannot be read.
+        read: reads the arrays of one item, as described in `save_photos`.
+        corrupt: "skip" leaves out items that cannot be read.
 
     Returns:
         The number of photos that were read, for each split.
@@ -109,21 +112,21 @@ def save_splits(
     skipped: list[str] = []
     counts = {}
 
-    def readable(files: Sequence[One], title: str) -> Iterator[Mapping[str, NDArray[np.uint8]]]:
-        results = read_each(files, read, name=name, corrupt=corrupt, title=title)
-        for file, arrays in zip(files, results, strict=True):
+    def read_all(items: Sequence[Item], title: str) -> Iterator[Mapping[str, NDArray[np.uint8]]]:
+        results = read_each(items, read, name=name, corrupt=corrupt, title=title)
+        for item, arrays in zip(items, results, strict=True):
             if arrays is None:
-                skipped.append(str(file[0] if isinstance(file, tuple) else file))
+                skipped.append(str(item[0] if isinstance(item, tuple) else item))
             else:
                 yield arrays
 
-    for split, files in splits.items():
-        counts[split] = save_photos(folder, split, readable(files, f"decode {split}"))
+    for split, items in splits.items():
+        counts[split] = save_photos(folder, split, read_all(items, f"decode {split}"))
     save_about(folder, {"channels": channels, "skipped": skipped})
     return counts
 
 
-def photos_in(folder: Path) -> list[Path]:
-    """The images in a folder, but for those in folders below it, in the order of their names."""
+def list_photos(folder: Path) -> list[Path]:
+    """Return the images in a folder, without its subfolders and without hidden files, sorted by name."""
     files = folder.iterdir() if folder.is_dir() else iter(())
     return sorted(file for file in files if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))

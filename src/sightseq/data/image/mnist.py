@@ -90,10 +90,10 @@ class FashionMNIST(MNIST):
 
 
 def locate_idx(data: DataModule) -> list[Path]:
-    """The four files of MNIST, in the order of `FILES`; downloaded and verified where they are not there.
+    """Return the four files of MNIST in the order of `FILES`; they are downloaded and verified if they are absent.
 
     Raises:
-        DataError: they are not there and cannot be downloaded.
+        DataError: they are absent and cannot be downloaded.
     """
     found = _find(data)
     if found is None and data.url and not data.synthetic:
@@ -114,7 +114,7 @@ def _find(data: DataModule) -> list[Path] | None:
 
 
 def _variant(folder: Path, file: str) -> Path | None:
-    """The variant of `file` that exists: plain or .gz, with a hyphen or a dot before "idx"; else None."""
+    """Return the variant of `file` that exists: plain or .gz, with a hyphen or a dot before "idx"; else None."""
     dotted = file.replace("-idx", ".idx")
     return next(
         (folder / name for name in (file, file + ".gz", dotted, dotted + ".gz") if (folder / name).is_file()), None

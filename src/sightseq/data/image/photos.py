@@ -1,4 +1,4 @@
-"""Decoding photographs once, to one size, into an array; for any task."""
+"""Decoding photographs on all cores; for any task."""
 
 import sys
 import warnings
@@ -17,8 +17,8 @@ from sightseq.vision.image import FaceWarning, crop, open_image, to_pixels
 
 Corrupt = Literal["error", "skip"]
 """What to do with a file that cannot be read: stop, or leave it out and count it."""
-AHEAD = 64  # files that are decoded before the first of them is used
-One = TypeVar("One")
+CHUNK = 64  # files decoded at a time: limits the results in memory
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -31,7 +31,7 @@ def read_photos(
     read: Callable[[Path], NDArray[np.uint8]] | None = None,
     title: str = "decode",
 ) -> list[int]:
-    """Decode photographs on all cores.
+    """Decode photographs to one size, on all cores.
 
     Args:
         files: the N files.
@@ -62,27 +62,27 @@ def read_photos(
 
 
 def read_each(
-    files: Sequence[One],
-    read: Callable[[One], Result],
+    files: Sequence[Item],
+    read: Callable[[Item], Result],
     *,
     name: str,
     corrupt: Corrupt = "error",
     title: str = "decode",
 ) -> Iterator[Result | None]:
-    """Decodes files on all cores, with a progress bar; yields the results in order, and keeps few of them in memory.
+    """Decode files on all cores, with a progress bar; yield the results in order, with few of them in memory.
 
     Args:
         files: paths, or tuples of paths that belong together.
-        read: decodes one of them; raises `InputError` if it cannot be read.
-        name: of the dataset, for messages.
+        read: decodes one item of `files`; raises `InputError` if it cannot be read.
+        name: name of the dataset, for messages.
         corrupt: "skip" yields None for a file that cannot be read.
-        title: of the progress bar.
+        title: title of the progress bar.
 
     Raises:
         DataError: a file cannot be read, and `corrupt` is "error".
     """
 
-    def decode(file: One) -> Result | None:
+    def decode(file: Item) -> Result | None:
         try:
             return read(file)
         except InputError as error:
@@ -96,7 +96,7 @@ def read_each(
     with ThreadPoolExecutor() as pool, bar, warnings.catch_warnings():
         warnings.simplefilter("ignore", FaceWarning)
         step = bar.add_task(title, total=len(files))
-        for start in range(0, len(files), AHEAD):
-            for result in pool.map(decode, files[start : start + AHEAD]):
+        for start in range(0, len(files), CHUNK):
+            for result in pool.map(decode, files[start : start + CHUNK]):
                 bar.advance(step)
                 yield result
