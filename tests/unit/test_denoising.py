@@ -1,4 +1,4 @@
-"""Denoising: networks, the task on images of several sizes, baselines, the exported graph, the report's figures."""
+"""Denoising: networks, the task on images of several sizes, baselines, the exported graph, the report."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from torch import Tensor
 from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.nets.denoising import ConvAutoencoder, DnCNN, UNet
 from sightseq.tasks.denoising.baseline import Filter, GaussianFilter, MedianFilter, NoisyInput, NonLocalMeans, Wavelet
-from sightseq.tasks.denoising.figures import busiest
+from sightseq.tasks.denoising.figures import most_detailed_square
 from sightseq.tasks.denoising.graph import DenoisingGraph
-from sightseq.tasks.denoising.task import DenoisingTask, sizes
+from sightseq.tasks.denoising.task import DenoisingTask, group_by_size
 from sightseq.vision.patches import Crop, Turn
 from sightseq.vision.quality import psnr, ssim
 
@@ -33,7 +33,7 @@ def images(*shapes: tuple[int, int]) -> list[Tensor]:
 
 
 def batch_of(clean: list[Tensor], level: float = 25.0) -> Batch:
-    """Noisy images, padded at the right and at the bottom."""
+    """Return a batch of noisy images, padded on the right and at the bottom."""
     height, width = (max(image.shape[side] for image in clean) for side in (1, 2))
     padded = torch.zeros(2, len(clean), 3, height, width)
     generator = torch.Generator().manual_seed(2)
@@ -60,7 +60,7 @@ def test_networks_take_any_size(net: torch.nn.Module, size: tuple[int, int]) -> 
     assert net(torch.rand(2, 3, *size), torch.tensor([5.0, 50.0])).shape == (2, 3, *size)
 
 
-def test_the_course_autoencoder_is_that_of_the_course() -> None:
+def test_the_course_autoencoder_has_the_layers_of_the_course() -> None:
     weights = [tuple(weight.shape) for weight in ConvAutoencoder(1, 1).parameters() if weight.ndim == 4]
     assert weights == [(32, 1, 3, 3), (32, 32, 3, 3), (1, 32, 3, 3)]
     found = ConvAutoencoder(1, 1)(torch.randn(1, 1, 8, 8) * 9, torch.zeros(1))
@@ -89,7 +89,7 @@ def test_without_biases_the_output_scales_with_the_input() -> None:
     torch.testing.assert_close(net(3 * seen, torch.zeros(1)), 3 * net(seen, torch.zeros(1)))
 
 
-def test_images_of_several_sizes_are_scored_as_each_alone() -> None:
+def test_images_of_several_sizes_have_the_same_scores_as_alone() -> None:
     task, clean = make(), images((16, 20), (11, 30), (16, 20))
     whole = task.step(batch_of(clean), "test")
     apart = [task.step({k: v[n : n + 1] for k, v in batch_of(clean).items()}, "test") for n in range(3)]
@@ -97,7 +97,7 @@ def test_images_of_several_sizes_are_scored_as_each_alone() -> None:
     torch.testing.assert_close(whole.loss_sum, sum(one.loss_sum for one in apart))
     for name in ("psnr", "ssim", "noisy_psnr"):
         torch.testing.assert_close(whole.values[name], torch.cat([one.values[name] for one in apart]))
-    # Padding does not reach the network: an image cropped beforehand is restored alike.
+    # The network does not get the padding: an image that is cropped first gives the same result.
     alone = task.restore(batch_of(clean)["input"][1:2, :, :11, :30], torch.tensor([25.0]))
     torch.testing.assert_close(whole.values["prediction"][1:2, :, :11, :30], alone)
     assert whole.values["prediction"][1, :, 11:].abs().sum() == 0
@@ -148,13 +148,13 @@ def test_crops_lie_inside_and_turns_reach_all_orientations() -> None:
     assert Turn()({"input": ramp[..., :5]})["input"].shape[-2:] == (6, 5)
 
 
-def test_rows_of_equal_size_go_together() -> None:
-    found = {(h, w): rows.tolist() for rows, h, w in sizes(torch.tensor([[3, 4], [5, 4], [3, 4]]))}
+def test_rows_of_equal_size_are_grouped() -> None:
+    found = {(h, w): rows.tolist() for rows, h, w in group_by_size(torch.tensor([[3, 4], [5, 4], [3, 4]]))}
     assert found == {(3, 4): [0, 2], (5, 4): [1]}
 
 
 def smooth(count: int = 2) -> Batch:
-    """Smooth images with noise, which any filter improves."""
+    """Return smooth images with noise, which every filter improves."""
     coarse = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     clean = torch.nn.functional.interpolate(coarse, (40, 32), mode="bicubic").clamp(0.2, 0.8)
     return batch_of([*clean, clean[0, :, :20, :24]])
@@ -170,7 +170,7 @@ def test_filters_improve_smooth_images(baseline: Filter) -> None:
     assert baseline.predict(arrays)[2, :, 20:].sum() == 0
 
 
-def test_filters_estimate_a_level_that_is_not_known() -> None:
+def test_filters_estimate_an_unknown_level() -> None:
     arrays = {name: values.numpy() for name, values in smooth().items()}
     known = NonLocalMeans().score(arrays)["psnr"]
     arrays["level"] = np.zeros(3, np.float32)
@@ -184,7 +184,7 @@ def test_baselines_score_each_level() -> None:
 
 
 @pytest.mark.parametrize("noise_map", [False, True])
-def test_the_graph_restores_what_the_task_does(noise_map: bool) -> None:
+def test_the_graph_restores_images_as_the_task_does(noise_map: bool) -> None:
     task = make(noise_map=noise_map)
     graph, batch = DenoisingGraph(task).eval(), batch_of(images((16, 20), (13, 24)))
     batch["index"][0] = PAD_INDEX
@@ -202,16 +202,16 @@ def test_the_report_shows_images_of_several_sizes() -> None:
     batch["level"] = torch.tensor([15.0, 25.0])
     task.collect_examples(batch, task.step(batch, "test"))
     task.collect_examples(batch, task.step(batch, "test"))
-    titles = ["Restored images", "Worst images", "PSNR image by image", "PSNR against the noise level"]
+    titles = ["Restored images", "Worst images", "PSNR of each image", "PSNR against the noise level"]
     assert [block.title for block in task.blocks("test")] == titles
     task.reset_examples()
     assert task.blocks("test") == []
 
 
-def test_the_enlarged_square_is_where_the_detail_is() -> None:
+def test_the_enlarged_square_has_the_most_detail() -> None:
     image = torch.zeros(1, 200, 300)
     image[0, 100:140, 200:240] = torch.rand(40, 40)
-    top, left, side = busiest(image)
+    top, left, side = most_detailed_square(image)
     assert side == 64
     assert top <= 120 <= top + side
     assert left <= 220 <= left + side

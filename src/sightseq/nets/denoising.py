@@ -1,7 +1,7 @@
-"""Networks that remove the noise from images of any size.
+"""Networks that remove noise from images of any size.
 
-All map images [B, in_channels, H, W] in 0..1 and their noise levels [B], in units of the 0..255 scale, to images
-[B, out_channels, H, W]. Those with `noise_map` take the level as one more channel; the others ignore it.
+They map images [B, in_channels, H, W] in 0..1 and noise levels [B], on the 0..255 scale, to images
+[B, out_channels, H, W]. Networks with `noise_map` get the level as an additional channel; the others ignore it.
 """
 
 from abc import ABC, abstractmethod
@@ -14,14 +14,14 @@ from torch.nn import functional as F
 
 
 class Denoiser(nn.Module, ABC):
-    """The base: pads images to a multiple of a size, appends the noise map, and subtracts the predicted noise.
+    """Base class: pads images, appends the noise map, and subtracts the predicted noise.
 
     Args:
-        in_channels: of the noisy image.
-        out_channels: of the restored image.
-        noise_map: append the noise level as a channel (Zhang et al., 2018, FFDNet, arXiv 1710.04026).
-        multiple: the network needs heights and widths that are multiples of this.
-        residual: the network predicts the noise (Zhang et al., 2017, DnCNN), not the image.
+        in_channels: channels of the noisy image.
+        out_channels: channels of the restored image.
+        noise_map: whether the noise level is appended as a channel (Zhang et al., 2018, FFDNet, arXiv 1710.04026).
+        multiple: height and width are padded to a multiple of this.
+        residual: whether the network predicts the noise (Zhang et al., 2017, DnCNN) or the image.
     """
 
     def __init__(self, in_channels: int, out_channels: int, noise_map: bool, multiple: int, residual: bool) -> None:
@@ -30,31 +30,31 @@ class Denoiser(nn.Module, ABC):
         self.in_channels, self.out_channels = in_channels + noise_map, out_channels
 
     def forward(self, images: Tensor, level: Tensor) -> Tensor:
-        """[B, in_channels, H, W] and [B] to [B, out_channels, H, W]."""
+        """Map images [B, in_channels, H, W] and noise levels [B] to [B, out_channels, H, W], float32."""
         height, width = images.shape[-2:]
-        # Without a condition on the sizes, so that an exported graph takes any.
+        # Padding is unconditional, so that an exported graph accepts any size.
         padded = F.pad(images, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
         if self.noise_map:
             maps = (level / 255).view(-1, 1, 1, 1).expand(-1, -1, *padded.shape[-2:])
             padded = torch.cat([padded, maps.to(padded.dtype)], dim=1)
-        found = self.network(padded.contiguous(memory_format=torch.channels_last))[..., :height, :width]
-        # In 32 bits: bf16 would round the image to about 8 bits and lose what the network has gained.
-        return images[:, : self.out_channels].float() - found.float() if self.residual else found.float()
+        output = self.network(padded.contiguous(memory_format=torch.channels_last))[..., :height, :width]
+        # In float32: bf16 has 8 significant bits, and rounding the image would add more error than the network removes.
+        return images[:, : self.out_channels].float() - output.float() if self.residual else output.float()
 
     @abstractmethod
     def network(self, images: Tensor) -> Tensor:
-        """[B, in_channels (with the map), H, W], both sides multiples of `multiple`, to [B, out_channels, H, W]."""
+        """Map [B, in_channels with noise map, H, W] to [B, out_channels, H, W]; H and W are multiples of `multiple`."""
 
 
 class ConvAutoencoder(Denoiser):
-    """The autoencoder of most courses: convolutions and pooling down, convolutions and upsampling back.
+    """The autoencoder of most courses: convolutions with pooling, then convolutions with upsampling.
 
-    It predicts the image itself, through a sigmoid.
+    It predicts the image itself, with a sigmoid.
 
     Args:
         in_channels, out_channels: see `Denoiser`.
-        channels: filters of the encoder's stages, each of which halves the height and the width; the decoder mirrors
-            them.
+        channels: filters of each stage of the encoder, which halves height and width; the decoder has the same stages
+            in reverse order.
     """
 
     def __init__(self, in_channels: int, out_channels: int, channels: Sequence[int] = (32,)) -> None:
@@ -62,7 +62,7 @@ class ConvAutoencoder(Denoiser):
         layers: list[nn.Module] = []
         width = in_channels
         for filters in channels:
-            # Pooling before ReLU computes the same in less time.
+            # Pooling before ReLU gives the same result in less time.
             layers += [nn.Conv2d(width, filters, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(inplace=True)]
             width = filters
         for filters in reversed(channels):
@@ -71,9 +71,9 @@ class ConvAutoencoder(Denoiser):
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, out_channels, 3, padding=1), nn.Sigmoid())
 
     def network(self, images: Tensor) -> Tensor:
-        """See `Denoiser.network`."""
-        found: Tensor = self.layers(images)
-        return found
+        """Map padded images to the restored images: see `Denoiser.network`."""
+        restored: Tensor = self.layers(images)
+        return restored
 
 
 class DnCNN(Denoiser):
@@ -82,9 +82,10 @@ class DnCNN(Denoiser):
     Args:
         in_channels, out_channels, noise_map: see `Denoiser`.
         depth: number of convolutions.
-        width: filters of each.
-        scale: the image is split into scale * scale smaller ones first, as in FFDNet; 1: not at all.
-        batch_norm: after all convolutions but the first and the last.
+        width: filters of each convolution.
+        scale: factor of the initial pixel-unshuffle, which splits the image into scale * scale smaller images, as in
+            FFDNet; 1: none.
+        batch_norm: whether batch normalisation follows all convolutions but the first and the last.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class DnCNN(Denoiser):
     ) -> None:
         super().__init__(in_channels, out_channels, noise_map, multiple=scale, residual=True)
         if depth < 2:
-            raise ValueError(f"depth={depth}: at least 2, the first and the last convolution")
+            raise ValueError(f"depth={depth}: must be at least 2, for the first and the last convolution")
         self.scale = scale
         layers: list[nn.Module] = [nn.Conv2d(self.in_channels * scale**2, width, 3, padding=1), nn.ReLU(inplace=True)]
         for _ in range(depth - 2):
@@ -113,7 +114,7 @@ class DnCNN(Denoiser):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
     def network(self, images: Tensor) -> Tensor:
-        """See `Denoiser.network`."""
+        """Map padded images to their noise: see `Denoiser.network`."""
         return F.pixel_shuffle(self.layers(F.pixel_unshuffle(images, self.scale)), self.scale)
 
 
@@ -126,20 +127,21 @@ class ResidualBlock(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, C, H, W] to the same shape."""
+        """Map [B, C, H, W] to the same shape."""
         change: Tensor = self.second(F.relu(self.first(features)))
         return features + change
 
 
 class UNet(Denoiser):
-    """Residual blocks at several resolutions, joined by sums (Zhang et al., 2021, DRUNet, arXiv 2008.13751).
+    """Residual blocks at several resolutions with additive skips (Zhang et al., 2021, DRUNet, arXiv 2008.13751).
 
     Args:
         in_channels, out_channels, noise_map: see `Denoiser`.
-        channels: filters at each resolution, from the highest; each further one halves the height and the width.
-        blocks: residual blocks at each resolution on the way down, and on the way up.
-        scale: see `DnCNN`: the highest resolution is that of the image divided by this.
-        bias: False: the output scales with the input (Mohan et al., 2020, arXiv 1906.05478).
+        channels: filters at each resolution, from the highest to the lowest; each resolution is half the one before.
+        blocks: residual blocks per resolution, in the encoder and in the decoder.
+        scale: see `DnCNN`; the highest resolution is that of the image divided by `scale`.
+        bias: whether convolutions have biases; without them, the output scales with the input (Mohan et al., 2020,
+            arXiv 1906.05478).
     """
 
     def __init__(
@@ -168,7 +170,7 @@ class UNet(Denoiser):
         self.tail = nn.Conv2d(channels[0], out_channels * scale**2, 3, padding=1, bias=bias)
 
     def network(self, images: Tensor) -> Tensor:
-        """See `Denoiser.network`."""
+        """Map padded images to their noise: see `Denoiser.network`."""
         features = self.head(F.pixel_unshuffle(images, self.scale))  # [B, channels[0], H / scale, W / scale]
         skips = [features]
         for encoder, down in zip(self.encoders, self.downs, strict=True):

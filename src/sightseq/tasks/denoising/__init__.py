@@ -1,1 +1,1 @@
-"""An image for an image: noise removed from photographs."""
+"""Image denoising: restores clean images from noisy ones."""

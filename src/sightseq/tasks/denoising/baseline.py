@@ -1,4 +1,4 @@
-"""What a denoising network must beat: filters that learn nothing."""
+"""Baselines of denoising: filters without training."""
 
 from abc import abstractmethod
 from typing import Any
@@ -16,54 +16,54 @@ Image = NDArray[np.float32]
 
 
 class Filter(Baseline):
-    """A baseline that restores one image after another, each in its own size."""
+    """Base class of filters, which restore one image at a time, in its own size."""
 
     @abstractmethod
     def restore(self, image: Image, sigma: float) -> Image:
-        """The restored image.
+        """Return the restored image, [C, H, W].
 
         Args:
-            image: noisy, [C, H, W] in 0..1, not clipped.
-            sigma: true standard deviation of the noise in 0..1; 0 if it is not known.
+            image: noisy image, [C, H, W] in 0..1, not clipped.
+            sigma: true standard deviation of the noise, in 0..1; 0 if it is unknown.
         """
 
     def predict(self, batch: Arrays) -> NDArray[Any]:
-        """Restored images [N, C, H, W] in 0..1, 0 where they are padded."""
-        found = np.zeros_like(batch["input"], dtype=np.float32)
+        """Return the restored images [N, C, H, W] in 0..1; padding is 0."""
+        restored = np.zeros_like(batch["input"], dtype=np.float32)
         for row, (image, level, (height, width)) in enumerate(
             zip(batch["input"], batch["level"], batch["size"], strict=True)
         ):
             noisy = as_unit(image[:, :height, :width])
-            found[row, :, :height, :width] = self.restore(noisy, float(level) / 255).clip(0, 1)
-        return found
+            restored[row, :, :height, :width] = self.restore(noisy, float(level) / 255).clip(0, 1)
+        return restored
 
     def score(self, batch: Arrays) -> dict[str, float]:
-        """PSNR and SSIM, averaged over images, and the PSNR of each noise level if there are few."""
+        """Return PSNR and SSIM averaged over the images, and the PSNR of each noise level if there are few levels."""
         restored = self.predict(batch)
         quality = []
-        for mine, true, (height, width) in zip(restored, batch["target"], batch["size"], strict=True):
-            pair = [torch.from_numpy(as_unit(image[None, :, :height, :width])) for image in (mine, true)]
+        for image, clean, (height, width) in zip(restored, batch["target"], batch["size"], strict=True):
+            pair = [torch.from_numpy(as_unit(pixels[None, :, :height, :width])) for pixels in (image, clean)]
             quality.append((float(psnr(*pair)), float(ssim(*pair))))
-        found = np.array(quality)
-        scores = {"psnr": float(found[:, 0].mean()), "ssim": float(found[:, 1].mean())}
+        values = np.array(quality)  # [N, 2]
+        scores = {"psnr": float(values[:, 0].mean()), "ssim": float(values[:, 1].mean())}
         levels = np.unique(batch["level"])
-        if 1 < len(levels) < len(found) / 2:
-            scores |= {f"psnr_{level:g}": float(found[batch["level"] == level, 0].mean()) for level in levels}
+        if 1 < len(levels) < len(values) / 2:
+            scores |= {f"psnr_{level:g}": float(values[batch["level"] == level, 0].mean()) for level in levels}
         return scores
 
 
 def as_unit(image: NDArray[Any]) -> Image:
-    """Bytes or floats to floats in 0..1."""
+    """Convert bytes to floats in 0..1; floats are not changed."""
     return image.astype(np.float32) / np.float32(255 if image.dtype == np.uint8 else 1)
 
 
 def estimate_sigma(image: Image) -> float:
-    """The standard deviation of the noise, from the finest wavelet band (Donoho and Johnstone, 1994)."""
+    """Estimate the standard deviation of the noise from the finest wavelet band (Donoho and Johnstone, 1994)."""
     return float(np.mean(require("skimage.restoration", "denoising").estimate_sigma(image, channel_axis=0)))
 
 
 class NoisyInput(Filter):
-    """The noisy image as it is, not clipped."""
+    """The noisy image itself, not clipped."""
 
     def predict(self, batch: Arrays) -> NDArray[Any]:
         return as_unit(batch["input"])
@@ -76,7 +76,7 @@ class GaussianFilter(Filter):
     """A Gaussian blur.
 
     Args:
-        width: its standard deviation, in pixels.
+        width: standard deviation of the blur, in pixels.
     """
 
     def __init__(self, width: float = 1.0) -> None:
@@ -88,38 +88,38 @@ class GaussianFilter(Filter):
 
 
 class MedianFilter(Filter):
-    """The median of a square around each pixel.
+    """The median of a square window around each pixel.
 
     Args:
-        size: side of the square, in pixels.
+        size: side of the window, in pixels.
     """
 
     def __init__(self, size: int = 3) -> None:
         self.size = size
 
     def restore(self, image: Image, sigma: float) -> Image:
-        found: Image = ndimage.median_filter(image, (1, self.size, self.size), mode="reflect")
-        return found
+        filtered: Image = ndimage.median_filter(image, (1, self.size, self.size), mode="reflect")
+        return filtered
 
 
 class Wavelet(Filter):
-    """Wavelet shrinkage with a threshold for each band (BayesShrink: Chang et al., 2000), by scikit-image.
+    """Wavelet shrinkage with a threshold for each band (BayesShrink: Chang et al., 2000), in scikit-image.
 
-    It estimates the noise itself if the level is not known.
+    If the level of the noise is unknown, it is estimated.
     """
 
     def restore(self, image: Image, sigma: float) -> Image:
         restoration = require("skimage.restoration", "denoising")
         require("pywt", "denoising")
         options: dict[str, Any] = {"method": "BayesShrink", "mode": "soft", "rescale_sigma": True}
-        found: Image = restoration.denoise_wavelet(
+        restored: Image = restoration.denoise_wavelet(
             image, sigma=sigma or None, channel_axis=0, convert2ycbcr=len(image) == 3, **options
         )
-        return found
+        return restored
 
 
 class NonLocalMeans(Filter):
-    """Means of similar patches (Buades et al., 2005), by scikit-image, with its recommended strengths.
+    """Non-local means of similar patches (Buades et al., 2005), in scikit-image, with its recommended settings.
 
     Args:
         strength: cut-off distance of patches, as a multiple of the standard deviation of the noise.
@@ -131,16 +131,16 @@ class NonLocalMeans(Filter):
     def restore(self, image: Image, sigma: float) -> Image:
         restoration = require("skimage.restoration", "denoising")
         sigma = sigma or estimate_sigma(image)
-        found: Image = restoration.denoise_nl_means(
+        restored: Image = restoration.denoise_nl_means(
             image, patch_size=5, patch_distance=6, h=self.strength * sigma, sigma=sigma, fast_mode=True, channel_axis=0
         )
-        return found
+        return restored
 
 
 class BM3D(Filter):
-    """Block-matching and 3-D filtering (Dabov et al., 2007), by its authors' package, which is free for research only.
+    """Block-matching and 3-D filtering (Dabov et al., 2007), with its authors' package, for non-commercial use only.
 
-    It takes seconds for each image.
+    It takes seconds per image.
     """
 
     def restore(self, image: Image, sigma: float) -> Image:

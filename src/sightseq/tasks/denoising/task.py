@@ -1,4 +1,4 @@
-"""The learning problem: noise is drawn, the network removes it, PSNR and SSIM judge."""
+"""Image denoising: a network removes noise; PSNR and SSIM measure the quality."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -25,15 +25,17 @@ if TYPE_CHECKING:
     from sightseq.core.predictor import Predictor
 
 SHOWN = 4  # images of each kind in the report
-MEASURED = 300  # images whose PSNR the report plots
-HIGHEST = 1000.0  # dB: above any PSNR
+MEASURED = 300  # images whose PSNR is plotted in the report
+MAX_PSNR = 1000.0  # dB: larger than any PSNR
 
 
 class ImageMean(MeanLoss):
-    """The mean over images of a value of each. Reads values [B], `level` [B] and `index` [B]; padding is not counted.
+    """Mean over images of one value per image; inputs are the values, `level` and `index`, all [B].
+
+    Padding rows are not counted.
 
     Args:
-        level: count the images with this noise level only; None: all.
+        level: only images with this noise level are counted; None: all images.
     """
 
     higher_is_better = True
@@ -50,15 +52,15 @@ class ImageMean(MeanLoss):
 
 
 class DenoisingTask(Task):
-    """Restores images from noisy ones.
+    """Restores clean images from noisy ones.
 
-    Training adds the noise of the data's spec to clean patches, anew for each batch. Validation and test images are
-    noisy already; each goes through the network whole, in its own size.
+    In training, the noise of the spec is drawn for each batch and added to the clean patches. Validation and test
+    images are already noisy; the network gets each of them whole and unpadded.
 
     Args:
         augment: augmentations by name, each a `_target_` with arguments, applied in order to the clean training
-            patches, or to pairs of noisy and clean ones alike: see `vision.augmentation`.
-        loss: "l1", the absolute error, or "l2", the squared error; both averaged over pixels and channels.
+            patches, or in the same way to both patches of a pair: see `vision.augmentation`.
+        loss: "l1", the absolute error, or "l2", the squared error; averaged over pixels and channels.
         task: see `Task`. The network maps images [B, C, H, W] in 0..1 of any size and noise levels [B] (0..255) to
             images of the same shape: see `nets.denoising`.
     """
@@ -80,7 +82,7 @@ class DenoisingTask(Task):
 
     @classmethod
     def example(cls) -> tuple[DenoisingSpec, Batch]:
-        """Six smooth colour images of 32 x 32 pixels with Gaussian noise of standard deviation 75."""
+        """Return six smooth colour images of 32 x 32 pixels with Gaussian noise of standard deviation 75 (0..255)."""
         generator = torch.Generator().manual_seed(0)
         coarse = torch.rand(6, 3, 4, 4, generator=generator)
         clean = F.interpolate(coarse, (32, 32), mode="bilinear")
@@ -94,29 +96,29 @@ class DenoisingTask(Task):
 
     @classmethod
     def predictor(cls) -> "type[Predictor]":
-        """Photographs to restored photographs."""
+        """Return `DenoisingPredictor`: photographs to restored photographs."""
         from sightseq.tasks.denoising.predict import DenoisingPredictor
 
         return DenoisingPredictor
 
     @classmethod
     def graph(cls) -> "type[Graph]":
-        """Noisy images of any size to restored ones."""
+        """Return `DenoisingGraph`: noisy images of any size to restored images."""
         from sightseq.tasks.denoising.graph import DenoisingGraph
 
         return DenoisingGraph
 
     def scores(self, stage: str) -> Mapping[str, Score]:
-        """PSNR and SSIM averaged over images, and the PSNR of each noise level if there are several."""
-        kind = "RGB" if self.spec.channels == 3 else "grey"
-        found = {"psnr": Score(ImageMean(), f"PSNR (dB, {kind})", ("psnr", "level", "index"))}
+        """Return mean PSNR; in validation and test also mean SSIM, and the PSNR of each level if there are several."""
+        colours = self.spec.colours
+        scores = {"psnr": Score(ImageMean(), f"PSNR (dB, {colours})", ("psnr", "level", "index"))}
         if stage != "train":
-            found["ssim"] = Score(ImageMean(), "SSIM", ("ssim", "level", "index"))
+            scores["ssim"] = Score(ImageMean(), "SSIM", ("ssim", "level", "index"))
             if len(self.spec.levels) > 1:
                 for level in self.spec.levels:
-                    title = f"PSNR at {level:g} (dB, {kind})"
-                    found[f"psnr_{level:g}"] = Score(ImageMean(level), title, ("psnr", "level", "index"))
-        return found
+                    title = f"PSNR at {level:g} (dB, {colours})"
+                    scores[f"psnr_{level:g}"] = Score(ImageMean(level), title, ("psnr", "level", "index"))
+        return scores
 
     @property
     def noise_map(self) -> bool:
@@ -125,11 +127,11 @@ class DenoisingTask(Task):
 
     @property
     def default_level(self) -> float:
-        """The noise level (0..255) assumed of an image where none is given: the middle one of those tested."""
+        """Noise level (0..255) used if none is given: the median of the test levels; 25 without test levels."""
         return sorted(self.spec.levels)[len(self.spec.levels) // 2] if self.spec.levels else 25.0
 
     def augment(self, batch: Batch) -> Batch:
-        """Augmented clean patches with noise of the spec; pairs of noisy and clean patches keep theirs."""
+        """Return augmented patches; noise is added to the clean ones, unless the data has noisy files."""
         batch = {**batch, "target": to_unit(batch["target"])}
         batch["input"] = to_unit(batch["input"]) if not self.spec.noise else batch["target"]
         for augmentation in self.augmentations:
@@ -141,20 +143,20 @@ class DenoisingTask(Task):
         return batch
 
     def forward(self, images: Tensor, level: Tensor) -> Tensor:
-        """Noisy images [B, C, H, W] in 0..1 and their levels [B] to restored ones, float32, not clamped."""
+        """Restore noisy images [B, C, H, W] in 0..1 with noise levels [B]; the result is float32, not clamped."""
         restored: Tensor = self.net(images, level).float()
         return restored
 
     def restore(self, images: Tensor, level: Tensor) -> Tensor:
-        """As `forward`, clamped to 0..1."""
+        """Restore as `forward`, clamped to 0..1."""
         restored: Tensor = self(images, level)
         return restored.clamp(0, 1)
 
     def step(self, batch: Batch, stage: str) -> Output:
-        """The loss of the images, and in validation and test the quality of the clamped result.
+        """Compute the loss of one batch, and the quality of the restored images, clamped to 0..1.
 
-        `values`: `prediction`, restored images [B, C, H, W], 0 where the batch is padded; `psnr`, `noisy_psnr` and
-        `ssim` [B] in validation and test, only `psnr` in training; `level` and `index` [B].
+        `values`: `prediction`, restored images [B, C, H, W], padded with 0; `psnr` [B]; in validation and test also
+        `noisy_psnr` and `ssim` [B]; `level` and `index` [B].
         """
         noisy, clean, level = to_unit(batch["input"]), to_unit(batch["target"]), batch["level"]
         real = batch["index"] != PAD_INDEX
@@ -166,60 +168,60 @@ class DenoisingTask(Task):
             return Output(error.sum(), real.sum() * clean[0].numel(), values)
         restored, error, pixels = torch.zeros_like(clean), clean.new_zeros(len(clean)), clean.new_zeros(len(clean))
         values |= {name: clean.new_zeros(len(clean)) for name in ("psnr", "noisy_psnr", "ssim")}
-        for rows, height, width in sizes(batch["size"]):
-            seen, truth = noisy[rows, :, :height, :width], clean[rows, :, :height, :width]
-            raw = self(seen, level[rows])
-            found = raw.clamp(0, 1)
-            restored[rows, :, :height, :width] = found
-            error[rows], pixels[rows] = self._error(raw, truth), float(truth[0].numel())
-            values["psnr"][rows], values["ssim"][rows] = psnr(found, truth), ssim(found, truth)
-            values["noisy_psnr"][rows] = psnr(seen, truth)
+        for rows, height, width in group_by_size(batch["size"]):
+            images, truth = noisy[rows, :, :height, :width], clean[rows, :, :height, :width]
+            output = self(images, level[rows])
+            clamped = output.clamp(0, 1)
+            restored[rows, :, :height, :width] = clamped
+            error[rows], pixels[rows] = self._error(output, truth), float(truth[0].numel())
+            values["psnr"][rows], values["ssim"][rows] = psnr(clamped, truth), ssim(clamped, truth)
+            values["noisy_psnr"][rows] = psnr(images, truth)
         return Output((error * real).sum(), (pixels * real).sum(), {**values, "prediction": restored})
 
     def _error(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """The loss [B] of each image, summed over its pixels."""
+        """Return the loss [B] of each image, summed over its pixels and channels."""
         difference = restored - clean
         return (difference.abs() if self.loss == "l1" else difference.square()).flatten(1).sum(1)
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
-        """Restored images [B, C, H, W] in 0..1."""
+        """Return restored images [B, C, H, W] in 0..1."""
         return self.step(batch, "test").values["prediction"]
 
     def plot_batch(self, batch: Batch) -> Figure:
-        """Noisy patches above clean ones."""
+        """Plot noisy patches above the clean ones."""
         rows = slice(2 * SHOWN)
         return pairs_figure(to_unit(batch["input"][rows]).cpu(), to_unit(batch["target"][rows]).cpu())
 
     def collect_examples(self, batch: Batch, output: Output) -> None:
-        """Keeps the images with the lowest PSNR, some random ones, and the PSNR of more."""
+        """Keep the images with the lowest PSNR, some random images, and the PSNR of more images."""
         values = output.values
         real = batch["index"] != PAD_INDEX
         quality = {name: values[name] for name in ("psnr", "noisy_psnr", "level", "index")}
         images = {name: batch[name] for name in ("input", "target", "size")} | {"prediction": values["prediction"]}
-        # A multiplicative hash of the index: random, but the same images in every run.
+        # A multiplicative hash of the index chooses random images, but the same ones in every run.
         key = torch.where(real, (batch["index"] * 2654435761 % 2**32).float(), -1.0)
-        self._worst.add(torch.where(real, HIGHEST - values["psnr"], -1.0), {**images, **quality})
+        self._worst.add(torch.where(real, MAX_PSNR - values["psnr"], -1.0), {**images, **quality})
         self._random.add(key, {**images, **quality})
         self._measured.add(key, quality)
 
     def reset_examples(self) -> None:
-        """Empties what `collect_examples` has kept."""
+        """Discard the images and scores that `collect_examples` has kept."""
         for reservoir in (self._worst, self._random, self._measured):
             reservoir.clear()
 
     def blocks(self, stage: str) -> list[Block]:
-        """Images side by side, the worst ones, PSNR image by image, and PSNR against the noise level."""
+        """Return random images, the worst ones, the PSNR of each image, and the PSNR against the noise level."""
         return report_blocks(self._random.rows(), self._worst.rows(), self._measured.rows())
 
 
-def sizes(size: Tensor) -> Sequence[tuple[Tensor, int, int]]:
-    """The rows of a batch that have the same size.
+def group_by_size(size: Tensor) -> Sequence[tuple[Tensor, int, int]]:
+    """Group the rows of a batch by image size.
 
     Args:
         size: heights and widths [B, 2].
 
     Returns:
-        For each size the indices of its rows, the height and the width.
+        For each size: the indices of its rows, the height and the width.
     """
-    found, place = torch.unique(size, dim=0, return_inverse=True)
-    return [((place == kind).nonzero().flatten(), *map(int, one)) for kind, one in enumerate(found.tolist())]
+    unique, group = torch.unique(size, dim=0, return_inverse=True)
+    return [((group == n).nonzero().flatten(), height, width) for n, (height, width) in enumerate(unique.tolist())]
