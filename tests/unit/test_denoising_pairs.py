@@ -111,3 +111,9 @@ def test_noise_is_not_added_to_pairs() -> None:
         prepared(noise=noise)
     with pytest.raises(ConfigError, match="its noisy photos are files"):
         prepared(levels=(25.0,))
+
+
+def test_two_folders_of_one_split_are_refused() -> None:
+    for folder in ("train", "val", "validation"):
+        write_pairs(f"pairs/{folder}", 3)
+    assert "pairs/val and pairs/validation are the same split" in refusal()

@@ -69,7 +69,7 @@ def imports(file: Path, within_functions: bool = True) -> set[str]:
     return found
 
 
-def disk_errors(file: Path) -> str:
+def layer(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -77,7 +77,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def test_every_room_has_a_rule() -> None:
-    assert {disk_errors(file) for file in FILES} == set(MAY_KNOW) - {
+    assert {layer(file) for file in FILES} == set(MAY_KNOW) - {
         codec for codec in CODECS if not (PACKAGE / codec).is_dir()
     }
 
@@ -85,7 +85,7 @@ def test_every_room_has_a_rule() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_a_room_knows_only_what_is_below(file: Path) -> None:
     known = {name.split(".")[1] for name in imports(file) if name.startswith("sightseq.")}
-    assert known - {disk_errors(file)} <= MAY_KNOW[disk_errors(file)]
+    assert known - {layer(file)} <= MAY_KNOW[layer(file)]
 
 
 def test_networks_know_torch_alone() -> None:

@@ -75,9 +75,11 @@ class DenoisingFolder(DenoisingData):
 
     def _splits(self, files: list[Path]) -> dict[str, list[Path]]:
         """Return the files of each split that has a folder; all files as "train" without such folders."""
+        if not has_split_folders(self.base):
+            return {"train": files}
         splits = defaultdict(list)
         for file in files:
-            splits[split_name(file, self.base) if has_split_folders(self.base) else "train"].append(file)
+            splits[split_name(file, self.base)].append(file)
         return dict(splits)
 
     def process(self, sources: list[Path], folder: Path) -> None:

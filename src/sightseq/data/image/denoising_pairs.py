@@ -75,7 +75,11 @@ class DenoisingPairs(DenoisingData):
         """Return the folder of each split, which contains `noisy` and `clean`."""
         if not self.base.is_dir() or not has_split_folders(self.base):
             return {"train": self.base}
-        return {SPLITS[p.name.lower()]: p for p in sorted(self.base.iterdir()) if p.name.lower() in SPLITS}
+        folders: dict[str, Path] = {}
+        for folder in sorted(path for path in self.base.iterdir() if path.name.lower() in SPLITS):
+            if (other := folders.setdefault(SPLITS[folder.name.lower()], folder)) != folder:
+                raise DataError(f"{self.name}: {other} and {folder} are the same split; remove or merge one of them")
+        return folders
 
     def _pairs(self, folder: Path) -> list[Pair]:
         """Return pairs (noisy, clean), sorted by name."""
