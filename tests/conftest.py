@@ -1,4 +1,4 @@
-"""Every test runs in an empty folder of its own, and sees no data but what it makes there."""
+"""Fixtures and helpers of all tests: each test runs in its own empty folder and sees only the data it creates."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
-collect_ignore = ["extension"]  # a package of its own, with tests of its own: see smoke/test_fresh_environment.py
+collect_ignore = ["extension"]  # a separate package with its own tests: see smoke/test_fresh_environment.py
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def small(config: dict[str, Any]) -> dict[str, Any]:
-    """A composed config whose photographs and own networks are so small that a test takes a second or two."""
+    """Shrink the images and the networks of a composed config so that a test takes one or two seconds."""
     if "image_size" in config["data"]:
         config["data"] |= {"image_size": 40, "margin": min(config["data"]["margin"], 8)}
     net = config["model"]["net"]

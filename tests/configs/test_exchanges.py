@@ -1,4 +1,4 @@
-"""Every experiment with its bricks exchanged: its numbers leave, the new option's own stand there. Imports no torch."""
+"""Exchanging a brick of an experiment drops its settings; the defaults of the new option apply. Imports no torch."""
 
 from functools import cache
 from typing import Any
@@ -28,7 +28,7 @@ EXPERIMENTS = sorted(experiments())
 
 
 def leaves(value: Any, path: str = "") -> dict[str, Any]:
-    """All values by where they stand, an empty mapping included."""
+    """All values by their dotted path; an empty mapping counts as a value."""
     if isinstance(value, dict) and value:
         return {k: v for key, inner in value.items() for k, v in leaves(inner, f"{path}.{key}".lstrip(".")).items()}
     return {path: value}
@@ -36,7 +36,7 @@ def leaves(value: Any, path: str = "") -> dict[str, Any]:
 
 @cache
 def composed(*overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The values of a config, with its interpolations as they are written; the options that were chosen."""
+    """The values of a config with unresolved interpolations, and the chosen options."""
     with composing():
         config: Any = OmegaConf.to_container(hydra_compose("train", list(overrides), return_hydra_config=True))
     choices = config.pop("hydra")["runtime"]["choices"]
@@ -44,24 +44,24 @@ def composed(*overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def owner(path: str) -> str:
-    """The innermost brick that a value belongs to; "" for what is no brick's."""
+    """The package of the innermost brick that a value belongs to; "" if it belongs to no brick."""
     return max((p for p in PACKAGES.values() if f"{path}.".startswith(f"{p}.")), key=len, default="")
 
 
-def of(values: dict[str, Any], *packages: str) -> dict[str, Any]:
+def values_of(values: dict[str, Any], *packages: str) -> dict[str, Any]:
     return {path: value for path, value in values.items() if owner(path) in packages}
 
 
-def types_numbers(experiment: str) -> bool:
+def has_settings(experiment: str) -> bool:
     body = yaml.safe_load(experiments()[experiment].read_text())
     parents = [name for name in body.pop("defaults") if isinstance(name, str)]
     return any(isinstance(value, dict) for value in body.values()) or any(
-        types_numbers(name.rpartition("/")[2]) for name in parents
+        has_settings(name.rpartition("/")[2]) for name in parents
     )
 
 
-def others(experiment: str, own: dict[str, Any]) -> dict[str, str]:
-    """Another option of each group that has one, each time another one."""
+def other_options(experiment: str, own: dict[str, Any]) -> dict[str, str]:
+    """Another option of each group that has one; the choice varies with the experiment."""
     found = {}
     for group in PACKAGES:
         if options := [option for option in sorted(group_options(group)) if option != own.get(group)]:
@@ -70,31 +70,31 @@ def others(experiment: str, own: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_nothing_of_an_experiment_is_left_where_all_its_bricks_are_exchanged(experiment: str) -> None:
+def test_exchanging_all_bricks_drops_all_their_settings(experiment: str) -> None:
     _, own = composed(f"experiment={experiment}")
-    found = others(experiment, own)
+    found = other_options(experiment, own)
     bricks = [f"{group}={option}" for group, option in found.items()]
     exchanged, _ = composed(f"experiment={experiment}", *bricks)
     without, _ = composed("~experiment", *bricks)
     packages = [PACKAGES[group] for group in found]
-    assert of(exchanged, *packages) == of(without, *packages)
+    assert values_of(exchanged, *packages) == values_of(without, *packages)
 
 
-@pytest.mark.parametrize("experiment", list(filter(types_numbers, EXPERIMENTS)))
-def test_the_numbers_of_one_brick_leave_with_it_and_all_others_stay(experiment: str) -> None:
+@pytest.mark.parametrize("experiment", list(filter(has_settings, EXPERIMENTS)))
+def test_exchanging_one_brick_drops_only_its_settings(experiment: str) -> None:
     before, own = composed(f"experiment={experiment}")
     again = [f"{group}={own[group]}" for group in PACKAGES if own.get(group)]
-    assert composed(f"experiment={experiment}", *again)[0] == before  # the same choices exchange nothing
+    assert composed(f"experiment={experiment}", *again)[0] == before  # choosing the same options again changes nothing
     plain, _ = composed("~experiment", *again)
     typed = [path for path, value in before.items() if owner(path) and plain.get(path) != value]
     assert typed
-    for group, option in others(experiment, own).items():
+    for group, option in other_options(experiment, own).items():
         package = PACKAGES[group]
         if any(path.startswith(f"{package}.") for path in typed):
             exchanged, _ = composed(f"experiment={experiment}", f"{group}={option}")
             without, _ = composed("~experiment", f"{group}={option}")
-            assert of(exchanged, package) == of(without, package), group
+            assert values_of(exchanged, package) == values_of(without, package), group
             rest = {"", *PACKAGES.values()} - {package}
             if group == "data":
-                rest.discard(PACKAGES["noise"])  # data chooses its own
-            assert of(exchanged, *rest) == of(before, *rest), group
+                rest.discard(PACKAGES["noise"])  # the data option selects its own noise
+            assert values_of(exchanged, *rest) == values_of(before, *rest), group

@@ -1,6 +1,6 @@
-"""Every experiment runs on its synthetic data, with every other brick of its kind.
+"""Every experiment runs on synthetic data, and every brick runs in an experiment that it fits.
 
-By default one experiment of each task class is trained, and every brick is built; the slow tests train them all.
+By default, one experiment of each task class is trained and every brick is built; the slow tests train all of them.
 """
 
 import json
@@ -40,7 +40,7 @@ def composed(experiment: str) -> dict[str, Any]:
 
 
 def one_of_each(key: Callable[[dict[str, Any]], object]) -> list[Any]:
-    """All experiments; all but the first with each value of the key are slow."""
+    """All experiments; only the first one with each value of the key is not marked as slow."""
     found, seen = [], set()
     for name in sorted(experiments()):
         value = key(composed(name))
@@ -69,14 +69,14 @@ def test_experiment(experiment: str) -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_batch_of_experiment(experiment: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    picture = tmp_path / "batch.png"
-    config = small(compose(f"experiment={experiment}", "data.synthetic=true", f"output={picture}", command="show"))
+    image = tmp_path / "batch.png"
+    config = small(compose(f"experiment={experiment}", "data.synthetic=true", f"output={image}", command="show"))
     show(config)
     lines = capsys.readouterr().out.splitlines()
     assert any("target [" in line for line in lines)
-    texts = [line for line in lines if line.startswith(" " * 10) and len(line.split()) > 3]  # those of the batch
-    assert picture.exists() != bool(texts)
-    assert texts or picture.stat().st_size > 10_000
+    texts = [line for line in lines if line.startswith(" " * 10) and len(line.split()) > 3]  # texts of the batch
+    assert image.exists() != bool(texts)
+    assert texts or image.stat().st_size > 10_000
 
 
 # Bricks
@@ -87,7 +87,7 @@ def options(*groups: str) -> list[str]:
 
 
 def model(brick: str) -> Task:
-    """A task of images with a brick that is not its network."""
+    """An image task with the given brick, which is not a network."""
     config = compose("experiment=digits", "augment=none", "model/net=image/convnet", brick)["model"]
     spec, _ = find_class(config["_target_"], Task, "model").example()
     task = build(config, Task, "model", spec=spec.to_dict())
@@ -96,7 +96,7 @@ def model(brick: str) -> Task:
 
 
 @pytest.mark.parametrize("brick", options("optimizer", "scheduler"))
-def test_a_brick_that_optimises_steps(brick: str) -> None:
+def test_optimizers_and_schedulers_update_the_weights(brick: str) -> None:
     task = model(brick)
     made = task.configure_optimizers()
     optimizer = made["optimizer"] if isinstance(made, dict) else made
@@ -109,7 +109,7 @@ def test_a_brick_that_optimises_steps(brick: str) -> None:
 
 
 @pytest.mark.parametrize("brick", options("augment"))
-def test_a_brick_that_augments_changes_what_training_sees(brick: str) -> None:
+def test_augmentations_change_the_training_images(brick: str) -> None:
     task = model(brick).train()
     _, batch = type(task).example()
     seen = task.augment(batch)["input"]
@@ -118,7 +118,7 @@ def test_a_brick_that_augments_changes_what_training_sees(brick: str) -> None:
 
 
 @pytest.mark.parametrize("brick", options("callbacks", "baseline"))
-def test_a_brick_that_stands_beside_is_built(brick: str) -> None:
+def test_callbacks_and_baselines_are_built(brick: str) -> None:
     config = compose("experiment=digits", brick)
     if brick.startswith("callbacks"):
         assert make_callbacks(config, Path("checkpoints").absolute(), model("optimizer=adam"))
@@ -126,8 +126,8 @@ def test_a_brick_that_stands_beside_is_built(brick: str) -> None:
         assert build(one, Baseline, f"baseline.{name}")
 
 
-def home(brick: str) -> str:
-    """An experiment that can take the brick: one with networks of the same kind, or with this data or such."""
+def fitting_experiment(brick: str) -> str:
+    """An experiment that the brick fits: it has networks of the same kind, this dataset, or the same spec class."""
     group, _, option = brick.partition("=")
     if group == "data":
         data = compose(brick)
@@ -154,7 +154,7 @@ def spec_of(config: dict[str, Any]) -> type:
     "brick", options("model/net", "optimizer", "scheduler", "augment", "callbacks", "data", "baseline")
 )
 def test_brick(brick: str) -> None:
-    assert (run(f"experiment={home(brick)}", "init_from=null", brick) / "results.json").exists()
+    assert (run(f"experiment={fitting_experiment(brick)}", "init_from=null", brick) / "results.json").exists()
 
 
 @pytest.mark.parametrize("debug", sorted(group_options("debug")))

@@ -1,4 +1,4 @@
-"""One trained run for all tests that need one, and processes that can be killed."""
+"""Shared helpers: one trained run, and training processes that a test can kill."""
 
 import multiprocessing
 from functools import cache
@@ -17,7 +17,7 @@ from sightseq.core.task import Task
 
 from . import victims
 
-# A process that has imported all, from which others are forked: an import of Lightning takes ten seconds.
+# The server imports everything once and forks the other processes: importing Lightning takes ten seconds.
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     [
@@ -32,18 +32,18 @@ SERVER.set_forkserver_preload(
 
 @cache
 def task_classes() -> dict[str, type[Task]]:
-    """The task of each option of conf/model/."""
+    """The task class of each option of conf/model/."""
     targets = {option: compose(f"model={option}")["model"]["_target_"] for option in group_options("model")}
     return {option: find_class(target, Task, "model") for option, target in targets.items()}
 
 
 def preset(option: str) -> bool:
-    """Whether an option of model/net is another one with other numbers."""
+    """Whether an option of model/net is a preset: another option with different settings."""
     return "defaults:" in group_options("model/net")[option].read_text()
 
 
 def bricks(kind: str) -> list[str]:
-    """The options of model/net of one kind, presets apart."""
+    """The options of model/net of one kind, without presets."""
     return [o for o in group_options("model/net") if o.startswith(f"{kind}/") and not preset(o)]
 
 
@@ -59,7 +59,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(folder: Path, *overrides: str, **options: Any) -> ForkServerProcess:
-    """Starts `sightseq train resume=auto OVERRIDES` with all its files below `folder`; options are victims.train's."""
+    """Start `sightseq train resume=auto OVERRIDES` with all files below `folder`; see victims.train for the options."""
     folder.mkdir(exist_ok=True)
     process = SERVER.Process(
         target=victims.train, args=(folder, "baseline=none", "trust=[tests]", *overrides), kwargs=options
@@ -69,17 +69,17 @@ def start(folder: Path, *overrides: str, **options: Any) -> ForkServerProcess:
 
 
 def only_run(folder: Path) -> Path:
-    """The one that came to a checkpoint."""
+    """The only run directory below `folder` that contains a last checkpoint."""
     (run,) = (path.parents[1] for path in folder.glob("runs/*/*/checkpoints/last.ckpt"))
     return run
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Of a run's last checkpoint, the average's and those it is an average of."""
+    """The averaged weights and the raw weights (`raw.*`) of a run's last checkpoint."""
     content = read_checkpoint(only_run(folder) / "checkpoints" / "last.ckpt")
     return {**content["state_dict"], **{f"raw.{k}": v for k, v in content["current_model_state"].items()}}
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    """To the last bit."""
+    """Whether two sets of weights are equal to the last bit."""
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

@@ -1,4 +1,4 @@
-"""Bad inputs in great numbers: damaged files, strange texts. What is no error of ours is a failure."""
+"""Fuzzing with damaged files and odd texts. Every exception that is not a SightseqError is a failure."""
 
 import contextlib
 import faulthandler
@@ -38,7 +38,7 @@ SECONDS = 10
 
 
 class Hang(BaseException):
-    """A case takes too long; no `except Exception` makes an error of the input of it."""
+    """A case takes too long. A BaseException, so that no `except Exception` reports it as an input error."""
 
 
 FORMATS = {
@@ -54,7 +54,7 @@ Case = Callable[[Random], None]
 
 
 def run(kind: str, count: int, results: Any) -> None:
-    """In a process of its own: that many cases; sends what failed, and the memory that this process has ever had."""
+    """Run `count` cases in a separate process; send the failures and the peak memory of that process in MiB."""
     torch.set_num_threads(1)
     failures: list[str] = []
 
@@ -66,13 +66,13 @@ def run(kind: str, count: int, results: Any) -> None:
         case = KINDS[kind](Path(folder))
         for number in range(count):
             signal.alarm(SECONDS)
-            faulthandler.dump_traceback_later(SECONDS + 5, exit=True)  # where no Python runs, no signal is heard
+            faulthandler.dump_traceback_later(SECONDS + 5, exit=True)  # native code does not handle the signal
             try:
                 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                     case(Random(number))
             except SightseqError as error:
                 if "\n" in str(error) or not str(error):
-                    failures.append(f"case {number}: {str(error)!r} is no line")
+                    failures.append(f"case {number}: {str(error)!r} is not one line")
             except BaseException:
                 failures.append(f"case {number}: {traceback.format_exc()}")
             finally:
@@ -83,33 +83,35 @@ def run(kind: str, count: int, results: Any) -> None:
 
 
 def damaged(content: bytes, random: Random) -> bytes:
-    """The content of a file, with one to three things wrong."""
-    found = bytearray(content)
+    """The content of a file with one to three random defects."""
+    content_bytes = bytearray(content)
     for _ in range(random.randint(1, 3)):
-        place, length = random.randrange(len(found) + 1), random.randint(1, 64)
+        place, length = random.randrange(len(content_bytes) + 1), random.randint(1, 64)
         match random.randrange(8):
             case 0:
-                del found[place:]
+                del content_bytes[place:]
             case 1:
-                del found[place : place + length]
+                del content_bytes[place : place + length]
             case 2:
-                found[place:place] = random.randbytes(length)
+                content_bytes[place:place] = random.randbytes(length)
             case 3:
-                found[place : place + length] = random.randbytes(length)
-            case 4 if found:
-                found[random.randrange(len(found))] ^= 1 << random.randrange(8)
+                content_bytes[place : place + length] = random.randbytes(length)
+            case 4 if content_bytes:
+                content_bytes[random.randrange(len(content_bytes))] ^= 1 << random.randrange(8)
             case 5:
-                place = random.randrange(min(len(found), 64) + 1)  # where sizes are written
-                found[place : place + 4] = random.choice([b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", bytes(4)])
+                place = random.randrange(min(len(content_bytes), 64) + 1)  # the header, which contains sizes
+                content_bytes[place : place + 4] = random.choice([b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", bytes(4)])
             case 6:
-                found[place:place] = found[place : place + length] * random.randint(1, 100)
+                content_bytes[place:place] = content_bytes[place : place + length] * random.randint(1, 100)
             case _:
-                found[:] = random.choice([b"", random.randbytes(length), bytes(length), b"<html>404 Not Found</html>"])
-    return bytes(found)
+                content_bytes[:] = random.choice(
+                    [b"", random.randbytes(length), bytes(length), b"<html>404 Not Found</html>"]
+                )
+    return bytes(content_bytes)
 
 
-def strange(random: Random) -> str:
-    """A text of anything."""
+def odd_text(random: Random) -> str:
+    """A random text of unusual characters."""
     alphabets = (
         "a b c",
         "<unk> <eos> [b] [/b] {} ${x} %s \\ ' \"",
@@ -129,7 +131,7 @@ def strange(random: Random) -> str:
 
 
 def images(folder: Path) -> Case:
-    """Damaged pictures, given to predict."""
+    """Damaged images as inputs of predict."""
     spec = ImageSpec(3, 32, 32, ("a", "b"), (0.5,) * 3, (0.25,) * 3)
     net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4], "hidden": []}
     model = ImagePredictor(ImageClassificationTask(spec=spec.to_dict(), net=net), "cpu")
@@ -138,8 +140,8 @@ def images(folder: Path) -> Case:
         for mode in modes:
             stream = io.BytesIO()
             pixels = np.random.default_rng(0).integers(0, 256, (37, 41, 3)).astype(np.uint8)
-            picture = Image.fromarray(pixels)
-            (picture.convert("L") if mode == "I;16" else picture).convert(mode).save(stream, name)
+            image = Image.fromarray(pixels)
+            (image.convert("L") if mode == "I;16" else image).convert(mode).save(stream, name)
             good.append((name, stream.getvalue()))
 
     def case(random: Random) -> None:
@@ -153,7 +155,7 @@ def images(folder: Path) -> Case:
 
 
 def texts(folder: Path) -> Case:
-    """Strange texts, and damaged files of them, given to predict."""
+    """Odd texts and damaged text files as inputs of predict."""
     tokenizer = fit(["a film that is good", "a film that is bad"], "words", 20)
     spec = TextSpec(tokenizer.json, tokenizer.vocab_size, ("bad", "good"))
     net = {"_target_": "sightseq.nets.text.RecurrentClassifier", "embedding": 4, "hidden": [4]}
@@ -164,7 +166,7 @@ def texts(folder: Path) -> Case:
     writer = LanguagePredictor(LanguageModelingTask(spec=language.to_dict(), net=net), "cpu")
 
     def case(random: Random) -> None:
-        given, format = strange(random), random.choice(["table", "jsonl"])
+        given, format = odd_text(random), random.choice(["table", "jsonl"])
         if random.random() < 0.5:
             path = folder / random.choice(["lines.txt", "rows.csv", "rows.jsonl"])
             given = random.choice(["", "text\n"]) + given
@@ -180,7 +182,7 @@ def texts(folder: Path) -> Case:
 
 
 def readers(folder: Path) -> Case:
-    """Datasets of which one file is damaged."""
+    """Datasets with one damaged file."""
     configs: dict[str, dict[str, Any]] = {}
     whole: dict[str, Path] = {}
     for name in group_options("data"):
@@ -189,7 +191,7 @@ def readers(folder: Path) -> Case:
             config |= {"image_size": 32, "margin": 0}
         data = build(config | {"synthetic": True}, DataModule, "data")
         data.prepare_data()
-        if config.get("folders"):  # others read what Python packages carry
+        if config.get("folders"):  # the others read files of installed Python packages
             configs[name], whole[name] = config, data.root
 
     def case(random: Random) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints load without running anything of what is in them."""
+"""Loading a checkpoint never executes code that it contains."""
 
 import os
 import pickle
@@ -15,7 +15,7 @@ from sightseq.core.errors import CheckpointError
 
 
 class Bomb:
-    """Creates a file when it is unpickled."""
+    """Creates a directory when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -24,7 +24,7 @@ class Bomb:
         return os.mkdir, (str(self.mark),)
 
 
-def test_own_checkpoints_hold_plain_values_only(trained: Path) -> None:
+def test_own_checkpoints_contain_only_plain_values(trained: Path) -> None:
     for name in ("best.ckpt", "last.ckpt"):
         content = torch.load(trained / "checkpoints" / name, weights_only=True)
         assert content["sightseq"]["task"] == "sightseq.tasks.classification.images.ImageClassificationTask"
@@ -76,7 +76,7 @@ def test_a_target_that_is_not_trusted_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"PK\x03\x04 truncated"])
-def test_what_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.ckpt").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"x\.ckpt"):
         read_checkpoint(tmp_path / "x.ckpt")
@@ -122,7 +122,7 @@ def test_python_can_trust_a_package(trained: Path, tmp_path: Path, monkeypatch: 
         sightseq.load(tmp_path / "x.ckpt", trust=["subprocess"])
 
 
-def test_what_stands_for_the_best_checkpoint(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_and_its_folders_load_the_best_checkpoint(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for path in (trained, trained / "checkpoints", str(trained.parent)):
         assert type(sightseq.load(path).task.net).__name__ == "ConvNet"
     assert capfd.readouterr().err == f"the newest finished run is {trained}\n"

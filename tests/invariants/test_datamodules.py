@@ -1,4 +1,4 @@
-"""What is true of every dataset that has a config, on its synthetic twin."""
+"""Properties of every dataset that has a config, checked on its synthetic data."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def test_real_digits() -> None:
 
 
 class Overlapping(Digits):
-    """Trains on what it validates on."""
+    """The training split contains the validation samples."""
 
     def split_rows(self, splits: Any) -> Any:
         rows = super().split_rows(splits)
@@ -39,6 +39,6 @@ class Overlapping(Digits):
         return rows | {"train": (source, np.union1d(train, rows["val"][1]))}
 
 
-def test_the_check_finds_what_is_wrong() -> None:
+def test_the_check_finds_overlapping_splits() -> None:
     with pytest.raises(AssertionError, match="samples are in train and in val"):
         check_datamodule(lambda **changes: Overlapping(name="digits", cache="cache", **changes))

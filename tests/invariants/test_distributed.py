@@ -1,4 +1,4 @@
-"""Two processes learn what one does, and score every sample once."""
+"""Training with two processes equals training with one; every sample is scored once."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ from tests.unit.test_classification import make, random_batch
 from . import victims
 from .conftest import SERVER
 
-# No BatchNorm, no dropout, no augmentation: then only the sums of gradients matter.
+# Without BatchNorm, dropout and augmentation, only the sums of gradients matter.
 COMMON = (
     "callbacks=default",
     "baseline=none",
@@ -28,9 +28,9 @@ COMMON = (
     "trainer.max_epochs=1",
     "trainer.accelerator=cpu",
 )
-# 15 samples a step divide neither the 808 to train (the last step has unequal counts) nor the 899 to test.
+# Neither 808 (training) nor 899 (test) samples are a multiple of the batch size: the last step has unequal counts.
 IMAGES = ("experiment=digits", "augment=none", "model/net=image/convnet")
-# The streams are the same, though each process reads its own; they end with windows shorter than the others.
+# Both cases have the same streams, divided among the processes; the last window of a stream is shorter.
 STREAMS = ("experiment=python_docs", "data.synthetic=true", "data.bptt=10", "model/net=language/lstm_course")
 
 
@@ -46,7 +46,7 @@ def overrides(folder: Path, experiment: Sequence[str], processes: int) -> list[s
 
 
 def outcome(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The weights, and the results."""
+    """The weights and the results of the only run below `folder`."""
     (run,) = (folder / "runs").glob("*/*")
     content = read_checkpoint(run / "checkpoints" / "last.ckpt")
     return content["state_dict"], json.loads((run / "results.json").read_text())
@@ -75,8 +75,8 @@ def test_two_processes_equal_one(experiment: Sequence[str], tmp_path: Path) -> N
     assert supports == [899, 899]
 
 
-def test_what_two_processes_have_seen_is_seen_together(tmp_path: Path) -> None:
-    """In the figures and samples of a report, and in the training scores of a run that is resumed."""
+def test_two_processes_share_scores_and_examples(tmp_path: Path) -> None:
+    """The figures and samples of a report, and the training scores of a resumed run, cover both processes."""
     processes = [SERVER.Process(target=victims.score_half, args=(tmp_path, rank)) for rank in range(2)]
     for process in processes:
         process.start()
@@ -91,5 +91,5 @@ def test_what_two_processes_have_seen_is_seen_together(tmp_path: Path) -> None:
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     assert first["in the figure"] == second["in the figure"] == 300
     assert first["shown"] == second["shown"] == task._random.rows()["index"].tolist()
-    assert (first["count"], second["count"]) == (300, 0)  # one takes over what all have seen
+    assert (first["count"], second["count"]) == (300, 0)  # rank 0 restores the sum over all ranks
     assert first["accuracy"] == pytest.approx(task.scoreboard.metrics("train")["accuracy"].compute().item())

@@ -1,4 +1,4 @@
-"""Every network that has a config says the same as a file, also of more rows and tokens than it was traced with."""
+"""An exported file gives the same output as its network, also for more rows and tokens than in the traced example."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from sightseq.vision.spec import ImageSpec
 
 from .conftest import task_classes
 
-# One model of each kind of networks that can be exported.
+# One model for each kind of network that can be exported.
 MODELS = {cls.net_kind: (model, cls) for model, cls in task_classes().items() if cls.graph()}
 NETS = [option for option in group_options("model/net") if option.partition("/")[0] in MODELS]
 
@@ -29,16 +29,16 @@ def graph(option: str, *overrides: str, spec: Spec | None = None) -> Graph:
     config = compose(f"model={model}", f"model/net={option}", "augment=none", *overrides)["model"]
     torch.manual_seed(0)
     task = build(config, Task, "model", spec=(spec or cls.example()[0]).to_dict())
-    for parameter in task.parameters():  # some are zero at first, and so is the output then
+    for parameter in task.parameters():  # weights that start at zero would make the output zero
         fan_in = parameter.numel() / len(parameter)
         torch.nn.init.normal_(
             parameter, std=min(0.1, 0.5 * fan_in**-0.5)
-        )  # so that deep networks do not amplify rounding
+        )  # deep networks must not amplify rounding errors
     return graph_of(task)
 
 
 def longer(batch: Batch) -> Batch:
-    """Twice as many rows; where they have a length, twice as much padding, and the first row is full."""
+    """Twice as many rows. Where rows have lengths: padded to twice the length, and the first row is full."""
 
     def twice(name: str, tensor: Tensor) -> Tensor:
         tensor = torch.cat([tensor, tensor])
@@ -50,10 +50,10 @@ def longer(batch: Batch) -> Batch:
     return found
 
 
-def agrees(found: Graph, call: Call, batch: Batch) -> float:
-    """The largest difference between a file and PyTorch."""
+def largest_difference(found: Graph, call: Call, batch: Batch) -> float:
+    """The largest difference between the outputs of an exported file and of PyTorch."""
     ((mine, _), (theirs, _)) = (next(iter(found.read(way, [batch]))) for way in (call, found.call))
-    assert theirs.std() > 1e-4, "says the same of everything"
+    assert theirs.std() > 1e-4, "the output is the same for every input"
     return float(np.abs(mine - theirs).max())
 
 
@@ -65,18 +65,18 @@ def example(option: str) -> Batch:
 def test_onnx(option: str, tmp_path: Path) -> None:
     found, batch = graph(option), example(option)
     save_onnx(found, found.example(batch, rows=3), tmp_path / "model.onnx", {})
-    assert agrees(found, load_onnx(tmp_path / "model.onnx"), longer(batch)) < 1e-5
+    assert largest_difference(found, load_onnx(tmp_path / "model.onnx"), longer(batch)) < 1e-5
 
 
 @pytest.mark.parametrize("option", ["image/resnet", "text/cnn", "language/recurrent"])
 def test_torch_export(option: str, tmp_path: Path) -> None:
     found, batch = graph(option), example(option)
     save_torch(found, found.example(batch, rows=3), tmp_path / "model.pt2", {})
-    assert agrees(found, load_torch(tmp_path / "model.pt2"), longer(batch)) < 1e-5
+    assert largest_difference(found, load_torch(tmp_path / "model.pt2"), longer(batch)) < 1e-5
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_what_a_graph_says_and_scores(kind: str) -> None:
+def test_a_graph_reads_scores_and_calibrates(kind: str) -> None:
     option = next(option for option in NETS if option.startswith(f"{kind}/"))
     found, batch = graph(option), example(option)
     assert all(isinstance(value, str) for value in found.metadata().values())
@@ -88,7 +88,7 @@ def test_what_a_graph_says_and_scores(kind: str) -> None:
         assert list(inputs) == list(found.inputs)
 
 
-def test_views_of_an_image_are_in_the_file(tmp_path: Path) -> None:
+def test_test_time_views_are_in_the_file(tmp_path: Path) -> None:
     spec = ImageSpec(3, 40, 33, ("a", "b"), (0.5,) * 3, (0.2,) * 3, margin=8)
     pixels = torch.randint(256, (5, *spec.prepared), dtype=torch.uint8)
     batch = {"input": pixels, "target": torch.zeros(5, dtype=torch.long), "index": torch.arange(5)}
@@ -96,12 +96,12 @@ def test_views_of_an_image_are_in_the_file(tmp_path: Path) -> None:
     found, plain = graph("image/convnet", *views, spec=spec), graph("image/convnet", spec=spec)
     save_onnx(found, found.example(batch, rows=3), tmp_path / "model.onnx", {})
     call = load_onnx(tmp_path / "model.onnx")
-    assert agrees(found, call, batch) < 1e-5
-    assert agrees(plain, call, batch) > 1e-4
+    assert largest_difference(found, call, batch) < 1e-5
+    assert largest_difference(plain, call, batch) > 1e-4
 
 
-def test_a_cell_of_gru(tmp_path: Path) -> None:
+def test_gru_cell(tmp_path: Path) -> None:
     found, batch = graph("language/recurrent", "model.net.cell=gru"), example("language/recurrent")
     assert list(found.inputs) == ["token", "h0", "h1"]
     save_onnx(found, found.example(batch, rows=3), tmp_path / "model.onnx", {})
-    assert agrees(found, load_onnx(tmp_path / "model.onnx"), longer(batch)) < 1e-5
+    assert largest_difference(found, load_onnx(tmp_path / "model.onnx"), longer(batch)) < 1e-5

@@ -1,4 +1,4 @@
-"""What the machine does to a training: it is killed, told to leave, or loses its disk, a worker or its numbers."""
+"""Faults during training: SIGKILL, SIGINT and SIGTERM, a full disk, a dead worker, a loss that is not finite."""
 
 import os
 import random
@@ -22,13 +22,13 @@ from . import victims
 from .conftest import SERVER, only_run, same, start, weights
 
 SHORT = ("callbacks=[default,ema]", "data.batch_size=64", "model.net.channels=[8,8]")
-IN_PROCESS = (*SHORT, "baseline=none", "trust=[tests]")  # which `start` adds
+IN_PROCESS = (*SHORT, "baseline=none", "trust=[tests]")  # the last two are added by `start`
 
 
 @pytest.mark.slow
 def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
     begun, whole, killed = tmp_path / "begun", tmp_path / "whole", tmp_path / "killed"
-    mark = f"+callbacks.begun={{_target_:tests.invariants.victims.Begun,path:'{begun}'}}"
+    mark = f"+callbacks.begun={{_target_:tests.invariants.victims.Started,path:'{begun}'}}"
     overrides = ("trainer.max_epochs=12", "callbacks.last.steps=4", mark)
     reference = start(whole, *SHORT, *overrides, slowly=True)
     wait_for(begun, reference)
@@ -48,7 +48,7 @@ def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
         process.join()
         for path in killed.glob("runs/digits/*/checkpoints/*.ckpt"):
             read_checkpoint(path)
-        if list(killed.glob("runs/digits/*/results.json")):  # it came to its end: again
+        if list(killed.glob("runs/digits/*/results.json")):  # the training finished before the kill: try again
             assert same(weights(whole), weights(killed))
             (killed / "runs").rename(tmp_path / f"ended {kills}")
             continue
@@ -63,19 +63,19 @@ def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
 
 
 def wait_for(mark: Path, process: ForkServerProcess) -> None:
-    """For a file that the process makes, or its end."""
+    """Wait until the process creates a file or ends."""
     while not mark.exists() and process.exitcode is None:
         time.sleep(0.01)
     assert process.exitcode in (None, 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_told_to_leave_it_saves_and_does(number: int, tmp_path: Path) -> None:
+def test_a_signal_saves_a_checkpoint_and_exits(number: int, tmp_path: Path) -> None:
     mark = f"+callbacks.mark={{_target_:tests.invariants.victims.Mark,path:'{tmp_path}/mark',step:20}}"
-    process = start(tmp_path, *SHORT, "data.batch_size=1", "data.workers=1", mark)  # 808 steps an epoch
+    process = start(tmp_path, *SHORT, "data.batch_size=1", "data.workers=1", mark)  # 808 steps per epoch
     wait_for(tmp_path / "mark", process)
     for one in (process.pid, *(worker.pid for worker in psutil.Process(process.pid).children())):
-        os.kill(one, number)  # as the terminal does
+        os.kill(one, number)  # as a terminal does
     process.join(5)
     assert process.exitcode == 130
     content = read_checkpoint(only_run(tmp_path) / "checkpoints" / "last.ckpt")
@@ -84,7 +84,7 @@ def test_told_to_leave_it_saves_and_does(number: int, tmp_path: Path) -> None:
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
-    """A training whose disk fills up goes on when there is room; a cache that does not fit is not there."""
+    """A training resumes after a full disk has space again; a cache that does not fit is removed."""
     script = f"""
 from pathlib import Path
 import torch
@@ -125,7 +125,7 @@ print("went on")
     assert "went on" in found.stdout, found.stderr
 
 
-def test_a_worker_that_dies(tmp_path: Path) -> None:
+def test_a_dead_worker(tmp_path: Path) -> None:
     process = start(
         tmp_path, *SHORT, "data.workers=2", "+callbacks.kill={_target_:tests.invariants.victims.KillWorkers}"
     )
@@ -135,7 +135,7 @@ def test_a_worker_that_dies(tmp_path: Path) -> None:
     assert "a data loading worker died" in log.read_text()
 
 
-def test_a_loss_that_is_no_number() -> None:
+def test_a_loss_that_is_not_finite() -> None:
     config = sightseq.compose(*SHORT, "optimizer=sgd", "model.optimizer.lr=1e30", "scheduler=none", "precision=32")
     with pytest.raises(
         SightseqError, match=r"the loss became (nan|inf) in epoch 1 at step \d+ .*lower model.optimizer.lr"

@@ -1,4 +1,4 @@
-"""Whatever is given to predict and to the readers of data is answered: with a result, or with one line."""
+"""Predict and the dataset readers answer every input with a result or a one-line error message."""
 
 import multiprocessing
 

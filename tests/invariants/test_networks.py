@@ -1,4 +1,4 @@
-"""What is true of every network that has a config, by the traits of the tasks that it is for."""
+"""Properties of every network that has a config, as declared by the traits of its tasks."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +24,7 @@ from sightseq.vision.spec import ImageSpec
 from .conftest import bricks, preset, task_classes
 
 NETS = group_options("model/net")
-# Tasks of one kind have their networks in common.
+# Tasks of one kind share their networks.
 KINDS = {(cls.net_kind, cls.net_traits): cls for cls in task_classes().values()}
 CASES = [(cls, option) for cls in KINDS.values() for option in NETS if option.partition("/")[0] == cls.net_kind]
 
@@ -53,28 +53,28 @@ def test_network(cls: type[Task], option: str) -> None:
 
 
 def grey_images() -> tuple[Spec, Batch]:
-    """Oblong, and of two classes."""
+    """Rectangular grey images of two classes."""
     spec = ImageSpec(1, 40, 33, ("a", "b"), (0.5,), (0.2,))
     images = torch.randint(0, 256, (4, 1, 40, 33), dtype=torch.uint8)
     return spec, {"input": images, "target": torch.tensor([0, 1, 1, 0]), "index": torch.arange(4)}
 
 
 @pytest.mark.parametrize("option", bricks("image"))
-def test_oblong_grey_images(option: str) -> None:
+def test_rectangular_grey_images(option: str) -> None:
     check(ImageClassificationTask, option, example=grey_images())
 
 
 @pytest.mark.parametrize(
     ("cls", "net"), [(ImageClassificationTask, "image/convnet"), (TextClassificationTask, "text/recurrent")]
 )
-def test_two_classes_by_one_logit(cls: type[Task], net: str) -> None:
+def test_two_classes_with_one_logit(cls: type[Task], net: str) -> None:
     target, arguments = net_of(net)
     example = grey_images() if cls is ImageClassificationTask else cls.example()
     check_network(cls, target, example=example, **{**arguments, "one_logit": True})
 
 
 class Layer(nn.Module):
-    """A layer over the mean colours."""
+    """A linear layer on the mean of each colour channel: [B, C, H, W] to [B, K]."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
@@ -84,46 +84,46 @@ class Layer(nn.Module):
         return self.layer(x.mean((2, 3)))
 
 
-class Leaky(Layer):
-    """Looks at the whole batch."""
+class BatchDependent(Layer):
+    """The output of a row depends on the whole batch."""
 
     def forward(self, x: Tensor) -> Tensor:
         output = super().forward(x)
         return output - output.mean(0)
 
 
-class Whispering(Layer):
-    """Looks at the whole batch, a little."""
+class SlightlyBatchDependent(Layer):
+    """The output of a row depends slightly on the whole batch."""
 
     def forward(self, x: Tensor) -> Tensor:
         output = super().forward(x)
         return output - 1e-9 * output.mean(0)
 
 
-class Idle(Layer):
-    """Has a layer that it does not use."""
+class UnusedLayer(Layer):
+    """Has a layer that `forward` does not use."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__(in_channels, num_classes)
         self.idle = nn.Linear(3, 2)
 
 
-class Random(Layer):
-    """Drops out in eval mode too."""
+class AlwaysDropout(Layer):
+    """Applies dropout in eval mode too."""
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.dropout(super().forward(x), training=True)
 
 
-class Blind(Layer):
-    """Says the same of everything."""
+class IgnoresInput(Layer):
+    """The output is the same for every input."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(torch.zeros_like(x))
 
 
-class Padded(nn.Module):
-    """Takes the mean over padding too."""
+class MeanOverPadding(nn.Module):
+    """Includes padding in the mean over tokens."""
 
     def __init__(self, vocab_size: int, num_classes: int) -> None:
         super().__init__()
@@ -133,8 +133,8 @@ class Padded(nn.Module):
         return self.embedding(tokens).mean(1)
 
 
-class LastOnly(Padded):
-    """Looks at the last token alone."""
+class LastOnly(MeanOverPadding):
+    """Uses only the last token."""
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         return self.embedding(tokens)[torch.arange(len(tokens)), lengths - 1]
@@ -143,8 +143,8 @@ class LastOnly(Padded):
 State = list[tuple[Tensor, ...]]
 
 
-class Clairvoyant(nn.Module):
-    """Reads from both ends."""
+class Bidirectional(nn.Module):
+    """Reads in both directions, so it depends on later tokens."""
 
     both = True
 
@@ -161,8 +161,8 @@ class Clairvoyant(nn.Module):
         return state[0][0] if state else None
 
 
-class Forgetful(Clairvoyant):
-    """Loses its state."""
+class IgnoresState(Bidirectional):
+    """Ignores the given state."""
 
     both = False
 
@@ -173,18 +173,18 @@ class Forgetful(Clairvoyant):
 @pytest.mark.parametrize(
     ("cls", "net", "complaint"),
     [
-        (ImageClassificationTask, Leaky, "lets one row of a batch influence another"),
-        (ImageClassificationTask, Whispering, "lets one row of a batch influence another"),
-        (ImageClassificationTask, Idle, r"parameters without a gradient: idle.weight, idle.bias"),
-        (ImageClassificationTask, Random, "something else the second time"),
-        (ImageClassificationTask, Blind, "does not use its input"),
-        (TextClassificationTask, Padded, "depends on the padding of input"),
+        (ImageClassificationTask, BatchDependent, "lets one row of a batch influence another"),
+        (ImageClassificationTask, SlightlyBatchDependent, "lets one row of a batch influence another"),
+        (ImageClassificationTask, UnusedLayer, r"parameters without a gradient: idle.weight, idle.bias"),
+        (ImageClassificationTask, AlwaysDropout, "something else the second time"),
+        (ImageClassificationTask, IgnoresInput, "does not use its input"),
+        (TextClassificationTask, MeanOverPadding, "depends on the padding of input"),
         (TextClassificationTask, LastOnly, "does not use position 0 of input"),
-        (LanguageModelingTask, Clairvoyant, "depends on later positions"),
-        (LanguageModelingTask, Forgetful, "continuing from the state gives another result"),
+        (LanguageModelingTask, Bidirectional, "depends on later positions"),
+        (LanguageModelingTask, IgnoresState, "continuing from the state gives another result"),
     ],
 )
-def test_the_check_finds_what_is_wrong(
+def test_the_check_refuses_wrong_networks(
     cls: type[Task], net: type[nn.Module], complaint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sightseq.core.build._trusted", {"sightseq", "torch"})
@@ -192,7 +192,7 @@ def test_the_check_finds_what_is_wrong(
         check_network(cls, net)
 
 
-def test_the_check_lets_a_plain_network_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_accepts_a_plain_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightseq.core.build._trusted", {"sightseq", "torch"})
     check_network(ImageClassificationTask, Layer)
 
@@ -206,7 +206,7 @@ class SumSpec(Spec):
 
 
 class Sums(Task):
-    """A problem from elsewhere: the sum of a series up to each of its steps."""
+    """A task from outside the package: the cumulative sum of a series."""
 
     net_kind = "series"
     net_traits = frozenset({"independent_rows", "ignores_padding", "causal"})
@@ -228,7 +228,7 @@ class Sums(Task):
 
 
 class Summing(nn.Module):
-    """One layer in the direction of time."""
+    """A unidirectional GRU layer."""
 
     both = False
 
@@ -245,7 +245,7 @@ class SummingBothWays(Summing):
     both = True
 
 
-def test_networks_of_a_problem_from_elsewhere_are_checked_by_its_traits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_of_an_external_task_are_checked_by_its_traits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightseq.core.build._trusted", {"sightseq", "torch"})
     check_network(Sums, Summing, width=3)
     with pytest.raises(AssertionError, match="SummingBothWays depends on the padding of input"):

@@ -1,4 +1,4 @@
-"""A training that was killed and resumed ends with the same weights, to the last bit."""
+"""A training that is killed and resumed ends with the same weights, to the last bit."""
 
 import csv
 import signal
@@ -10,8 +10,8 @@ from .conftest import only_run, same, start, weights
 
 COMMON = ("callbacks=[default,ema]", "callbacks.last.steps=4", "trainer.max_epochs=3", "logger=wandb")
 EXPERIMENTS = {
-    # Fine-tuning whose head learns alone in epoch 0, dropout, mixed images, EMA and worker processes, all at once.
-    # 808 images make 13 batches an epoch.
+    # Fine-tuning with a head-only epoch 0, dropout, mixed images, EMA and worker processes, all at once.
+    # 808 images make 13 batches per epoch.
     "digits": (
         "augment=flip_affine_erase_mix",
         "model=fine_tuning",
@@ -20,7 +20,7 @@ EXPERIMENTS = {
         "data.batch_size=64",
         "data.workers=1",
     ),
-    # The state of LSTMs, carried from batch to batch, and all kinds of dropout.
+    # LSTMs whose state is carried from batch to batch, and all kinds of dropout.
     "python_docs": (
         "data.synthetic=true",
         "model/net=language/awd_lstm",
@@ -33,7 +33,7 @@ EXPERIMENTS = {
 }
 
 
-def killer(folder: Path, places: str) -> str:
+def kill_override(folder: Path, places: str) -> str:
     return f"+callbacks.kill={{_target_:tests.invariants.victims.Kill,places:[{places}],marks:'{folder}'}}"
 
 
@@ -46,10 +46,10 @@ def history(folder: Path) -> list[dict[str, str]]:
 def test_resumed_equals_uninterrupted(experiment: str, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     overrides = (*COMMON, f"experiment={experiment}", *EXPERIMENTS[experiment])
-    reference = start(whole, *overrides, killer(whole, ""))
-    # Within epoch 0 after its first checkpoint; then in epoch 1, before that epoch has one: from an epoch's end.
+    reference = start(whole, *overrides, kill_override(whole, ""))
+    # Killed in epoch 0 after its first checkpoint, then in epoch 1 before its first: resumes from the end of epoch 0.
     for status in (-signal.SIGKILL, -signal.SIGKILL, 0):
-        process = start(killed, *overrides, killer(killed, "'0:10','1:2'"))
+        process = start(killed, *overrides, kill_override(killed, "'0:10','1:2'"))
         process.join()
         assert process.exitcode == status
     reference.join()
@@ -58,7 +58,7 @@ def test_resumed_equals_uninterrupted(experiment: str, tmp_path: Path) -> None:
     assert history(whole) == history(killed)
     run = only_run(killed)
     assert (run / "log.txt").read_text().count("Restored all states") == 2
-    # W&B sees one run, with one id, whenever it was interrupted.
+    # For W&B, the interrupted and resumed training is one run with one id.
     files = list(run.glob("wandb/offline-run-*/*.wandb"))
     assert len(files) == 3
     assert {file.name for file in files} == {f"run-{run.name}.wandb"}

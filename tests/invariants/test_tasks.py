@@ -1,4 +1,4 @@
-"""What is true of every task that has a config, on its own example, with each kind of network that it may have."""
+"""Properties of every task that has a config, checked on its own example with each network of its kind."""
 
 import pytest
 import torch
@@ -16,9 +16,9 @@ from tests.conftest import small
 
 from .conftest import bricks, task_classes
 
-MODELS = {cls: model for model, cls in reversed(task_classes().items())}  # one of each class
+MODELS = {cls: model for model, cls in reversed(task_classes().items())}  # one model option per task class
 CASES = [(model, net) for cls, model in MODELS.items() for net in bricks(cls.net_kind)]
-LARGE = 2_000_000  # weights: what has more learns slowly
+LARGE = 2_000_000  # weights; a larger network learns too slowly for this check
 
 
 def task_and_batch(*overrides: str) -> tuple[Task, Batch]:
@@ -40,25 +40,25 @@ def test_task_with_each_kind_of_network(model: str, net: str) -> None:
     check_task(task, batch, learn=sum(p.numel() for p in task.parameters()) < LARGE)
 
 
-class CountsFiller(ImageClassificationTask):
-    """Averages over all rows, fillers too."""
+class CountsPadding(ImageClassificationTask):
+    """Counts padding rows in the mean loss."""
 
     def step(self, batch: Batch, stage: str) -> Output:
         output = super().step(batch, stage)
         return Output(output.loss_sum, torch.tensor(len(batch["index"])), output.values)
 
 
-class ForgetsTheHead(ImageClassificationTask):
-    """Optimises all but the last layer."""
+class OmitsTheHead(ImageClassificationTask):
+    """Optimises all layers except the last."""
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(list(self.net.parameters())[:-2], lr=0.1)
 
 
 @pytest.mark.parametrize(
-    ("cls", "complaint"), [(CountsFiller, "counts a padding row"), (ForgetsTheHead, "does not optimise")]
+    ("cls", "complaint"), [(CountsPadding, "counts a padding row"), (OmitsTheHead, "does not optimise")]
 )
-def test_the_check_finds_what_is_wrong(cls: type[Task], complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_refuses_wrong_tasks(cls: type[Task], complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightseq.core.build._trusted", {"sightseq", __name__.partition(".")[0]})
     task, batch = task_and_batch()
     with pytest.raises(AssertionError, match=complaint):

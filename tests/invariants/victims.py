@@ -1,4 +1,4 @@
-"""What the tests of faults do to processes of their own."""
+"""Callbacks and functions that run in the child processes of the fault tests."""
 
 import contextlib
 import io
@@ -25,11 +25,11 @@ from tests.unit.test_classification import make, random_batch
 
 
 class Mark(Callback):
-    """Makes a file when training has come to a step.
+    """Creates a file when the training reaches a step.
 
     Args:
         path: of the file.
-        step: the step.
+        step: the global step.
     """
 
     def __init__(self, path: str, step: int) -> None:
@@ -41,11 +41,11 @@ class Mark(Callback):
 
 
 class Kill(Callback):
-    """Sends its own process SIGKILL at the given places, "epoch:batch", at each of them once.
+    """Sends SIGKILL to its own process, once at each of the given places.
 
     Args:
-        places: where.
-        marks: a folder that remembers where it has already happened.
+        places: "epoch:batch", both counted from 0.
+        marks: folder with a file for each place already used.
     """
 
     def __init__(self, places: list[str], marks: str) -> None:
@@ -58,8 +58,8 @@ class Kill(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Begun(Callback):
-    """Makes a file when a training begins or goes on.
+class Started(Callback):
+    """Creates a file when a training starts or resumes.
 
     Args:
         path: of the file.
@@ -73,17 +73,17 @@ class Begun(Callback):
 
 
 class Fill(Callback):
-    """Fills the disk after the first epoch, whose checkpoint is there by then: metrics.csv still finds room, no more.
+    """Fills the disk after the first epoch and its checkpoint; 16 KiB are left, enough only for metrics.csv.
 
     Args:
-        path: of the file that does it.
+        path: of the file that fills the disk.
     """
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.current_epoch == 1 and trainer.ckpt_path is None:  # not in a training that is gone on with
+        if trainer.current_epoch == 1 and trainer.ckpt_path is None:  # not in a resumed training
             with contextlib.suppress(OSError), self.path.open("wb", buffering=0) as file:
                 while True:
                     file.write(bytes(4096))
@@ -91,7 +91,7 @@ class Fill(Callback):
 
 
 class KillWorkers(Callback):
-    """Kills the processes that read data, at the second step."""
+    """Kills the data loading workers at the second step."""
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if batch_idx == 1:
@@ -100,15 +100,15 @@ class KillWorkers(Callback):
 
 
 def train(folder: Path, *overrides: str, slowly: bool = False) -> None:
-    """As `sightseq train resume=auto OVERRIDES`, with all its files below `folder`.
+    """Run `sightseq train resume=auto OVERRIDES` with all files below `folder`.
 
     Args:
-        folder: for its files.
+        folder: for all files.
         overrides: of the config.
-        slowly: checkpoints take their time to be written.
+        slowly: write each checkpoint in two halves, 0.05 s apart.
     """
     torch.set_num_threads(1)
-    multiprocessing.set_start_method("fork", force=True)  # not from a server of this server
+    multiprocessing.set_start_method("fork", force=True)  # the fork server itself cannot start another fork server
     os.chdir(folder)
     if slowly:
         save = torch.save
@@ -122,36 +122,36 @@ def train(folder: Path, *overrides: str, slowly: bool = False) -> None:
             time.sleep(0.05)
             file.write(buffer.getvalue()[half:])
 
-        torch.save = save_slowly  # type: ignore[assignment]  # for this process
+        torch.save = save_slowly  # type: ignore[assignment]  # only in this process
     config = sightseq.compose("resume=auto", *overrides, *paths(folder)) | {"run_test": False}
     sys.argv[1:] = [str(resume.create_or_resume(config, "sightseq train"))]
     run.main()
 
 
 def prepare(folder: Path, barrier: Any) -> None:
-    """Prepares one dataset at the same time as others, and writes a line if it is the one to read the files."""
+    """Prepare one dataset at the same time as other processes; write a line if this process reads the files."""
     config = sightseq.compose("data.synthetic=true", *paths(folder))["data"]
     data = build(config, DataModule, "data")
     process = data.process
 
-    def noted(sources: list[Path], building: Path) -> None:
+    def logged_process(sources: list[Path], building: Path) -> None:
         with (folder / "processed").open("a") as file:
             file.write("once\n")
         time.sleep(0.5)
         process(sources, building)
 
-    data.process = noted  # type: ignore[method-assign]  # on this object
+    data.process = logged_process  # type: ignore[method-assign]  # only for this object
     barrier.wait()
     data.prepare_data()
 
 
 def paths(folder: Path) -> list[str]:
-    """All below one folder."""
+    """Overrides that put all paths below one folder."""
     return [f"paths.{name}={folder / name}" for name in ("data", "cache", "runs")]
 
 
 def score_half(folder: Path, rank: int) -> None:
-    """One of two processes: scores every other sample of 300, and saves what a report and a checkpoint hold of all."""
+    """Score every second of 300 samples as one of two processes; save what its report and checkpoint contain."""
     torch.set_num_threads(1)
     store = torch.distributed.FileStore(str(folder / "store"), 2)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
@@ -163,7 +163,7 @@ def score_half(folder: Path, rank: int) -> None:
     checkpoint: dict[str, Any] = {}
     task.on_save_checkpoint(checkpoint)
     resumed = make()
-    resumed._trainer = SimpleNamespace(is_global_zero=rank == 0)  # type: ignore[assignment]  # Lightning's, in part
+    resumed._trainer = SimpleNamespace(is_global_zero=rank == 0)  # type: ignore[assignment]  # read by Lightning
     resumed.on_load_checkpoint(checkpoint)
     (figure,) = (block.figure for block in task.blocks("val") if block.title == "Calibration")
     found = {

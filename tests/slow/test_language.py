@@ -1,4 +1,4 @@
-"""What language models cost: `pytest -m slow -n 0 -s tests/slow/test_language.py` prints what it measures."""
+"""Time and memory of language models. `pytest -m slow -n 0 -s tests/slow/test_language.py` prints the measurements."""
 
 import subprocess
 import sys
@@ -23,13 +23,13 @@ NET = {"_target_": "sightseq.nets.language.RecurrentLanguageModel", "embedding":
 
 @pytest.fixture(scope="module", params=[(400, 400), (1150, 1150, 400)], ids=["ptb", "ptb_long"])
 def model(request: pytest.FixtureRequest) -> LanguagePredictor:
-    """Of 10,000 words: what trains on the Penn Treebank in an hour, and AWD-LSTM, with four times as many weights."""
+    """Models of 10,000 words: one trains on the Penn Treebank in an hour; AWD-LSTM has four times as many weights."""
     tokenizer = fit(list(WORDS[:10_000]), "words", 10_000, lowercase=False)
     spec = LanguageSpec(tokenizer.json, tokenizer.vocab_size)
     return LanguagePredictor(LanguageModelingTask(spec=spec.to_dict(), net={**NET, "hidden": request.param}), "cpu")
 
 
-def test_a_token_costs_the_same_at_any_length(model: LanguagePredictor) -> None:
+def test_the_time_per_token_does_not_depend_on_the_length(model: LanguagePredictor) -> None:
     times = []
     begun = time.perf_counter()
     for _ in sample(model.task, torch.zeros(1, 1, dtype=torch.long), 1000, Sampling()):
@@ -40,28 +40,27 @@ def test_a_token_costs_the_same_at_any_length(model: LanguagePredictor) -> None:
     assert last < 1.25 * first
 
 
-def test_a_key_press_is_answered_in_20_ms(model: LanguagePredictor) -> None:
+def test_a_key_press_takes_at_most_20_ms(model: LanguagePredictor) -> None:
     _, state = model.probabilities(" ".join(WORDS[:500]))
     times = []
     for word in WORDS[500:700]:
         begun = time.perf_counter()
         probabilities, state = model.probabilities(word, state)
-        model.best(probabilities, top=3, prefix="w09999")  # which one word in 10,000 begins with
+        model.best(probabilities, top=3, prefix="w09999")  # a prefix of one word in 10,000
         times.append(time.perf_counter() - begun)
     print(f"\na key press: {1e3 * median(times):.1f} ms, 95 of 100 at most {1e3 * quantiles(times, n=20)[-1]:.1f} ms")
     assert quantiles(times, n=20)[-1] < 0.02
 
 
-def test_a_corpus_of_2_gb_trains_in_the_memory_of_a_small_one(tmp_path: Path) -> None:
-    peaks = [peak(tmp_path, megabytes) for megabytes in (20, 2000)]
+def test_a_corpus_of_2_gb_needs_no_more_memory_than_a_small_one(tmp_path: Path) -> None:
+    peaks = [peak_memory(tmp_path, megabytes) for megabytes in (20, 2000)]
     assert peaks[1] < 1.25 * peaks[0]
 
 
-def peak(folder: Path, megabytes: int) -> int:
-    """Writes a corpus, trains on it from its text to the test, and returns the most memory it had, in MB.
+def peak_memory(folder: Path, megabytes: int) -> int:
+    """Write a corpus, train and test on it, and return the peak memory of the process in MB.
 
-    Counted is what only the process itself can free; pages of files in the cache, which the system may drop whenever
-    it likes, are not.
+    Counts anonymous memory only (RssAnon), not cached file pages, which the system can drop at any time.
     """
     corpus = folder / str(megabytes)
     corpus.mkdir()
@@ -69,7 +68,7 @@ def peak(folder: Path, megabytes: int) -> int:
     for number in range(20):
         with (corpus / f"{number}.txt").open("w") as file:
             for _ in range(megabytes * 10**6 // 20 // 140_000):
-                # Words as rare as in English: Zipf, 1935.
+                # Word frequencies as in English: Zipf, 1935.
                 lines = WORDS[np.minimum(generator.zipf(1.2, (1000, 20)), len(WORDS)) - 1]
                 file.writelines(" ".join(line) + "\n" for line in lines)
     arguments = ["experiment=text_files", f"data.path={corpus}", "data.unit=words", "data.vocab_size=10000"]

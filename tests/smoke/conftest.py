@@ -1,4 +1,4 @@
-"""Typing commands, in this process where that is enough."""
+"""A fixture that runs commands within the test process."""
 
 import os
 import sys
@@ -13,17 +13,17 @@ Outcome = tuple[int, str, str]
 
 @pytest.fixture
 def sightseq(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    """`sightseq("train", "experiment=digits")` gives the exit status and what was printed on both streams.
+    """`sightseq("train", "experiment=digits")` returns the exit status, standard output and standard error.
 
-    The process that a command would replace itself with is called instead.
+    Where a command would replace its process (os.execv), the fixture calls `sightseq.run` in this process instead.
     """
 
-    def replaced(_: str, argv: list[str]) -> None:
+    def run_in_process(_: str, argv: list[str]) -> None:
         assert argv[1:3] == ["-m", "sightseq.run"]
         monkeypatch.setattr(sys, "argv", ["run", *argv[3:]])
         run.main()
 
-    def typed(*arguments: str) -> Outcome:
+    def run_command(*arguments: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["sightseq", *arguments])
         capsys.readouterr()
         status = 0
@@ -33,5 +33,5 @@ def sightseq(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
             status = int(error.code or 0)
         return status, *capsys.readouterr()
 
-    monkeypatch.setattr(os, "execv", replaced)
-    return typed
+    monkeypatch.setattr(os, "execv", run_in_process)
+    return run_command

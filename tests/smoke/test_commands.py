@@ -1,4 +1,4 @@
-"""The commands, as a newcomer types them."""
+"""The commands as a new user types them."""
 
 import json
 import os
@@ -26,9 +26,9 @@ def run_of(folder: Path, experiment: str = "digits") -> Path:
 
 
 @pytest.fixture(scope="module")
-def newcomer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """What `sightseq train` leaves and prints."""
-    folder = tmp_path_factory.mktemp("newcomer")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder and the standard output of `sightseq train` without arguments."""
+    folder = tmp_path_factory.mktemp("first_run")
     variables = {key: value for key, value in os.environ.items() if not key.startswith("SIGHTSEQ_")}
     done = subprocess.run(
         [sys.executable, "-c", "from sightseq.cli import main; main()", "train"],
@@ -42,8 +42,8 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, done.stdout
 
 
-def test_train_says_all_that_a_newcomer_wants(newcomer: tuple[Path, str]) -> None:
-    folder, output = newcomer
+def test_train_writes_and_prints_the_results(first_run: tuple[Path, str]) -> None:
+    folder, output = first_run
     run = run_of(folder)
     assert {path.name for path in run.iterdir() if not path.name.startswith(".")} == {
         "config.yaml",
@@ -68,8 +68,8 @@ def test_train_says_all_that_a_newcomer_wants(newcomer: tuple[Path, str]) -> Non
         compose(*(word for word in shlex.split(line)[2:] if word != "-m" and "," not in word))
 
 
-def test_the_report_stands_alone(newcomer: tuple[Path, str]) -> None:
-    page = (run_of(newcomer[0]) / "report.html").read_text()
+def test_the_report_is_self_contained(first_run: tuple[Path, str]) -> None:
+    page = (run_of(first_run[0]) / "report.html").read_text()
     assert len(page) > 100_000
     assert not re.search(r"""(src|href)=["']?(https?:|/|\.)""", page)
     for word in ("Confusion matrix", "Most confident mistakes", "sightseq train", "SVM", "torch", "seed"):
@@ -85,8 +85,8 @@ def digit_files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def test_predict_test_and_resume_after_it(newcomer: tuple[Path, str], sightseq, tmp_path: Path) -> None:
-    run = run_of(newcomer[0])
+def test_predict_test_and_resume_after_training(first_run: tuple[Path, str], sightseq, tmp_path: Path) -> None:
+    run = run_of(first_run[0])
     files = digit_files(tmp_path / "my digits")
     status, output, _ = sightseq("predict", f"ckpt={run}/checkpoints/best.ckpt", f"input={tmp_path}/my digits/*.png")
     assert status == 0
@@ -115,8 +115,8 @@ def test_predict_test_and_resume_after_it(newcomer: tuple[Path, str], sightseq, 
     assert "the run has finished after 100 epochs; to train it longer: resume=" in errors
 
 
-def test_predict_takes_files_folders_and_runs(newcomer: tuple[Path, str], sightseq, tmp_path: Path) -> None:
-    run = run_of(newcomer[0])
+def test_predict_takes_files_folders_and_runs(first_run: tuple[Path, str], sightseq, tmp_path: Path) -> None:
+    run = run_of(first_run[0])
     files = [str(path) for path in digit_files(tmp_path / "my digits")[:3]]
     (tmp_path / "bad.png").write_text("no image")
     status, output, errors = sightseq(
@@ -145,9 +145,9 @@ def test_predict_takes_files_folders_and_runs(newcomer: tuple[Path, str], sights
     assert "temperature" not in output
 
 
-def test_other_data_is_tested_as_predict_reads_it(newcomer: tuple[Path, str], sightseq, tmp_path: Path) -> None:
-    """The digits that test, as photographs in colour, ten times as large and not square, by a model of grey 8x8."""
-    run = run_of(newcomer[0])
+def test_other_data_is_prepared_as_in_predict(first_run: tuple[Path, str], sightseq, tmp_path: Path) -> None:
+    """A model of grey 8x8 images tests the digits as colour photographs that are ten times as large and not square."""
+    run = run_of(first_run[0])
     images, labels = load_digits(return_X_y=True)
     for n in range(-100, 0):
         folder = tmp_path / "scans" / str(labels[n])
@@ -161,14 +161,12 @@ def test_other_data_is_tested_as_predict_reads_it(newcomer: tuple[Path, str], si
     results = json.loads((run_of(tmp_path, "test") / "results.json").read_text())
     assert results["data"]["module"] == "ImageFolder"
     assert results["checkpoint"] == f"{run}/checkpoints/best.ckpt"
-    assert results["test"]["accuracy"] >= 0.8  # of ten
+    assert results["test"]["accuracy"] >= 0.8  # of ten classes
     assert results["val"]["accuracy"] >= 0.8
 
 
-def test_own_data_of_a_checkpoint_is_changed_by_its_plain_keys(
-    newcomer: tuple[Path, str], sightseq, tmp_path: Path
-) -> None:
-    run = run_of(newcomer[0])
+def test_data_keys_change_the_data_of_a_checkpoint(first_run: tuple[Path, str], sightseq, tmp_path: Path) -> None:
+    run = run_of(first_run[0])
     status, output, errors = sightseq(
         "export", f"ckpt={run}", "data=digits", "data.batch_size=10", f"output={tmp_path}/model.onnx"
     )
@@ -188,7 +186,7 @@ def test_own_data_of_a_checkpoint_is_changed_by_its_plain_keys(
 
 
 @pytest.mark.parametrize("case", ["text", "missing", "empty folder", "huge", "one bad of three"])
-def test_predict_refuses_what_it_cannot_read(case: str, newcomer: tuple[Path, str], sightseq, tmp_path: Path) -> None:
+def test_predict_refuses_what_it_cannot_read(case: str, first_run: tuple[Path, str], sightseq, tmp_path: Path) -> None:
     given = tmp_path / "given"
     if case == "text":
         given.write_text("I am no image")
@@ -201,7 +199,7 @@ def test_predict_refuses_what_it_cannot_read(case: str, newcomer: tuple[Path, st
         for n in range(3):
             Image.new("L", (8, 8)).save(given / f"{n}.png")
         (given / "1.png").write_bytes(b"nothing")
-    status, output, errors = sightseq("predict", f"ckpt={run_of(newcomer[0])}", f"input={given}")
+    status, output, errors = sightseq("predict", f"ckpt={run_of(first_run[0])}", f"input={given}")
     assert status == 2
     assert errors.startswith("InputError: ")
     assert str(given) in errors
@@ -228,7 +226,7 @@ def test_list(sightseq) -> None:
     assert rows["mnist"]["downloads"]
 
 
-def test_a_sweep_goes_on_after_a_crash_and_ends_with_a_table(sightseq, tmp_path: Path) -> None:
+def test_a_sweep_continues_after_a_failed_job_and_prints_a_table(sightseq, tmp_path: Path) -> None:
     status, output, _ = sightseq(
         "train",
         "-m",
@@ -238,7 +236,7 @@ def test_a_sweep_goes_on_after_a_crash_and_ends_with_a_table(sightseq, tmp_path:
         "model.net.channels=[4,4,4,4],[4,4]",
     )
     assert status == 1
-    assert len(list((tmp_path / "runs" / "digits").iterdir())) == 1  # the other failed before it trained
+    assert len(list((tmp_path / "runs" / "digits").iterdir())) == 1  # the other job failed before it trained
     bad, good = (re.search(rf"^model\.net\.channels=\[{c}\] +(.*)$", output, re.M)[1] for c in ("4,4,4,4", "4,4"))
     assert re.search(r"^1 +\d+\.\d\d %", good)
     assert bad.strip() == "0 of 1"
@@ -248,12 +246,12 @@ def test_a_sweep_goes_on_after_a_crash_and_ends_with_a_table(sightseq, tmp_path:
     assert [run["test"] for run in results] == [None]
 
 
-def test_warm_start(newcomer: tuple[Path, str], sightseq) -> None:
+def test_warm_start(first_run: tuple[Path, str], sightseq) -> None:
     short = ("trainer.max_epochs=1", "baseline=none", "run_test=false", "trainer.limit_train_batches=1")
-    status, output, errors = sightseq("train", f"init_from={run_of(newcomer[0])}", "data.synthetic=true", *short)
+    status, output, errors = sightseq("train", f"init_from={run_of(first_run[0])}", "data.synthetic=true", *short)
     assert status == 0, errors
     assert "missing or of a different shape: nothing" in output
-    status, _, errors = sightseq("train", f"init_from={run_of(newcomer[0])}", "model/net=image/resnet", *short)
+    status, _, errors = sightseq("train", f"init_from={run_of(first_run[0])}", "model/net=image/resnet", *short)
     assert status == 2
     assert "fits this network" in errors
 
@@ -273,13 +271,13 @@ def test_readme_has_commands() -> None:
 
 @pytest.mark.parametrize("line", readme_commands())
 def test_readme_command(line: str, sightseq, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each parses and composes; what it would run is run by the other tests."""
+    """Each command parses and composes; other tests run the commands."""
     words = shlex.split(line)
     assert words[:3] == ["uv", "run", "sightseq"]
-    handed: list[object] = []
-    monkeypatch.setattr("sightseq.cli.execute", lambda command, config, *_: handed.append(config))
-    monkeypatch.setattr("sightseq.cli.run_job", lambda config, *_: handed.append(config))
-    monkeypatch.setattr("sightseq.compare.print_comparison", handed.append)
+    passed: list[object] = []
+    monkeypatch.setattr("sightseq.cli.execute", lambda command, config, *_: passed.append(config))
+    monkeypatch.setattr("sightseq.cli.run_job", lambda config, *_: passed.append(config))
+    monkeypatch.setattr("sightseq.compare.print_comparison", passed.append)
     status, _, errors = sightseq(*words[3:])
     assert status == 0, errors
-    assert handed or words[3] in ("list", "--help") or "--help" in words
+    assert passed or words[3] in ("list", "--help") or "--help" in words

@@ -1,4 +1,4 @@
-"""Completion as bash does it, and `python -m sightseq`; each in a process without torch."""
+"""Completion in bash, and `python -m sightseq`; each in a separate process."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def test_bash_completes_commands_groups_options_and_keys() -> None:
     lines = {
         "sightseq tra": "train ",
         "sightseq train schedu": "scheduler=",
-        "sightseq train experiment=ptb scheduler=": "cosine|none|one_cycle|plateau|step",  # bash breaks words at =
+        "sightseq train experiment=ptb scheduler=": "cosine|none|one_cycle|plateau|step",  # bash splits words at =
         "sightseq train model/net=text/o": "text/onehot_cnn ",
         "sightseq predict ckp": "ckpt=",
     }
@@ -47,7 +47,7 @@ def test_other_shells_are_refused_with_the_line_for_bash(typed: str, sightseq) -
     assert errors.startswith("ConfigError: completion supports only bash: eval ")
 
 
-def test_the_package_is_a_command_too() -> None:
+def test_the_package_runs_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "sightseq", "--version"], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout.startswith("sightseq ")

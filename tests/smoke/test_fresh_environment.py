@@ -12,7 +12,7 @@ from uv import find_uv_bin
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = "my_counting"
-# One process for all that is typed after the training: an import of Lightning takes ten seconds.
+# One process runs all commands after the training: importing Lightning takes ten seconds.
 TYPED = """
 import contextlib, importlib.metadata, io, os, pathlib, sys
 import numpy as np
@@ -107,7 +107,7 @@ def test_the_wheel_trains_digits(environment: Path) -> None:
     assert results(environment, "digits")["data"]["train"] == 808
 
 
-def test_a_learning_problem_from_outside_goes_the_whole_way(environment: Path) -> None:
+def test_all_commands_work_with_a_task_from_an_extension(environment: Path) -> None:
     command(environment, "sightseq", "train", "experiment=dots", "debug=synthetic", "trainer.max_epochs=3")
     found = results(environment, "dots")
     assert found["network"] == "DotNet"

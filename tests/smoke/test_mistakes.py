@@ -1,4 +1,4 @@
-"""Mistakes are answered with one line that says what, where and the remedy, and exit status 2."""
+"""User errors end with exit status 2 and one line: what is wrong, where, and the remedy."""
 
 import gzip
 import resource
@@ -33,12 +33,12 @@ from sightseq.data.image.mnist import FILES, write_idx
             "model/net=image/convnt: there is no such option",
         ),
         ("train -m sed=1,2", "did you mean seed"),
-        ("train seed=1 -m optimizer=adamw,sdg", "did you mean sgd"),  # flags stand anywhere
+        ("train seed=1 -m optimizer=adamw,sdg", "did you mean sgd"),  # flags may follow overrides
         ("list please", "takes no please"),
         ("train -m seed=1,2 resume=runs/digits/RUN", "one run cannot be resumed by several jobs"),
     ],
 )
-def test_a_mistyped_name_is_answered_with_the_nearest(typed: str, words: str, sightseq) -> None:
+def test_a_mistyped_name_suggests_the_nearest(typed: str, words: str, sightseq) -> None:
     status, _, errors = sightseq(*typed.split())
     assert status == 2
     assert words in errors
@@ -76,8 +76,8 @@ def test_a_mistyped_name_is_answered_with_the_nearest(typed: str, words: str, si
         ("init_from=nothing.ckpt", "there is no such checkpoint"),
     ],
 )
-def test_a_wrong_value_is_found_before_data_is_touched(override: str, words: str, sightseq, tmp_path: Path) -> None:
-    # MNIST is not in its folder, so whoever read data first would complain of that.
+def test_a_wrong_value_is_found_before_data_is_read(override: str, words: str, sightseq, tmp_path: Path) -> None:
+    # The MNIST files are missing, so reading the data first would raise another error.
     (tmp_path / "data" / "mnist").mkdir(parents=True)
     (tmp_path / "data" / "mnist" / "something").touch()
     status, _, errors = sightseq(
@@ -101,7 +101,7 @@ def test_missing_data(command: str, sightseq, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("typed", ["train", "data debug=synthetic", "show", "explain", "bench"])
-def test_a_cache_that_cannot_be_made(typed: str, sightseq, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_created(typed: str, sightseq, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     status, _, errors = sightseq(*typed.split(), f"paths.cache={tmp_path / 'file' / 'cache'}")
     assert status == 2
@@ -109,24 +109,24 @@ def test_a_cache_that_cannot_be_made(typed: str, sightseq, tmp_path: Path) -> No
     assert errors.count("\n") == 1
 
 
-def broken_mnist(folder: Path, break_it: str) -> None:
+def broken_mnist(folder: Path, damage: str) -> None:
     folder.mkdir(parents=True)
     for (split, part), name in FILES.items():
         count = 40 if split == "train" else 20
         shape = (count, 28, 28) if part == "input" else (count,)
         write_idx(folder / f"{name}.gz", np.arange(np.prod(shape)).reshape(shape).astype(np.uint8) % 10)
     path = folder / "train-images-idx3-ubyte.gz"
-    if break_it == "truncated archive":
+    if damage == "truncated archive":
         path.write_bytes(path.read_bytes()[:-20])
-    elif break_it == "truncated inside":
+    elif damage == "truncated inside":
         path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-20]))
     else:
         path.write_bytes(gzip.compress(b"<html>Not found</html>"))
 
 
-@pytest.mark.parametrize("break_it", ["truncated archive", "truncated inside", "an error page"])
-def test_broken_data_is_named_and_kept(break_it: str, sightseq, tmp_path: Path) -> None:
-    broken_mnist(tmp_path / "data" / "mnist", break_it)
+@pytest.mark.parametrize("damage", ["truncated archive", "truncated inside", "an error page"])
+def test_broken_files_are_named_and_kept(damage: str, sightseq, tmp_path: Path) -> None:
+    broken_mnist(tmp_path / "data" / "mnist", damage)
     before = {path: path.read_bytes() for path in (tmp_path / "data" / "mnist").iterdir()}
     status, _, errors = sightseq("data", "experiment=mnist")
     assert status == 2
@@ -165,7 +165,7 @@ def test_windows_waits_for_the_training(sightseq, monkeypatch: pytest.MonkeyPatc
     assert started[0][1:3] == ["-m", "sightseq.run"]
 
 
-ANSWERED_AT_ONCE = [
+FAST_COMMANDS = [
     "--help",
     "train --help",
     "train --cfg job",
@@ -177,7 +177,7 @@ ANSWERED_AT_ONCE = [
     "train experiment=ptb",
     "data experiment=text_csv data.path=nowhere.csv",
 ]
-LOOK = """
+CHECK_NO_TORCH = """
 import sys
 from sightseq.cli import main
 sys.argv[1:] = {!r}
@@ -188,20 +188,20 @@ finally:
 """
 
 
-def cost(typed: str) -> float:
-    """Seconds of CPU time until it is answered, without torch."""
+def cpu_seconds(typed: str) -> float:
+    """CPU time of a command in seconds; checks that it does not import torch."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-c", LOOK.format(typed.split())], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", CHECK_NO_TORCH.format(typed.split())], capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "AssertionError" not in done.stderr
     assert done.returncode in (0, 2)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-@pytest.mark.parametrize("typed", ANSWERED_AT_ONCE)
-def test_help_and_mistakes_cost_little(typed: str) -> None:
-    seconds = cost(typed)
-    for _ in range(2):  # other tests beside it make it dearer
+@pytest.mark.parametrize("typed", FAST_COMMANDS)
+def test_help_and_errors_are_fast(typed: str) -> None:
+    seconds = cpu_seconds(typed)
+    for _ in range(2):  # parallel tests make it slower
         if seconds > 1.5:
-            seconds = min(seconds, cost(typed))
+            seconds = min(seconds, cpu_seconds(typed))
     assert seconds <= 1.5, f"{seconds:.2f} s of CPU time"

@@ -1,4 +1,4 @@
-"""The notebooks run from the first cell to the last."""
+"""Every notebook runs from the first cell to the last."""
 
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
-FIRST = "digits"  # the one that README names; the others are run with the slow tests
+FIRST = "digits"  # the notebook that README names; the others are slow tests
 PARAMETERS = [
     pytest.param(path, id=path.stem, marks=() if path.stem == FIRST else pytest.mark.slow) for path in NOTEBOOKS
 ]
@@ -18,7 +18,7 @@ PARAMETERS = [
 
 @pytest.mark.parametrize("path", PARAMETERS)
 def test_notebook(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # other tests run beside it
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # other tests run in parallel
     notebook = nbformat.read(path, as_version=4)
     began = time.monotonic()
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()

@@ -1,4 +1,4 @@
-"""What is written about results is what the script writes from the runs."""
+"""RESULTS.md and README.md contain what the script writes from the recorded runs."""
 
 import json
 import runpy
@@ -16,7 +16,7 @@ RECORDS = json.loads((REPOSITORY / "conf" / "results.json").read_text())
 
 
 def trained(*overrides: str) -> Path:
-    """A run of generated data that says that its data is real: the script refuses others."""
+    """A run on synthetic data whose results claim real data, because the script refuses synthetic data."""
     folder = Path(sightseq.train(sightseq.compose(*overrides) | {"run_test": True})["folder"])
     results = json.loads((folder / "results.json").read_text())
     results["data"]["synthetic"] = False
@@ -51,7 +51,7 @@ def test_runs_of_one_config_are_averaged_and_others_refused(tmp_path: Path) -> N
         SCRIPT["record"](folders[:2], None)
 
 
-def test_the_denoiser_is_the_network_that_keras_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upsampling_convolution_equals_interpolation_then_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(REPOSITORY / "scripts"))
     from course_networks import UpsamplingConv2d
 
@@ -60,7 +60,7 @@ def test_the_denoiser_is_the_network_that_keras_trains(monkeypatch: pytest.Monke
     torch.testing.assert_close(layer(images), plain)
 
 
-def test_folds_are_one_measurement() -> None:
+def test_folds_are_averaged() -> None:
     folders = []
     for fold in (1, 0):
         overrides = [

@@ -1,4 +1,4 @@
-"""`python -m sightseq.run` on what a user may hand it."""
+"""`python -m sightseq.run` with valid and invalid arguments."""
 
 import sys
 from collections.abc import Callable
@@ -16,9 +16,9 @@ Run = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def run_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The exit status and what was printed to stderr; a config that is fine is not run, but kept in `done`."""
+    """A function that returns the exit status and standard error; a valid config is not run, but kept in `done`."""
 
-    def typed(*arguments: str) -> tuple[int, str]:
+    def call(*arguments: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["run", *arguments])
         try:
             run.main()
@@ -26,7 +26,7 @@ def run_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
             return int(error.code or 0), capsys.readouterr().err
         return 0, capsys.readouterr().err
 
-    return typed
+    return call
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_usage(run_of: Run) -> None:
     assert run_of("a", "b") == expected
 
 
-def test_a_copy_of_a_config_is_run_in_a_new_folder(run_of: Run, done: list[tuple[dict[str, Any], Path]]) -> None:
+def test_a_copied_config_runs_in_a_new_folder(run_of: Run, done: list[tuple[dict[str, Any], Path]]) -> None:
     config = compose("name=mine")
     Path("copy.yaml").write_text(yaml.safe_dump(config))
     assert run_of("copy.yaml") == (0, "")
@@ -67,7 +67,7 @@ def test_a_copy_of_a_config_is_run_in_a_new_folder(run_of: Run, done: list[tuple
         ("seed", "config.yaml: seed is missing"),
     ],
 )
-def test_a_config_edited_by_hand(
+def test_a_config_with_invalid_edits(
     change: dict[str, Any] | str, words: str, run_of: Run, done: list[tuple[dict[str, Any], Path]]
 ) -> None:
     config = compose()
@@ -87,7 +87,7 @@ def test_a_config_edited_by_hand(
     assert not Path("runs").exists()
 
 
-def test_no_yaml_and_no_run(run_of: Run) -> None:
+def test_invalid_yaml_and_missing_run(run_of: Run) -> None:
     Path("run").mkdir()
     Path("run/config.yaml").write_text("a: [1")
     for path, words in (("run", "it has no readable config.yaml (while parsing"), ("run/config.yaml", "is not YAML")):

@@ -1,4 +1,4 @@
-"""Sweeps as they are typed, whose jobs write down what they would run and train nothing."""
+"""Sweeps on the command line. The jobs record their configs and train nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import yaml
 
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The config of each job, in their order."""
+    """The configs of the jobs, in order."""
     configs: list[dict[str, Any]] = []
 
     def process(command: list[str]) -> int:
@@ -20,7 +20,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return configs
 
 
-def test_the_numbers_of_an_experiment_leave_in_the_jobs_that_exchange_their_brick(sightseq, jobs) -> None:
+def test_jobs_that_exchange_a_brick_drop_its_settings(sightseq, jobs) -> None:
     status, _, errors = sightseq("train", "-m", "experiment=tiny_shakespeare", "optimizer=adamw,sgd")
     assert status == 0, errors
     assert [job["model"]["optimizer"]["lr"] for job in jobs] == [0.004, 0.05]
@@ -30,12 +30,12 @@ def test_the_numbers_of_an_experiment_leave_in_the_jobs_that_exchange_their_bric
     ("params", "typed", "sees_test"),
     [
         ("optimizer: adam,sgd", "seed=1,2", False),
-        ("optimizer: adam", "seed=1,2", True),  # one value is no choice
+        ("optimizer: adam", "seed=1,2", True),  # one value is not a choice
         ("seed: 1,2", "optimizer=adam,sgd", False),
         ("seed: range(1,3)", "", True),
     ],
 )
-def test_a_space_in_a_file_is_swept_as_one_on_the_command_line(
+def test_a_search_space_from_a_file_is_swept(
     params: str, typed: str, sees_test: bool, sightseq, jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sightseq.bricks.extension_folders", lambda: [tmp_path])
@@ -46,4 +46,4 @@ def test_a_space_in_a_file_is_swept_as_one_on_the_command_line(
     assert len(jobs) == (2 if sees_test else 4)
     assert all(job["run_test"] is sees_test for job in jobs)
     rows = [line for line in output.splitlines() if line.startswith("optimizer=")]
-    assert len(rows) == (0 if sees_test else 2)  # a row for each choice, not one for all
+    assert len(rows) == (0 if sees_test else 2)  # one row per choice

@@ -1,4 +1,4 @@
-"""What the experiment trackers hold, read back from their files."""
+"""What the experiment trackers record, read back from their files."""
 
 import json
 import re
@@ -26,12 +26,12 @@ from sightseq.core.media import AudioBlock, ImageBlock
 from sightseq.core.tracking import Wandb, log_results, log_text, reachable, why_offline
 
 TABLE = "Each class, on the test data"
-NOWHERE = "http://127.0.0.1:1"  # where no server answers
+NOWHERE = "http://127.0.0.1:1"  # no server answers here
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """A netrc file to write, beside which W&B finds no account; its settings are read anew."""
+def netrc_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Path of the netrc file, the only place where W&B can find an account; W&B reloads its settings."""
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "wandb_settings"))
@@ -48,17 +48,17 @@ def entry(host: str) -> str:
 
 
 def records(file: Path) -> list[wandb_internal_pb2.Record]:
-    """A .wandb file: 7 bytes, then LevelDB's log format, whose blocks of 32 KiB hold pieces of records."""
+    """The records of a .wandb file: 7 bytes, then LevelDB's log format (fragments of records in 32 KiB blocks)."""
     raw, at, data, found = file.read_bytes(), 7, b"", []
     while at + 7 <= len(raw):
-        room = 32768 - at % 32768
-        if room < 7:
-            at += room
+        left_in_block = 32768 - at % 32768
+        if left_in_block < 7:
+            at += left_in_block
             continue
         length, kind = struct.unpack("<HB", raw[at + 4 : at + 7])
         data += raw[at + 7 : at + 7 + length]
         at += 7 + length
-        if kind in (1, 4):  # a whole record, or its last piece
+        if kind in (1, 4):  # a whole record, or its last fragment
             found.append(wandb_internal_pb2.Record.FromString(data))
             data = b""
     return found
@@ -72,21 +72,21 @@ def records(file: Path) -> list[wandb_internal_pb2.Record]:
         (entry("127.0.0.1:1"), "cannot be reached"),
     ],
 )
-def test_wandb_itself_says_whether_there_is_an_account(netrc: str, why: str, account: Path) -> None:
-    account.write_text(netrc)
+def test_wandb_decides_whether_there_is_an_account(netrc: str, why: str, netrc_file: Path) -> None:
+    netrc_file.write_text(netrc)
     assert why in why_offline(None)
     assert NOWHERE in why_offline(None)
 
 
-def test_wandb_is_offline_where_that_is_asked_for(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_is_offline_on_request(netrc_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert why_offline("offline") == "set by logger.wandb"
     monkeypatch.setenv("WANDB_MODE", "offline")
     wandb.teardown()
     assert why_offline(None) == "set by WANDB_MODE"
 
 
-def test_a_wandb_run_that_gets_no_answer_starts_offline(
-    account: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_wandb_starts_offline_if_the_server_does_not_answer(
+    netrc_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     start = wandb.init
 
@@ -95,7 +95,7 @@ def test_a_wandb_run_that_gets_no_answer_starts_offline(
             raise wandb.errors.CommError("Timed out\nConsider increasing the init_timeout")
         return start(mode="offline", **arguments)
 
-    account.write_text(entry("127.0.0.1:1"))
+    netrc_file.write_text(entry("127.0.0.1:1"))
     monkeypatch.setattr("sightseq.core.tracking.reachable", lambda *_: True)
     monkeypatch.setattr(wandb, "init", init)
     logger = Wandb(save_dir=str(tmp_path))
@@ -106,8 +106,8 @@ def test_a_wandb_run_that_gets_no_answer_starts_offline(
     assert list(Path(folder).glob("*.wandb"))
 
 
-def test_an_online_wandb_run_says_its_address(
-    account: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_an_online_wandb_run_prints_its_address(
+    netrc_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sightseq.core.tracking.why_offline", lambda _: "")
     monkeypatch.setattr(wandb, "init", lambda **_: Mock(url="https://wandb.example/run"))
@@ -117,8 +117,8 @@ def test_an_online_wandb_run_says_its_address(
     assert logger.address() == {"url": "https://wandb.example/run"}
 
 
-def test_a_server_that_refuses_is_reachable() -> None:
-    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # answers all with 501
+def test_a_server_that_returns_an_error_is_reachable() -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # answers every request with 501
         thread = Thread(target=server.handle_request)
         thread.start()
         assert reachable(f"http://127.0.0.1:{server.server_port}", {})
@@ -128,7 +128,7 @@ def test_a_server_that_refuses_is_reachable() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("WANDB_API_KEY", "short"), ("WANDB_MODE", "of")])
 def test_settings_that_wandb_refuses(
-    name: str, value: str, account: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    name: str, value: str, netrc_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(name, value)
     wandb.teardown()
@@ -138,7 +138,7 @@ def test_settings_that_wandb_refuses(
     assert not (tmp_path / "wandb").exists()
 
 
-def test_wandb_and_tensorboard(sightseq, tmp_path: Path, account: Path) -> None:
+def test_wandb_and_tensorboard(sightseq, tmp_path: Path, netrc_file: Path) -> None:
     status, output, errors = sightseq(
         "train", "logger=[wandb,tensorboard]", "trainer.max_epochs=2", "baseline=none", "data.synthetic=true"
     )
@@ -175,8 +175,8 @@ def test_wandb_and_tensorboard(sightseq, tmp_path: Path, account: Path) -> None:
     events.Reload()
     assert {"train/loss", "val/accuracy", "best/test/accuracy"} <= set(events.Tags()["scalars"])
     assert len(events.Scalars("val/accuracy")) == 2
-    assert [event.value for event in events.Scalars("epoch")] == [1, 1, 2, 2]  # of validation and of training
-    assert {"data/text_summary", f"{TABLE}/text_summary"} <= set(events.Tags()["tensors"])  # `data`: it is generated
+    assert [event.value for event in events.Scalars("epoch")] == [1, 1, 2, 2]  # validation and training of each epoch
+    assert {"data/text_summary", f"{TABLE}/text_summary"} <= set(events.Tags()["tensors"])  # `data`: it is synthetic
     assert "Confusion matrix" in events.Tags()["images"]
 
 
@@ -190,12 +190,12 @@ BLOCKS = [
 ]
 
 
-def test_every_block_goes_to_wandb(account: Path, tmp_path: Path) -> None:
+def test_every_block_goes_to_wandb(netrc_file: Path, tmp_path: Path) -> None:
     logger = Wandb(save_dir=str(tmp_path), offline=True)
     for block in BLOCKS:
         block.log(logger, 3)
     logger.experiment.finish()
-    wandb.teardown()  # waits until the file is written
+    wandb.teardown()  # blocks until the file is written
     (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     items = [item for record in records(file) for item in record.history.item]
     kinds = {item.nested_key[0]: item.value_json for item in items if item.nested_key[1:] == ["_type"]}
@@ -219,7 +219,7 @@ def test_every_block_goes_to_tensorboard(tmp_path: Path) -> None:
     board = TensorBoardLogger(tmp_path)
     for block in BLOCKS:
         block.log(board, 3)
-        block.log(CSVLogger(tmp_path), 3)  # a tracker that takes numbers alone gets nothing
+        block.log(CSVLogger(tmp_path), 3)  # a tracker that accepts only numbers gets nothing
     board.finalize("success")
     events = EventAccumulator(board.log_dir)
     events.Reload()
@@ -235,7 +235,7 @@ def test_every_block_goes_to_tensorboard(tmp_path: Path) -> None:
     }
 
 
-def test_a_block_that_fails_keeps_no_other_from_the_trackers(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_block_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
     logger, stereo = Mock(spec=WandbLogger), AudioBlock("Stereo", np.zeros((2, 9)), 8000)
     trainer = cast(Any, SimpleNamespace(loggers=[logger], global_step=3))
     log_results(trainer, {"val": None, "test": None, "data": {"synthetic": False}}, [stereo, BLOCKS[1]])

@@ -1,4 +1,4 @@
-"""Imports run one way: down the house."""
+"""Rules for imports: a package or module imports only from the layers below it."""
 
 import ast
 import re
@@ -9,9 +9,9 @@ import pytest
 import sightseq
 
 PACKAGE = Path(sightseq.__file__).parent
-CODECS = {"text", "vision", "audio", "series", "music"}  # of which some are not there yet
-# A room, and the rooms that it may know.
-MAY_KNOW = {
+CODECS = {"text", "vision", "audio", "series", "music"}  # some do not exist yet
+# For each top-level package or module: those that it may import from.
+MAY_IMPORT = {
     "nets": set(),
     "core": set(),
     **{codec: {"core"} for codec in CODECS},
@@ -55,7 +55,7 @@ MAY_KNOW = {
     },
     "__init__": {"core", "composition", "run", "predict"},
 }
-LIGHT = {"torch", "lightning", "torchmetrics", "torchvision", "sklearn", "matplotlib"}
+HEAVY = {"torch", "lightning", "torchmetrics", "torchvision", "sklearn", "matplotlib"}
 
 
 def imports(file: Path, within_functions: bool = True) -> set[str]:
@@ -76,19 +76,19 @@ def layer(file: Path) -> str:
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def test_every_room_has_a_rule() -> None:
-    assert {layer(file) for file in FILES} == set(MAY_KNOW) - {
+def test_every_package_has_a_rule() -> None:
+    assert {layer(file) for file in FILES} == set(MAY_IMPORT) - {
         codec for codec in CODECS if not (PACKAGE / codec).is_dir()
     }
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_a_room_knows_only_what_is_below(file: Path) -> None:
-    known = {name.split(".")[1] for name in imports(file) if name.startswith("sightseq.")}
-    assert known - {layer(file)} <= MAY_KNOW[layer(file)]
+def test_a_package_imports_only_what_is_below(file: Path) -> None:
+    imported = {name.split(".")[1] for name in imports(file) if name.startswith("sightseq.")}
+    assert imported - {layer(file)} <= MAY_IMPORT[layer(file)]
 
 
-def test_networks_know_torch_alone() -> None:
+def test_networks_import_only_torch_and_the_standard_library() -> None:
     for file in (PACKAGE / "nets").glob("*.py"):
         tops = {name.partition(".")[0] for name in imports(file)}
         assert tops <= {
@@ -107,7 +107,7 @@ def test_networks_know_torch_alone() -> None:
         }, file
 
 
-LIGHTEST = [
+WITHOUT_TORCH = [
     "cli",
     "bricks",
     "completion",
@@ -121,23 +121,23 @@ LIGHTEST = [
 ]
 
 
-@pytest.mark.parametrize("name", LIGHTEST)
-def test_the_front_imports_nothing_heavy(name: str) -> None:
+@pytest.mark.parametrize("name", WITHOUT_TORCH)
+def test_command_line_modules_import_nothing_heavy(name: str) -> None:
     tops = {found.partition(".")[0] for found in imports(PACKAGE / f"{name}.py", within_functions=False)}
-    assert not tops & LIGHT
+    assert not tops & HEAVY
 
 
-def test_nothing_is_imported_that_windows_lacks() -> None:
+def test_no_module_needs_imports_that_windows_lacks() -> None:
     for file in FILES:
         assert not imports(file, within_functions=False) & {"fcntl", "grp", "pwd", "resource", "termios"}, file
 
 
-PROBLEMS = sorted(folder.name for folder in (PACKAGE / "tasks").iterdir() if (folder / "__init__.py").is_file())
+TASK_PACKAGES = sorted(folder.name for folder in (PACKAGE / "tasks").iterdir() if (folder / "__init__.py").is_file())
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_nothing_outside_a_problem_imports_it(problem: str) -> None:
-    """No file of a verb, and none of another problem."""
+@pytest.mark.parametrize("problem", TASK_PACKAGES)
+def test_a_task_package_is_imported_only_by_itself(problem: str) -> None:
+    """Neither the commands nor another task package import it or name it."""
     name = f"sightseq.tasks.{problem}"
     offenders = {
         str(file.relative_to(PACKAGE))
@@ -149,7 +149,7 @@ def test_nothing_outside_a_problem_imports_it(problem: str) -> None:
 
 
 def bricks() -> dict[str, Path]:
-    """The class of every network, task and dataset that a config names, and the folder it belongs to."""
+    """The class of every network, task and dataset that a config names, and the folder of its module."""
     found = {}
     for group in ("data", "model"):
         for file in (PACKAGE.parents[1] / "conf" / group).rglob("*.yaml"):
@@ -159,7 +159,7 @@ def bricks() -> dict[str, Path]:
     return found
 
 
-def test_only_configs_name_a_network_a_task_or_a_dataset() -> None:
+def test_only_configs_name_networks_tasks_and_datasets() -> None:
     found = bricks()
     assert len(found) > 15
     offenders = {
