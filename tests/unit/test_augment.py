@@ -1,4 +1,4 @@
-"""Augmentation: what it keeps, how far it goes, and that every image has numbers of its own."""
+"""Augmentation: shapes and ranges are kept, and every image gets its own random numbers."""
 
 import math
 from collections.abc import Callable
@@ -28,12 +28,12 @@ def images(count: int = 64, channels: int = 3, height: int = 9, width: int = 11)
 
 
 def on(augmentation: nn.Module) -> Callable[[Tensor], Tensor]:
-    """What it makes of images alone."""
+    """A function that applies an augmentation to images only."""
     return lambda batch: augmentation({"input": batch})["input"]
 
 
 def mixed(mix: Mix, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The mixed images, and of each its partner [B] and its own share: every image is a class of its own."""
+    """The mixed images, each image's partner [B] and own fraction [B]; the target of an image is its index."""
     found = mix({"input": batch, "target": torch.arange(len(batch))})
     share = found["soft_target"].diagonal()
     partner = found["soft_target"].clone().fill_diagonal_(0).argmax(1)
@@ -42,7 +42,7 @@ def mixed(mix: Mix, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.fixture
 def highest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All random numbers are as high as they can be."""
+    """All random numbers have their highest value."""
     real = torch.rand
 
     def rand(*shape: int, generator: torch.Generator | None = None, device: object = None) -> Tensor:
@@ -82,7 +82,7 @@ def test_follows_torchs_seed(name: str) -> None:
 
 
 @every
-def test_images_of_a_batch_get_different_numbers(name: str) -> None:
+def test_images_of_a_batch_get_different_random_numbers(name: str) -> None:
     same = images(1).expand(64, -1, -1, -1)
     torch.manual_seed(0)
     different = {tuple(image.flatten().tolist()) for image in on(ALL[name]())(same)}
@@ -124,7 +124,7 @@ def test_shift_moves_by_whole_pixels_within_its_range(mode: str) -> None:
         ]
         assert len(moves) == 1
         seen[moves[0]] = seen.get(moves[0], 0) + 1
-    assert len(seen) == 25  # every move, and all about equally often: 16 ± 4
+    assert len(seen) == 25  # every shift, each about equally often: 16 ± 4
     assert max(seen.values()) < 36
 
 
@@ -160,7 +160,7 @@ def test_affine_rotates_pixels_also_where_the_image_is_not_square(height: int, w
 
 
 @pytest.mark.usefixtures("highest")
-def test_affine_moves_by_a_share_of_the_image() -> None:
+def test_affine_moves_by_a_fraction_of_the_image() -> None:
     batch = images(2, 1, 8, 12)
     found = on(Affine(0, 0, 0, 0.25))(batch)
     expected = torch.zeros_like(batch)
@@ -172,7 +172,7 @@ def test_affine_moves_by_a_share_of_the_image() -> None:
 def test_affine_scales_about_the_centre() -> None:
     batch = images(1, 1, 8, 8)
     found = on(Affine(0, 1.0, 0, 0))(batch)  # sampled at twice the distance: half the size
-    inner = batch.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))  # between four pixels
+    inner = batch.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))  # the mean of four pixels
     assert torch.allclose(found[:, :, 2:6, 2:6], inner, atol=1e-5)
 
 
@@ -181,14 +181,14 @@ def test_affine_shears_rows() -> None:
     batch = images(1, 1, 7, 7)
     found = on(Affine(0, 0, 45, 0))(batch)
     expected = torch.zeros_like(batch)
-    for y in range(7):  # each row moves by its distance from the middle, since tan(45 degrees) = 1
+    for y in range(7):  # each row shifts by its distance from the centre, since tan(45 degrees) = 1
         for x in range(7):
             if 0 <= x + y - 3 < 7:
                 expected[:, :, y, x] = batch[:, :, y, x + y - 3]
     assert torch.allclose(found, expected, atol=1e-5)
 
 
-def test_affine_turns_within_its_range() -> None:
+def test_affine_rotates_within_its_range() -> None:
     bar = torch.zeros(200, 1, 33, 33)
     bar[:, :, 16, :] = 1
     torch.manual_seed(0)
@@ -201,7 +201,7 @@ def test_affine_turns_within_its_range() -> None:
     assert degrees.min() < -25
 
 
-def test_erase_paints_a_rectangle_within_bounds() -> None:
+def test_erase_fills_a_rectangle_within_bounds() -> None:
     h, w = 20, 30
     torch.manual_seed(0)
     found = on(Erase(1.0, smallest=0.2, largest=0.6))(torch.ones(300, 3, h, w))
@@ -214,7 +214,7 @@ def test_erase_paints_a_rectangle_within_bounds() -> None:
     assert 10 < int(heights.max()) <= 0.6 * h + 1
     assert 0.2 * w - 1 <= int(widths.min()) < 9
     assert 16 < int(widths.max()) <= 0.6 * w + 1
-    assert bool(grey[:, 0, 0].any())  # the border can be hit too
+    assert bool(grey[:, 0, 0].any())  # the border can be erased too
     assert bool(grey[:, 0, -1].any())
 
 
@@ -226,30 +226,30 @@ def test_erase_probability(p: float, share: float) -> None:
 
 
 def test_elastic_bends_smoothly_and_within_its_range() -> None:
-    ramp = torch.linspace(0, 1, 32).expand(64, 1, 32, 32)  # the value of a pixel is its place
+    ramp = torch.linspace(0, 1, 32).expand(64, 1, 32, 32)  # the value of a pixel is its position
     torch.manual_seed(0)
     moved = on(Affine(0, 0, 0, 0, elastic=0.1))(ramp) - ramp
     inner = moved[:, :, 8:-8, 8:-8]
-    assert 0.03 < inner.abs().max() <= 0.1 * 1.3  # bicubic interpolation between the points overshoots a little
+    assert 0.03 < inner.abs().max() <= 0.1 * 1.3  # bicubic interpolation overshoots slightly
     assert (inner.diff(dim=3).abs() < 0.05).all()
     assert not torch.equal(moved[0], moved[1])
 
 
-def test_resized_crop_has_the_size_that_is_asked_for() -> None:
+def test_resized_crop_has_the_requested_size() -> None:
     batch = images(5, 3, 20, 24)
     assert on(ResizedCrop((9, 7)))(batch).shape == (5, 3, 9, 7)
-    assert torch.equal(on(ResizedCrop((9, 7)).eval())(batch), batch)  # the centre is taken later
+    assert torch.equal(on(ResizedCrop((9, 7)).eval())(batch), batch)  # the centre crop follows later
 
 
-def test_resized_crop_of_all_is_the_image() -> None:
+def test_resized_crop_of_the_whole_image_is_the_identity() -> None:
     batch = images(8)
     found = on(ResizedCrop((9, 11), smallest=1, stretch=1))(batch)
     torch.testing.assert_close(found, batch, rtol=0, atol=1e-5)
 
 
-def test_resized_crop_stays_inside_and_has_the_areas_it_says() -> None:
+def test_resized_crop_stays_inside_and_has_areas_within_its_range() -> None:
     y, x = torch.meshgrid(torch.linspace(0, 1, 64), torch.linspace(0, 1, 64), indexing="ij")
-    batch = torch.stack([y, x]).expand(500, 2, 64, 64)  # each pixel says where it is
+    batch = torch.stack([y, x]).expand(500, 2, 64, 64)  # the value of a pixel is its position
     torch.manual_seed(0)
     found = on(ResizedCrop((64, 64), smallest=0.25, stretch=4 / 3))(batch)
     height = found[:, 0, -1, 0] - found[:, 0, 0, 0]
@@ -257,10 +257,10 @@ def test_resized_crop_stays_inside_and_has_the_areas_it_says() -> None:
     area = height * width
     assert 0.2 < area.min() < 0.3
     assert 0.9 < area.max() <= 1.0001
-    assert 0.55 < area.mean() < 0.67  # uniform between a quarter and all
+    assert 0.55 < area.mean() < 0.67  # uniform between 1/4 and 1
     assert 0.7 < (height / width).min() < 0.85
     assert 1.2 < (height / width).max() < 1.4
-    assert found[:, 0, :, 0].diff(dim=1).std() > 0  # the places differ
+    assert found[:, 0, :, 0].diff(dim=1).std() > 0  # the positions differ
 
 
 @pytest.mark.parametrize("arguments", [{"smallest": 0}, {"smallest": 1.1}, {"stretch": 0.5}])
@@ -279,8 +279,8 @@ def test_colour_by_hand(highest: None) -> None:
     torch.testing.assert_close(on(Colour(0, 0, 1))(grey), grey)  # grey has no saturation
 
 
-def test_mix_says_what_it_did() -> None:
-    """Images of one value each: the mean of a mixed one follows from the shares."""
+def test_mix_returns_partners_and_fractions() -> None:
+    """Each image has one constant value, so the mean of a mixed image follows from the fractions."""
     values = torch.arange(200.0) / 200
     batch = values.view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
     for mix in (Mix(200, 1.0, 0.0, 1.0), Mix(200, 0.0, 1.0, 1.0), Mix(200, 0.4, 0.4, 0.5)):
@@ -295,22 +295,22 @@ def test_mixup_blends_and_cutmix_pastes() -> None:
     batch = torch.cat([torch.zeros(50, 1, 8, 8), torch.ones(50, 1, 8, 8)])
     torch.manual_seed(0)
     blended, _, _ = mixed(Mix(100, 1.0, 0.0, 1.0), batch)
-    assert torch.equal(blended.amin((1, 2, 3)), blended.amax((1, 2, 3)))  # all pixels alike
+    assert torch.equal(blended.amin((1, 2, 3)), blended.amax((1, 2, 3)))  # all pixels are equal
     assert ((blended > 0.01) & (blended < 0.99)).any()
     pasted, _, share = mixed(Mix(100, 0.0, 1.0, 1.0), batch)
     assert set(pasted.unique().tolist()) == {0.0, 1.0}
     assert share.unique().numel() > 20
 
 
-def test_mix_leaves_the_share_it_says_alone() -> None:
+def test_mix_leaves_the_given_fraction_unchanged() -> None:
     torch.manual_seed(0)
     _, _, share = mixed(Mix(2000, 0.1, 0.2, 1.0), torch.rand(2000, 1, 8, 8))
-    assert 0.67 < (share == 1).float().mean() < 0.76  # 0.7, and rectangles beside all pixels
+    assert 0.67 < (share == 1).float().mean() < 0.76  # 0.7, and rectangles that contain no pixel
     batch = {"input": images(), "target": torch.zeros(64)}
     assert Mix(1, 1.0).eval()(batch) is batch
 
 
-def test_mix_mixes_what_was_mixed_before() -> None:
+def test_mix_can_be_applied_twice() -> None:
     batch = {"input": images(4), "target": torch.arange(4)}
     torch.manual_seed(0)
     twice = Mix(4, 1.0)(Mix(4, 1.0)(batch))
@@ -319,7 +319,7 @@ def test_mix_mixes_what_was_mixed_before() -> None:
     assert twice["target"] is batch["target"]
 
 
-def test_mix_refuses_other_targets_than_labels() -> None:
+def test_mix_refuses_targets_that_are_not_labels() -> None:
     with pytest.raises(ConfigError, match="Mix needs one label per image"):
         Mix(3)({"input": images(), "target": torch.zeros(64, 9, 11, dtype=torch.int64)})
 
@@ -330,7 +330,7 @@ def test_mix_refuses(arguments: tuple[float, float, float]) -> None:
         Mix(3, *arguments)
 
 
-# What moves with the pixels
+# Masks and target images move with the pixels
 
 MOVING: dict[str, Callable[[], nn.Module]] = {
     "flip": Flip,
@@ -342,12 +342,14 @@ MOVING: dict[str, Callable[[], nn.Module]] = {
 
 
 def moving_batch(count: int = 16) -> dict[str, Tensor]:
-    """Images, and masks of their bright pixels: smooth, so that interpolation hardly moves an edge."""
+    """Smooth images and masks of their bright pixels; interpolation hardly changes the edges."""
     y, x = torch.meshgrid(torch.linspace(0, 1, 36), torch.linspace(0, 1, 44), indexing="ij")
     phase = torch.rand(count, 1, 1, generator=torch.Generator().manual_seed(1))
-    input = ((torch.sin(5 * x + 4 * y + 6 * phase) + 1.5) / 2.5)[:, None]  # above 0.2, but for what is beyond
+    input = ((torch.sin(5 * x + 4 * y + 6 * phase) + 1.5) / 2.5)[
+        :, None
+    ]  # at least 0.2; only pixels beyond the image are 0
     batch = {"input": input, "mask": (input[:, 0] > 0.6).long(), "target": input.clone(), "index": torch.arange(count)}
-    return {**batch, "weight": torch.rand(count, 3, 5)}  # of another size
+    return {**batch, "weight": torch.rand(count, 3, 5)}  # another size
 
 
 @pytest.mark.parametrize("name", MOVING)
@@ -357,11 +359,11 @@ def test_masks_and_targets_move_with_the_pixels(name: str) -> None:
     found = MOVING[name]()(batch)
     images, mask = found["input"][:, 0], found["mask"]
     assert not torch.equal(images, batch["input"][:, 0])
-    torch.testing.assert_close(found["target"], found["input"])  # moved by the same numbers
+    torch.testing.assert_close(found["target"], found["input"])  # the same random numbers
     assert (mask.shape, mask.dtype) == (images.shape, torch.int64)
-    assert set(mask.unique().tolist()) <= {-1, 0, 1}  # no class between two, and -1 beyond the image
+    assert set(mask.unique().tolist()) <= {-1, 0, 1}  # no interpolated class, and -1 beyond the image
     sure = (images - 0.6).abs() > 0.1
-    assert ((mask == 1) == (images > 0.6))[sure].float().mean() > 0.98  # at its edges an image darkens
+    assert ((mask == 1) == (images > 0.6))[sure].float().mean() > 0.98  # an image is darker at its edges
     outside = mask == -1
     assert outside.any() == (name in ("shift", "affine"))
     assert not images[outside].gt(0.6).any()
@@ -370,14 +372,14 @@ def test_masks_and_targets_move_with_the_pixels(name: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bool])
-def test_masks_without_a_sign_are_0_beyond_the_image(dtype: torch.dtype) -> None:
+def test_unsigned_masks_are_0_beyond_the_image(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     found = Shift(3)({"input": images(), "mask": torch.ones(64, 9, 11, dtype=dtype)})["mask"]
     assert found.dtype == dtype
     assert set(found.int().unique().tolist()) == {0, 1}
 
 
-def test_the_random_numbers_do_not_depend_on_what_else_moves() -> None:
+def test_the_random_numbers_do_not_depend_on_other_columns() -> None:
     batch = moving_batch()
     found = []
     for names in (["input"], ["input", "mask", "target"]):
@@ -386,7 +388,7 @@ def test_the_random_numbers_do_not_depend_on_what_else_moves() -> None:
     assert torch.equal(found[0], found[1])
 
 
-def test_what_changes_colours_leaves_masks_alone() -> None:
+def test_colour_changes_leave_masks_unchanged() -> None:
     batch = moving_batch()
     for augment in (Colour(), Erase(1.0)):
         found = augment(batch)
@@ -394,14 +396,14 @@ def test_what_changes_colours_leaves_masks_alone() -> None:
         assert found["mask"] is batch["mask"]
 
 
-def test_boxes_are_refused_by_what_moves_pixels() -> None:
+def test_augmentations_that_move_pixels_refuse_boxes() -> None:
     batch = {"input": images(), "boxes": torch.zeros(64, 2, 4)}
     with pytest.raises(ConfigError, match="Flip cannot move boxes, only images and masks; leave it out"):
         Flip()(batch)
     assert Colour()(batch)["boxes"] is batch["boxes"]
 
 
-def test_the_centre_of_masks_is_taken_too() -> None:
+def test_masks_are_centre_cropped_too() -> None:
     batch = {"input": images(), "mask": torch.arange(64 * 9 * 11).view(64, 9, 11), "target": torch.arange(64)}
     found = take_centre(batch, 5, 7)
     assert torch.equal(found["input"], batch["input"][..., 2:7, 2:9])

@@ -1,4 +1,4 @@
-"""Backbone: every architecture of torchvision that is asked for, and where its weights come from."""
+"""Backbone: torchvision's architectures and the sources of their weights."""
 
 import re
 import warnings
@@ -48,7 +48,7 @@ def test_logits(name: str, size: int, channels: int) -> None:
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_weights_fill_all_but_the_head(name: str) -> None:
+def test_weights_are_loaded_except_for_the_head(name: str) -> None:
     torch.manual_seed(1)
     given = get_model(name, num_classes=1000).state_dict()
     torch.save(given, "weights.pth")
@@ -61,7 +61,7 @@ def test_weights_fill_all_but_the_head(name: str) -> None:
 
 
 def test_densenet_as_torchvision_publishes_it() -> None:
-    """`denselayer1.norm.1.weight`, where a network of today has `denselayer1.norm1.weight`."""
+    """Published weights have `denselayer1.norm.1.weight`, the current network has `denselayer1.norm1.weight`."""
     given = get_model("densenet121", num_classes=1000).state_dict()
     published = {re.sub(r"(denselayer\d+\.[a-z]+)([12])", r"\1.\2", key): value for key, value in given.items()}
     assert "features.denseblock1.denselayer1.norm.1.weight" in published
@@ -72,27 +72,27 @@ def test_densenet_as_torchvision_publishes_it() -> None:
                        given["features.denseblock4.denselayer16.conv2.weight"])  # fmt: skip
 
 
-def test_averaged_weights_of_layers_with_versions_are_loaded() -> None:
-    """A plain dictionary, as averaged weights are saved, lacks the version that MNASNet asks for."""
+def test_averaged_weights_of_versioned_layers_are_loaded() -> None:
+    """Averaged weights are saved as a plain dictionary, without the version that MNASNet requires."""
     first, second = task(name="mnasnet0_5"), task(name="mnasnet0_5")
     first.net.model.classifier[1].bias.data.fill_(7)
     second.load_state_dict(dict(first.state_dict()))
     assert second.net.model.classifier[1].bias.tolist() == [7, 7, 7]
 
 
-def test_vision_transformers_are_told_the_size() -> None:
+def test_vision_transformers_get_the_image_size() -> None:
     with torch.no_grad():
         assert Backbone(5, (64, 64), "vit_b_16").eval()(torch.rand(1, 3, 64, 64)).shape == (1, 5)
 
 
-def test_nothing_is_loaded_when_it_is_built() -> None:
+def test_building_loads_no_weights() -> None:
     net = Backbone(5, (64, 64), "resnet18", weights="/no/such/file")
     assert net.constants == IMAGENET
     with pytest.raises(FileNotFoundError):
         net.load_weights()
 
 
-def test_weights_may_lie_within_a_checkpoint() -> None:
+def test_weights_may_be_part_of_a_checkpoint() -> None:
     given = get_model("resnet18", num_classes=1000).state_dict()
     torch.save({"state_dict": given, "epoch": 3}, "weights.pth")
     net = Backbone(5, (64, 64), "resnet18", weights="weights.pth")
@@ -100,15 +100,15 @@ def test_weights_may_lie_within_a_checkpoint() -> None:
     assert torch.equal(net.model.conv1.weight, given["conv1.weight"])
 
 
-def test_constants_are_those_of_the_weights_or_of_the_data() -> None:
+def test_normalisation_constants_come_from_the_weights_or_the_data() -> None:
     assert task().pixels.mean.flatten().tolist() == pytest.approx([0.4] * 3)
     assert task(weights="x").pixels.mean.flatten().tolist() == pytest.approx(IMAGENET[0])
     assert task(weights="x", mean=[0.5] * 3, std=[0.5] * 3).pixels.std.flatten().tolist() == [0.5] * 3
     assert Backbone(3, (80, 80), "inception_v3", weights="x").constants == HALF
-    assert Backbone(3, (64, 64), "efficientnet_v2_l", weights="x").constants == HALF  # unlike its smaller sisters
+    assert Backbone(3, (64, 64), "efficientnet_v2_l", weights="x").constants == HALF  # unlike its smaller variants
 
 
-def test_grey_images_meet_the_constants_of_each_channel() -> None:
+def test_grey_images_are_normalised_by_the_constants_of_each_channel() -> None:
     model = task(GREY, weights="x").eval()
     image = torch.rand(2, 1, 64, 64)
     by_hand = (image - model.pixels.mean) / model.pixels.std
@@ -126,7 +126,7 @@ def test_grey_images_meet_the_constants_of_each_channel() -> None:
         ([1, 2], ""),
     ],
 )
-def test_weights_that_do_not_fit_are_one_line(content: object, words: str) -> None:
+def test_weights_that_do_not_fit_give_a_one_line_error(content: object, words: str) -> None:
     if isinstance(content, bytes):
         Path("weights.pth").write_bytes(content)
     elif content is not None:
@@ -155,7 +155,7 @@ def test_weights_with_code_are_refused() -> None:
         ("vgg11", 16, "not accept images of 16"),
     ],
 )
-def test_what_cannot_be_is_found_when_it_is_built(name: str, size: int, words: str) -> None:
+def test_impossible_settings_are_found_when_it_is_built(name: str, size: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Backbone(5, (size, size), name)
 
@@ -167,8 +167,8 @@ def test_no_warning_when_it_is_built() -> None:
         Backbone(5, (64, 64), "googlenet")
 
 
-def test_a_stride_over_a_single_pixel_is_left_out_in_training_alone() -> None:
-    """There it changes nothing, and oneDNN's gradients in bf16 would be uninitialised memory."""
+def test_a_stride_over_a_single_pixel_is_removed_only_in_training() -> None:
+    """Such a stride has no effect, but oneDNN's gradients in bf16 would be uninitialised memory."""
     net = Backbone(5, (8, 8), "mobilenet_v2")
     strided = [m for m in net.modules() if isinstance(m, nn.Conv2d) and m.stride != (1, 1)]
     before = [m.stride for m in strided]
@@ -178,7 +178,7 @@ def test_a_stride_over_a_single_pixel_is_left_out_in_training_alone() -> None:
     for norm in (m for m in net.train().modules() if isinstance(m, nn.BatchNorm2d | nn.Dropout)):
         norm.eval()
     torch.testing.assert_close(net(images), output)
-    assert [m.stride for m in strided] != before  # from the fourth halving on, images of 8 pixels are single ones
+    assert [m.stride for m in strided] != before  # images of 8 pixels have a single pixel after the third halving
     assert strided[0].stride == (2, 2)
     torch.testing.assert_close(net.eval()(images), output)
     assert [m.stride for m in strided] == before

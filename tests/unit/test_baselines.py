@@ -1,4 +1,4 @@
-"""Baselines: that they learn from the training split alone, and are scored as scikit-learn scores."""
+"""Baselines learn only from the training split, and their scores equal those of scikit-learn."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from sightseq.tasks.classification.baseline import HOG, SVM, Classifier, Majorit
 
 
 def stripes(count: int, seed: int, classes: int = 3) -> dict[str, NDArray[Any]]:
-    """As an SVM looks at them."""
+    """Images of stripes as the inputs of an SVM."""
     images, labels = synthetic_images(count, classes, 8, 1, seed)
     return {"input": SVM().features(images), "target": labels}
 
@@ -51,10 +51,10 @@ def test_scores_against_scikit_learn() -> None:
             "f1": sk.f1_score(true, guess, **macro),
         }
     )
-    assert all(type(value) is float for value in found.values())  # results.json holds them
+    assert all(type(value) is float for value in found.values())  # results.json contains them
 
 
-def test_svm_is_scikit_learns_on_pixels_of_0_to_1() -> None:
+def test_svm_equals_scikit_learn_on_pixels_of_0_to_1() -> None:
     train, test = stripes(90, 0), stripes(60, 1)
     baseline = SVM(C=2.0, components=None)
     baseline.fit(train)
@@ -72,7 +72,7 @@ def test_svm_learns_stripes(components: int | None) -> None:
     assert ("pca" in baseline.model.named_steps) == (components == 10)
 
 
-def test_svm_learns_from_so_many_images_at_most() -> None:
+def test_svm_learns_from_a_limited_number_of_images() -> None:
     baseline = SVM(components=None, largest=40)
     baseline.fit(stripes(300, 0))
     assert baseline.model.named_steps["svc"].shape_fit_ == (40, 64)
@@ -81,8 +81,8 @@ def test_svm_learns_from_so_many_images_at_most() -> None:
     assert again.predict(stripes(60, 1)).tolist() == baseline.predict(stripes(60, 1)).tolist()
 
 
-class Noted(Classifier):
-    """Notes what it is shown."""
+class Recording(Classifier):
+    """Records its inputs."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, list[int]]] = []
@@ -104,22 +104,22 @@ def data() -> DataModule:
     return module
 
 
-def test_baselines_are_validated_on_what_training_knows_and_tested_on_both(data: DataModule) -> None:
-    noted = Noted()
+def test_baselines_fit_on_train_and_for_the_test_on_train_and_val(data: DataModule) -> None:
+    noted = Recording()
     scores = score_baselines({"noted": noted}, data, test=True)
     assert noted.seen == [("fit", [0, 2, 4]), ("predict", [1, 3]), ("fit", [0, 2, 4, 1, 3]), ("predict", [5])]
     assert scores["noted"]["val"]["accuracy"] == scores["noted"]["test"]["accuracy"] == 1
     assert scores["noted"]["seconds"] >= 0
 
 
-def test_baselines_do_not_see_the_test_split_unasked(data: DataModule) -> None:
-    noted = Noted()
+def test_baselines_use_the_test_split_only_on_request(data: DataModule) -> None:
+    noted = Recording()
     assert score_baselines({"noted": noted}, data, test=False)["noted"]["test"] is None
     assert [5] not in [labels for _, labels in noted.seen]
 
 
 def test_training_data_is_not_read_for_a_baseline_without_fit(data: DataModule) -> None:
-    class Fixed(Noted):
+    class Fixed(Recording):
         fit = Baseline.fit
 
     data._datasets["train"].arrays = {}  # reading it would fail
@@ -128,12 +128,12 @@ def test_training_data_is_not_read_for_a_baseline_without_fit(data: DataModule) 
     assert fixed.seen == [("predict", [1, 3]), ("predict", [5])]
 
 
-def test_a_baseline_that_fails_says_why_and_the_others_are_scored(data: DataModule) -> None:
-    class Failing(Noted):
+def test_a_failing_baseline_is_reported_and_the_others_are_scored(data: DataModule) -> None:
+    class Failing(Recording):
         def fit(self, data: Any) -> None:
             raise ValueError("one class\nis too few")
 
-    found = score_baselines({"bad": Failing(), "noted": Noted()}, data, test=True)
+    found = score_baselines({"bad": Failing(), "noted": Recording()}, data, test=True)
     assert found["bad"] == {"error": "ValueError: one class is too few"}
     assert found["noted"]["test"]["accuracy"] == 1
 
@@ -144,14 +144,14 @@ def test_training_scores_are_those_of_the_last_epoch() -> None:
     assert results.training_scores([]) == {}
 
 
-def test_baselines_look_at_some_samples_at_a_time(data: DataModule, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Looking(Noted):
+def test_baselines_read_samples_in_batches(data: DataModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    class RecordsBatchSizes(Recording):
         def features(self, inputs: NDArray[Any]) -> NDArray[Any]:
             self.seen.append(("look", inputs.tolist()))
             return 10 * inputs
 
     monkeypatch.setattr(results, "CHUNK", 2)
-    looking = Looking()
+    looking = RecordsBatchSizes()
     found = results.baseline_arrays(looking, data.dataset("train"))
     assert looking.seen == [("look", [0, 2]), ("look", [4])]
     assert found["input"].tolist() == [0, 20, 40]
@@ -159,7 +159,7 @@ def test_baselines_look_at_some_samples_at_a_time(data: DataModule, monkeypatch:
 
 
 def test_hog_counts_directions() -> None:
-    """Upright stripes have gradients to the right alone: all counts lie in the bin of that direction."""
+    """Vertical stripes have only horizontal gradients, so all counts are in the bin of that direction."""
     ramp = np.tile(np.arange(64, dtype=np.uint8) * 3, (64, 1))
     upright, lying = HOG().features(np.stack([ramp[None], ramp.T[None]]))
     assert upright.shape == (7 * 7 * 4 * 9,)

@@ -1,4 +1,4 @@
-"""`sightseq bench`: what is measured, and that the bare loop does the same work."""
+"""`sightseq bench`: its measurements, and that the bare PyTorch loop does the same work."""
 
 import json
 from itertools import islice
@@ -25,7 +25,7 @@ def run(*overrides: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("experiment", "unit"), [("digits", "samples"), ("imdb_course", "samples"), ("python_docs", "tokens")]
 )
-def test_all_is_measured(experiment: str, unit: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_measurements_are_printed(experiment: str, unit: str, capsys: pytest.CaptureFixture[str]) -> None:
     found = run(f"experiment={experiment}")
     training = found["training"]
     for name in ("floor", "framework", "data", "ratio"):
@@ -43,7 +43,7 @@ def test_all_is_measured(experiment: str, unit: str, capsys: pytest.CaptureFixtu
     assert json.loads((Path("runs") / experiment / "bench.json").read_text()) == found
 
 
-def test_the_bare_loop_trains_as_the_framework_does() -> None:
+def test_the_bare_loop_trains_like_the_framework() -> None:
     config = compose("trainer.max_epochs=1", "scheduler=none", "callbacks=default", "augment=none", "precision=32")
     data = build(config["data"], DataModule, "data")
     data.prepare_data()
@@ -81,7 +81,7 @@ def test_medians_and_quartiles() -> None:
     assert summary([1.0]) == {"median": 1.0, "low": 1.0, "high": 1.0, "count": 1}
 
 
-def test_what_is_measured_keeps_the_recipe_but_no_checkpoints() -> None:
+def test_measurements_keep_the_recipe_but_save_no_checkpoints() -> None:
     config = compose("callbacks=[default,ema]", "logger=tensorboard", "trainer.accumulate_grad_batches=4")
     alone = training_only_config(config)
     assert set(config["callbacks"]) == {"best", "last", "progress", "ema"}
@@ -90,7 +90,7 @@ def test_what_is_measured_keeps_the_recipe_but_no_checkpoints() -> None:
     assert alone["model"] == config["model"]
 
 
-def test_fine_tuning_is_measured_with_all_layers_and_its_batch_norm_at_rest() -> None:
+def test_fine_tuning_is_measured_with_all_layers_and_frozen_batch_norm() -> None:
     config = training_only_config(compose("model=fine_tuning", "model.freeze_statistics=true"))
     data = build(config["data"], DataModule, "data")
     data.prepare_data()
@@ -103,7 +103,7 @@ def test_fine_tuning_is_measured_with_all_layers_and_its_batch_norm_at_rest() ->
     assert not any(norms)
 
 
-def test_the_bare_loop_leaves_schedules_of_epochs_alone() -> None:
+def test_the_bare_loop_skips_schedules_of_epochs() -> None:
     data = build(compose("data=digits")["data"], DataModule, "data")
     data.prepare_data()
     for scheduler, moves in (("one_cycle", True), ("plateau", False), ("step", False)):
@@ -116,7 +116,7 @@ def test_the_bare_loop_leaves_schedules_of_epochs_alone() -> None:
         assert (floor.optimizer.param_groups[0]["lr"] != before) == moves, scheduler
 
 
-def test_what_cannot_be_exported_is_still_trained(
+def test_a_model_that_cannot_be_exported_is_still_measured(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: Any) -> None:
@@ -129,7 +129,7 @@ def test_what_cannot_be_exported_is_still_trained(
     assert "not measured: no such operator" in capsys.readouterr().out
 
 
-def test_mistakes() -> None:
+def test_user_errors() -> None:
     with pytest.raises(ConfigError, match="repeats=0"):
         run("repeats=0")
     with pytest.raises(ConfigError, match="precision=bf16-true: bench supports"):

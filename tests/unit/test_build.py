@@ -1,4 +1,4 @@
-"""The only place where a name becomes code: what it builds, and all that it refuses."""
+"""`build`, the only function that turns a name into code: what it builds and what it refuses."""
 
 import re
 import sys
@@ -29,7 +29,7 @@ class Base:
 
 
 class Child(Base):
-    """Hands on what it does not know."""
+    """Passes unknown arguments to the base class."""
 
     def __init__(self, *, pool: Literal["max", "mean"] = "max", sizes: tuple[int, ...] = (), **common: Any) -> None:
         super().__init__(**common)
@@ -37,14 +37,14 @@ class Child(Base):
 
 
 class Fixed(Base):
-    """Hands on what it does not know, but knows the number."""
+    """Passes unknown arguments to the base class, but sets `number` itself."""
 
     def __init__(self, **common: Any) -> None:
         super().__init__(number=7, **common)
 
 
 class Closed(Base):
-    """Knows of no `word`."""
+    """Has no argument `word`."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -56,7 +56,7 @@ class Refuses(Base):
 
 
 class Unresolvable(Base):
-    def __init__(self, thing: "NoSuchName") -> None:  # noqa: F821 (what cannot be resolved is tested)
+    def __init__(self, thing: "NoSuchName") -> None:  # noqa: F821 (tests a name that cannot be resolved)
         self.thing = thing
 
 
@@ -67,7 +67,7 @@ class Part(nn.Module):
 
 
 class Whole(nn.Module):
-    """An encoder, perhaps a decoder, heads by number and by name, and settings that stay plain."""
+    """Has an encoder, an optional decoder, heads in a list and in a dictionary, and settings that stay plain."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ def test_builds_a_class_with_its_arguments() -> None:
     assert net.bias is None
 
 
-def test_config_is_left_as_it_was() -> None:
+def test_config_is_not_changed() -> None:
     config = {"_target_": f"{HERE}.Child", "number": "3", "sizes": ["1"]}
     build(config, Base, "x")
     assert config == {"_target_": f"{HERE}.Child", "number": "3", "sizes": ["1"]}
@@ -140,7 +140,7 @@ def test_nothing_of_an_untrusted_package_is_imported(tmp_path: Path, monkeypatch
     assert not (tmp_path / "was_here").exists()
 
 
-def test_trust_admits_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trust_allows_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "colleague.py").write_text("import torch\nclass Net(torch.nn.Module): pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "colleague", raising=False)
@@ -155,7 +155,7 @@ def test_a_trusted_package_is_found_in_the_working_directory(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     trust(["torch"])
     assert str(tmp_path) not in sys.path
-    trust("neighbour")  # not its letters
+    trust("neighbour")  # a string is one package, not a list of letters
     assert sys.path[-1] == str(tmp_path)
     assert "n" not in module._trusted
     assert type(build({"_target_": "neighbour.Net"}, nn.Module, "net")).__name__ == "Net"
@@ -232,11 +232,11 @@ def test_a_fitting_class_of_an_untrusted_origin_is_refused(monkeypatch: pytest.M
         ("sightseq.core.baseline.ABC", Baseline),
     ],
 )
-def test_classes_of_another_kind_are_refused(target: str, kind: type) -> None:
+def test_classes_of_a_wrong_kind_are_refused(target: str, kind: type) -> None:
     assert f"{target} is not a class of kind {kind.__name__}" in refusal({"_target_": target}, kind)
 
 
-def test_unknown_class_is_answered_with_the_nearest() -> None:
+def test_unknown_class_suggests_the_nearest() -> None:
     message = refusal({"_target_": "sightseq.nets.convnet.ConvNett"}, nn.Module)
     assert message.endswith("did you mean sightseq.nets.convnet.ConvNet?")
 
@@ -245,16 +245,16 @@ def test_unknown_module_is_named() -> None:
     assert "cannot import sightseq.nets.convnett" in refusal({"_target_": "sightseq.nets.convnett.ConvNet"}, nn.Module)
 
 
-def test_target_is_needed() -> None:
+def test_target_is_required() -> None:
     assert "no _target_" in refusal({"number": 1}, Base)
 
 
-def test_unknown_argument_is_answered_with_the_nearest() -> None:
+def test_unknown_argument_suggests_the_nearest() -> None:
     message = refusal({"_target_": "torch.optim.SGD", "momentun": 0.9}, Optimizer, "model.optimizer", params=[])
     assert message == "model.optimizer.momentun: SGD takes no such argument; did you mean momentum?"
 
 
-def test_argument_of_a_base_class_that_is_not_handed_on_is_unknown() -> None:
+def test_argument_that_is_not_passed_to_the_base_class_is_unknown() -> None:
     assert "x.word: Closed takes no such" in refusal(
         {"_target_": f"{HERE}.Closed", "number": 1, "word": "a"}, Base, "x"
     )
@@ -265,10 +265,10 @@ def test_missing_argument_is_named() -> None:
     assert refusal({"_target_": "torch.nn.Linear", "in_features": 1}, nn.Module, "n").startswith(
         "n.out_features: Linear"
     )
-    assert "'number'" in refusal({"_target_": f"{HERE}.Child"}, Base, "x")  # only the base class asks for it
+    assert "'number'" in refusal({"_target_": f"{HERE}.Child"}, Base, "x")  # only the base class requires it
 
 
-def test_argument_that_a_class_gives_its_base_itself_is_not_missing() -> None:
+def test_argument_that_a_class_passes_to_its_base_is_not_missing() -> None:
     assert build({"_target_": f"{HERE}.Fixed", "word": "a"}, Base, "x").number == 7
 
 
@@ -295,7 +295,7 @@ def test_value_of_a_wrong_type_names_its_key(target: str, kind: type, name: str,
     assert not re.search("pydantic", message)
 
 
-def test_values_are_converted_to_what_the_class_annotates() -> None:
+def test_values_are_converted_to_the_annotated_types() -> None:
     child = build(
         {"_target_": f"{HERE}.Child", "number": "3", "scale": 2, "sizes": [1, "2"], "pool": "mean"}, Child, "x"
     )
@@ -303,7 +303,7 @@ def test_values_are_converted_to_what_the_class_annotates() -> None:
     assert isinstance(child.scale, float)
 
 
-def test_numbers_written_as_text_reach_a_foreign_class() -> None:
+def test_numbers_as_strings_are_converted_for_external_classes() -> None:
     weight = nn.Parameter(torch.ones(1))
     sgd = build({"_target_": "torch.optim.SGD", "lr": "1e-3"}, Optimizer, "o", params=[weight])
     assert sgd.param_groups[0]["lr"] == 0.001
@@ -314,14 +314,16 @@ def test_annotations_that_cannot_be_resolved_are_not_checked() -> None:
     assert built.thing == 3
 
 
-def test_extras_are_given_when_named_and_ignored_when_not() -> None:
+def test_extras_are_passed_only_to_matching_parameters() -> None:
     net = build({"_target_": "sightseq.nets.convnet.ConvNet"}, ConvNet, "net", **IMAGES, vocab_size=5)
     assert net.layers[-1].out_features == 3
-    resnet = build({"_target_": "sightseq.nets.resnet.ResNet"}, nn.Module, "net", **IMAGES)  # takes no image_size
+    resnet = build(
+        {"_target_": "sightseq.nets.resnet.ResNet"}, nn.Module, "net", **IMAGES
+    )  # has no parameter image_size
     assert resnet(torch.zeros(1, 1, 8, 8)).shape == (1, 3)
 
 
-def test_one_number_is_offered_under_several_names() -> None:
+def test_one_value_is_offered_under_several_names() -> None:
     offered = {**IMAGES, "out_channels": 3, "out_features": 3}
     conv = build({"_target_": "torch.nn.Conv2d", "kernel_size": 1}, nn.Module, "net", **offered)
     assert isinstance(conv, nn.Conv2d)
@@ -337,7 +339,7 @@ def test_extras_reach_base_classes_through_kwargs() -> None:
     assert (child.number, child.word) == (2, "a")
 
 
-def test_parameters_are_those_of_the_bases_where_there_are_kwargs() -> None:
+def test_parameters_include_those_of_the_bases_if_there_are_kwargs() -> None:
     assert set(parameters(Child)) == {"pool", "sizes", "number", "word", "scale"}
     assert set(parameters(Closed)) == {"number"}
     assert set(parameters(Majority)) == set()
@@ -349,15 +351,15 @@ def test_nested_classes_are_built_where_the_annotation_is_a_class() -> None:
     config = {"_target_": f"{HERE}.Whole", "encoder": PART, "decoder": {**PART, "vocab_size": 5}, "heads": [PART, PART]}
     config |= {"pair": [PART, relu], "named": {"a": PART}, "settings": {"x": PART}, "anything": PART, "either": relu}
     whole = build(config, Whole, "model.net", vocab_size=7)
-    assert (whole.encoder.size, whole.encoder.vocab_size) == (3, 7)  # given further down, too
+    assert (whole.encoder.size, whole.encoder.vocab_size) == (3, 7)  # passed to nested classes too
     assert whole.decoder is not None
-    assert whole.decoder.vocab_size == 5  # the config goes first
+    assert whole.decoder.vocab_size == 5  # the config has priority
     assert [type(part) for part in whole.heads or ()] == [Part, Part]
     assert [type(part) for part in whole.pair or ()] == [Part, nn.ReLU]
     assert type((whole.named or {})["a"]) is Part
     assert (whole.settings, whole.anything) == ({"x": PART}, PART)
     assert type(whole.either) is nn.ReLU
-    assert config["encoder"] is PART  # the config stays plain: a checkpoint keeps it
+    assert config["encoder"] is PART  # the config stays plain, because checkpoints contain it
 
 
 @pytest.mark.parametrize(
@@ -373,16 +375,16 @@ def test_nested_classes_are_built_where_the_annotation_is_a_class() -> None:
         ({"encoder": PART, "either": {"_target_": f"{HERE}.Base", "number": 1}}, "is not a class of kind"),
     ],
 )
-def test_what_is_wrong_in_a_nested_class_is_named_with_its_whole_key(values: dict[str, Any], complaint: str) -> None:
+def test_errors_in_a_nested_class_name_the_whole_key(values: dict[str, Any], complaint: str) -> None:
     assert complaint in refusal({"_target_": f"{HERE}.Whole", **values}, nn.Module, "n")
 
 
-def test_refusal_of_the_class_itself_becomes_a_config_error() -> None:
+def test_errors_of_the_constructor_become_config_errors() -> None:
     message = refusal({"_target_": f"{HERE}.Refuses", "error": "theirs"}, Base, "x")
     assert message == "x: Refuses refuses its arguments: no good"
 
 
-def test_our_own_errors_pass_through() -> None:
+def test_sightseq_errors_pass_through() -> None:
     with pytest.raises(DataError, match="no good"):
         build({"_target_": f"{HERE}.Refuses", "error": "ours"}, Base, "x")
 
@@ -401,6 +403,6 @@ def test_name_without_a_module_is_refused(target: str) -> None:
 
 
 @pytest.mark.parametrize("config", [{}, 3, "a", None])
-def test_what_names_no_class(config: Any) -> None:
+def test_config_without_a_class(config: Any) -> None:
     with pytest.raises(ConfigError, match=r"callbacks\.best: no _target_"):
         build(config, nn.Module, "callbacks.best")

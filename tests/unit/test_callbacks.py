@@ -1,4 +1,4 @@
-"""What happens around training: random numbers, EMA, metrics.csv, checkpoints."""
+"""Callbacks: seeds, EMA, metrics.csv and checkpoints."""
 
 import csv
 import math
@@ -28,7 +28,7 @@ from sightseq.core.errors import ConfigError, SightseqError
 
 
 class Falling(LightningModule):
-    """One weight, which begins at 8 and falls by 1 with every step; remembers what it was validated with."""
+    """A model with one weight that starts at 8 and decreases by 1 per step; records its values in validation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Falling(LightningModule):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_ema_against_an_average_by_hand() -> None:
+def test_ema_against_values_by_hand() -> None:
     model, data = Falling(), DataLoader([0.0, 0.0, 0.0])
     quiet = {
         "logger": False,
@@ -56,18 +56,18 @@ def test_ema_against_an_average_by_hand() -> None:
     }
     trainer = Trainer(accelerator="cpu", max_epochs=2, num_sanity_val_steps=0, callbacks=[EMA(0.75)], **quiet)
     trainer.fit(model, data, DataLoader([0.0]))
-    average, expected = 7.0, []  # the first step's weight begins the average
+    average, expected = 7.0, []  # the average starts with the weight after the first step
     for step, weight in enumerate([6.0, 5.0, 4.0, 3.0, 2.0], start=2):
         decay = min(0.75, step / (9 + step))
         average = decay * average + (1 - decay) * weight
         if step % 3 == 0:
             expected.append(average)
     assert model.validated == pytest.approx(expected)
-    assert model.weight.item() == pytest.approx(expected[-1])  # what is left for the checkpoint and the test
+    assert model.weight.item() == pytest.approx(expected[-1])  # the weight in the checkpoint and in the test
 
 
 @pytest.mark.parametrize("decay", [0, 1, -0.5, 2])
-def test_ema_refuses_a_decay_that_is_no_share(decay: float) -> None:
+def test_ema_refuses_a_decay_outside_0_to_1(decay: float) -> None:
     with pytest.raises(ValueError, match="does not lie between 0 and 1"):
         EMA(decay)
 
@@ -75,19 +75,19 @@ def test_ema_refuses_a_decay_that_is_no_share(decay: float) -> None:
 # Reseed
 
 
-def drawn(seed: int = 1, epoch: int = 0, batch: int = 0, rank: int = 0) -> list[float]:
-    """Random numbers right after the callback."""
-    torch.rand(7)  # what was drawn before has no part in it
+def draw(seed: int = 1, epoch: int = 0, batch: int = 0, rank: int = 0) -> list[float]:
+    """Random numbers drawn right after the callback."""
+    torch.rand(7)  # earlier random numbers must not matter
     trainer: Any = SimpleNamespace(current_epoch=epoch, global_rank=rank)
     module: Any = SimpleNamespace(device=torch.device("cpu"))
     Reseed(seed).on_train_batch_start(trainer, module, {}, batch)
     return torch.rand(4).tolist()
 
 
-def test_reseed_depends_on_the_place_alone() -> None:
-    assert drawn(3, 2, 5, 1) == drawn(3, 2, 5, 1)
+def test_reseed_depends_only_on_seed_epoch_batch_and_rank() -> None:
+    assert draw(3, 2, 5, 1) == draw(3, 2, 5, 1)
     places = [(1, 0, 0, 0), (2, 0, 0, 0), (1, 1, 0, 0), (1, 0, 1, 0), (1, 0, 0, 1), (1, 11, 1, 0), (1, 1, 11, 0)]
-    assert len({tuple(drawn(*place)) for place in places}) == len(places)
+    assert len({tuple(draw(*place)) for place in places}) == len(places)
 
 
 def test_reseed_seeds_the_accelerator_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def after_batch(loss: float, batch_idx: int = 0, device: str = "cpu") -> None:
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_no_number_stops_and_says_where(loss: float) -> None:
+def test_a_loss_that_is_not_finite_stops_the_training(loss: float) -> None:
     with pytest.raises(SightseqError) as caught:
         after_batch(loss, batch_idx=3)
     for part in (f"became {loss}", "epoch 3", "step 77", "[10, 11, 12, 13, 14]", "lower model.optimizer.lr"):
@@ -118,25 +118,25 @@ def test_a_loss_that_is_no_number_stops_and_says_where(loss: float) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_finite_losses_go_on() -> None:
+def test_finite_losses_do_not_stop_the_training() -> None:
     after_batch(1e30)
-    with pytest.raises(SightseqError):  # and the same call can raise
+    with pytest.raises(SightseqError):  # the same call can raise
         after_batch(math.nan)
 
 
-def test_on_a_gpu_it_looks_now_and_then() -> None:
+def test_losses_on_a_gpu_are_checked_periodically() -> None:
     after_batch(math.nan, batch_idx=1, device="cuda")
     with pytest.raises(SightseqError):
         after_batch(math.nan, batch_idx=CHECK_EVERY_STEPS, device="cuda")
 
 
 @pytest.mark.parametrize("outputs", [None, {}, {"text": "x"}, torch.tensor(1.0), {"generator": torch.ones(3)}])
-def test_whatever_a_step_returns_may_go_on(outputs: Any) -> None:
+def test_step_outputs_without_a_loss_are_accepted(outputs: Any) -> None:
     module: Any = SimpleNamespace(device=SimpleNamespace(type="cpu"))
     StopOnNaN().on_train_batch_end(SimpleNamespace(), module, outputs, {}, 0)  # type: ignore[arg-type]
 
 
-def test_each_loss_that_a_step_returns_is_looked_at() -> None:
+def test_every_loss_of_a_step_is_checked() -> None:
     trainer: Any = SimpleNamespace(current_epoch=0, global_step=1)
     module: Any = SimpleNamespace(device=SimpleNamespace(type="cpu"))
     outputs = {"generator": torch.tensor(1.0), "critic": torch.tensor([1.0, math.nan])}
@@ -157,27 +157,27 @@ def trainer_at(epoch: int, step: int, zero: bool = True, **metrics: float) -> An
     )
 
 
-def written() -> list[dict[str, str]]:
+def read_rows() -> list[dict[str, str]]:
     with Path("metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def begun(step: int = 0) -> History:
+def start_history(step: int = 0) -> History:
     history = History(Path("metrics.csv"))
     history.on_train_start(trainer_at(0, step), None)
     return history
 
 
-def epochs(history: History, *places: tuple[int, int], **metrics: float) -> None:
+def end_epochs(history: History, *places: tuple[int, int], **metrics: float) -> None:
     for epoch, step in places:
         history.on_train_epoch_end(trainer_at(epoch, step, **metrics), None)
 
 
 def test_history_has_a_row_for_each_epoch() -> None:
-    history = begun()
-    epochs(history, (0, 10), val_loss=0.5, train_loss=1.23456789, other=3.0)
-    epochs(history, (1, 20), val_loss=0.25, train_loss=1.0, val_f1=0.125)
-    first, second = written()
+    history = start_history()
+    end_epochs(history, (0, 10), val_loss=0.5, train_loss=1.23456789, other=3.0)
+    end_epochs(history, (1, 20), val_loss=0.25, train_loss=1.0, val_f1=0.125)
+    first, second = read_rows()
     assert {**first, "seconds": ""} == {
         "epoch": "1",
         "step": "10",
@@ -191,30 +191,30 @@ def test_history_has_a_row_for_each_epoch() -> None:
     assert [path.name for path in Path().glob("metrics.*")] == ["metrics.csv"]
 
 
-def test_resumed_history_keeps_what_the_checkpoint_knows_and_no_more() -> None:
-    epochs(begun(), (0, 10), (1, 20), (2, 30), val_loss=0.5)
+def test_a_resumed_history_keeps_only_the_epochs_of_the_checkpoint() -> None:
+    end_epochs(start_history(), (0, 10), (1, 20), (2, 30), val_loss=0.5)
     Path("metrics.csv").write_text(Path("metrics.csv").read_text().replace("0.0,", "100.0,"))
-    resumed = begun(step=20)  # the third epoch was lost
-    epochs(resumed, (2, 30), (3, 40), val_loss=0.75)
-    rows = written()
+    resumed = start_history(step=20)  # the checkpoint is older than the third epoch
+    end_epochs(resumed, (2, 30), (3, 40), val_loss=0.75)
+    rows = read_rows()
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "10"), ("2", "20"), ("3", "30"), ("4", "40")]
     assert [row["val/loss"] for row in rows] == ["0.5", "0.5", "0.75", "0.75"]
-    assert float(rows[2]["seconds"]) >= 100  # the clock goes on too
+    assert float(rows[2]["seconds"]) >= 100  # the elapsed time continues too
 
 
-def test_history_keeps_the_digits_of_small_numbers_and_the_rates_of_all_optimizers() -> None:
-    history, trainer = begun(), trainer_at(0, 10, val_loss=0.000812345)
+def test_history_keeps_digits_of_small_numbers_and_all_learning_rates() -> None:
+    history, trainer = start_history(), trainer_at(0, 10, val_loss=0.000812345)
     trainer.optimizers.append(SimpleNamespace(param_groups=[{"lr": 0.2}]))
     history.on_train_epoch_end(trainer, None)
-    (row,) = written()
+    (row,) = read_rows()
     assert (row["val/loss"], row["lr"], row["lr-2"]) == ("0.000812345", "0.1", "0.2")
     trainer.optimizers.clear()
     history.on_train_epoch_end(trainer, None)
-    assert written()[1]["lr"] == ""
+    assert read_rows()[1]["lr"] == ""
 
 
 def test_only_the_first_process_writes_history() -> None:
-    history = begun()
+    history = start_history()
     history.on_train_epoch_end(trainer_at(0, 10, zero=False, val_loss=1.0), None)
     assert not Path("metrics.csv").exists()
 
@@ -223,7 +223,7 @@ def test_only_the_first_process_writes_history() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"minutes": -1}, {"minutes": 0}, {"steps": -5}])
-def test_checkpoints_are_saved_after_some_time_or_steps(wrong: dict[str, Any]) -> None:
+def test_intervals_of_checkpoints_are_above_0(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"callbacks\.last\.\w+=-?\d+ is not above 0"):
         ResumeCheckpoint("checkpoints", **wrong)
 
@@ -239,7 +239,7 @@ def trainer_in_an_epoch(last: bool = False, **more: Any) -> Any:
 
 
 def steps(last: ResumeCheckpoint, *batches: int, final: int | None = None, accumulate: int = 1) -> list[int]:
-    """Runs the callback after these batches; after which of them a checkpoint was saved."""
+    """Call the callback after each of these batches; return the batches after which it saved a checkpoint."""
     saved: list[int] = []
     for batch in batches:
         trainer = trainer_in_an_epoch(
@@ -253,7 +253,7 @@ def steps(last: ResumeCheckpoint, *batches: int, final: int | None = None, accum
     return saved
 
 
-def test_last_saves_every_so_many_steps_but_not_at_the_end_of_an_epoch() -> None:
+def test_last_saves_every_n_steps_except_in_the_last_batch() -> None:
     assert steps(ResumeCheckpoint("c", minutes=None, steps=3), *range(9), final=8) == [2, 5]
     assert steps(ResumeCheckpoint("c", minutes=None, steps=None), *range(200)) == []
 
@@ -261,13 +261,13 @@ def test_last_saves_every_so_many_steps_but_not_at_the_end_of_an_epoch() -> None
 def test_last_does_not_save_while_gradients_are_accumulated() -> None:
     assert steps(ResumeCheckpoint("c", minutes=None, steps=2), *range(15), accumulate=3) == [5, 11]
     last = ResumeCheckpoint("c", minutes=None)
-    told_to_leave(last)
+    start_and_interrupt(last)
     assert steps(last, 0, 1, accumulate=3) == []
     with pytest.raises(KeyboardInterrupt):
         steps(last, 2, accumulate=3)
 
 
-def test_last_does_not_save_weights_that_are_no_numbers() -> None:
+def test_last_does_not_save_weights_that_are_not_finite() -> None:
     broken: Any = torch.nn.Linear(2, 2)
     torch.nn.init.constant_(broken.bias, math.nan)
     saved: list[Path] = []
@@ -281,7 +281,7 @@ def test_last_saves_when_the_last_checkpoint_is_old() -> None:
     last = ResumeCheckpoint("c", minutes=5)
     assert steps(last, *range(200)) == []
     last._saved -= 301
-    assert steps(last, *range(200)) == [CHECK_EVERY_STEPS - 1]  # once: then it is fresh
+    assert steps(last, *range(200)) == [CHECK_EVERY_STEPS - 1]  # only once: then it is recent
 
 
 def test_last_saves_at_the_end_of_every_epoch() -> None:
@@ -291,40 +291,40 @@ def test_last_saves_at_the_end_of_every_epoch() -> None:
     assert saved == [Path("folder/last.ckpt")]
 
 
-def told_to_leave(last: ResumeCheckpoint) -> None:
-    """Ctrl-C, in a training."""
+def start_and_interrupt(last: ResumeCheckpoint) -> None:
+    """Start a training and send it SIGINT (Ctrl-C)."""
     trainer: Any = None
     last.on_train_start(trainer, trainer)
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_told_to_leave_it_saves_after_the_step_and_leaves() -> None:
+def test_an_interrupt_saves_after_the_step_and_exits() -> None:
     last = ResumeCheckpoint("c", minutes=None)
-    told_to_leave(last)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a second time is at once
+    start_and_interrupt(last)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a second Ctrl-C exits at once
     saved: list[Path] = []
     with pytest.raises(KeyboardInterrupt):
         last.on_train_batch_end(trainer_in_an_epoch(save_checkpoint=saved.append), NET, None, {}, 0)
     assert saved == [Path("c/last.ckpt")]
 
 
-def test_the_end_of_an_epoch_is_waited_for_but_no_long_validation() -> None:
+def test_an_interrupt_waits_for_a_short_validation_only() -> None:
     last = ResumeCheckpoint("c", minutes=None)
     trainer: Any = SimpleNamespace(world_size=1)
     last.on_validation_batch_end(trainer, None)
-    told_to_leave(last)
+    start_and_interrupt(last)
     last.on_validation_batch_end(trainer, None)
     last._asked -= PATIENCE
     with pytest.raises(KeyboardInterrupt):
         last.on_validation_batch_end(trainer, None)
 
 
-def test_of_several_processes_all_leave_or_none() -> None:
+def test_all_processes_exit_or_none() -> None:
     last, asked = ResumeCheckpoint("c", minutes=None), list[bool]()
 
     def decide(decision: bool, all: bool) -> bool:
         asked.append(decision)
-        return True  # another one was told
+        return True  # another process received the signal
 
     trainer = trainer_in_an_epoch(save_checkpoint=lambda path: None, world_size=2)
     trainer.strategy = SimpleNamespace(reduce_boolean_decision=decide)
@@ -337,7 +337,7 @@ def test_of_several_processes_all_leave_or_none() -> None:
     assert asked == [False]
 
 
-def test_the_config_and_the_versions_join_what_the_task_has_written() -> None:
+def test_metadata_is_added_to_the_entry_of_the_task() -> None:
     checkpoint: dict[str, Any] = {"sightseq": {"task": "a.Task"}}
     CheckpointMetadata({"config": {"seed": 1}, "versions": {"torch": "2"}}).on_save_checkpoint(
         None, Falling(), checkpoint

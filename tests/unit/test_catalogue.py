@@ -1,4 +1,4 @@
-"""`sightseq list`: one row for each experiment, and whether its data is here."""
+"""`sightseq list`: one row per experiment, and whether its data is on this machine."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def rows(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, Any]]:
 
 
 def experiment(**defaults: str) -> Path:
-    """An experiment file that names these bricks."""
+    """An experiment file with these bricks in its defaults list."""
     file = Path("mine.yaml").absolute()
     named = [{f"override /{group.replace('__', '/')}": option} for group, option in defaults.items()]
     file.write_text(yaml.safe_dump({"defaults": named, "title": "Mine"}))
@@ -34,8 +34,8 @@ def test_a_row_for_each_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["digits"]["data"] == "digits"
     assert all(row["network"] in group_options("model/net") for row in found.values())
     assert found["digits"]["downloads"] is False
-    heir = found["fer2013_long"]  # inherits from fer2013
-    assert (heir["data"], heir["network"]) == ("fer2013", "image/vgg_small")
+    child = found["fer2013_long"]  # inherits from fer2013
+    assert (child["data"], child["network"]) == ("fer2013", "image/vgg_small")
 
 
 def test_table_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,7 +46,7 @@ def test_table_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> Non
     assert any("Handwritten digits" in line and " image/" in line for line in lines)
 
 
-def test_data_is_here_once_one_of_its_folders_is(tmp_path: Path) -> None:
+def test_data_is_here_if_one_of_its_folders_exists(tmp_path: Path) -> None:
     file = experiment(data="mnist", model__net="image/resnet")
     before = describe("mine", file)
     assert before["here"] is False
@@ -54,7 +54,7 @@ def test_data_is_here_once_one_of_its_folders_is(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "MNIST" / "raw"
     folder.mkdir(parents=True)
     (folder / ".train-images-idx3-ubyte.gz.part7").touch()
-    assert describe("mine", file) == before  # what a failed download left
+    assert describe("mine", file) == before  # the remains of a failed download
     (folder / "train-images-idx3-ubyte.gz").touch()
     after = describe("mine", file)
     assert after == {**before, "here": True}
@@ -92,7 +92,7 @@ def test_other_arguments_are_refused() -> None:
         print_catalogue(["format=yaml"])
 
 
-def test_every_dataset_says_its_licence_and_what_it_downloads() -> None:
+def test_every_dataset_has_a_class_and_checksums_of_its_downloads() -> None:
     for name, file in group_options("data").items():
         data = catalogue.read(file)
         assert data["_target_"].startswith("sightseq.data."), name

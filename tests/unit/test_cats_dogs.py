@@ -1,4 +1,4 @@
-"""Cats and dogs: both releases as they are unpacked, their corrupt files, and the folds."""
+"""Cats and dogs: the unpacked files of both releases, their corrupt files, and the folds."""
 
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def prepared(**arguments: Any) -> CatsDogs:
 )
 def test_every_layout_is_found(write: Any, folder: str) -> None:
     write(folder)
-    save(Path("data/cats_dogs/test1/1.jpg"), (0, 200, 0))  # the competition's test: no labels
+    save(Path("data/cats_dogs/test1/1.jpg"), (0, 200, 0))  # the test images of the competition have no labels
     data = prepared(val_fraction=0.25, test_fraction=0.25)
     assert {split: len(data.dataset(split)) for split in ("train", "val", "test")} == {"train": 14, "val": 4, "test": 6}
     assert data.spec.classes == ("cat", "dog")
@@ -61,7 +61,7 @@ def test_every_layout_is_found(write: Any, folder: str) -> None:
             assert pixels[:, 6, 6].argmax() == 2 * label  # cats are red, dogs blue
 
 
-def test_order_is_that_of_the_numbers() -> None:
+def test_files_are_ordered_by_number() -> None:
     competition("data/cats_dogs/train", 11)
     names = [path.name for path in prepared().locate()]
     assert names[:11] == [f"cat.{number}.jpg" for number in range(11)]
@@ -79,13 +79,13 @@ def test_known_corrupt_files_are_refused_or_skipped_and_counted() -> None:
     assert sum(len(data.dataset(split)) for split in ("train", "val", "test")) == 24
 
 
-def test_one_class_alone_is_refused() -> None:
+def test_a_single_class_is_refused() -> None:
     save(Path("data/cats_dogs/train/cat.0.jpg"), (0, 0, 0))
     with pytest.raises(DataError, match="one class only"):
         prepared()
 
 
-def test_what_is_not_there_is_said() -> None:
+def test_missing_data_is_reported() -> None:
     with pytest.raises(DataError, match=r"train/cat\.0\.jpg or PetImages/Cat/0\.jpg.*debug=synthetic"):
         prepared()
     with pytest.raises(DataError, match="nowhere has neither"):
@@ -97,7 +97,7 @@ def test_path_names_the_folder() -> None:
     assert prepared(path="elsewhere").source == Path("elsewhere/train")
 
 
-def test_folds_are_disjoint_stratified_and_together_all() -> None:
+def test_folds_are_disjoint_stratified_and_complete() -> None:
     competition("data/cats_dogs/train", 11)
     tests = []
     for fold in range(3):
@@ -113,7 +113,7 @@ def test_folds_are_disjoint_stratified_and_together_all() -> None:
 
 
 @pytest.mark.parametrize("fold", [-1, 5])
-def test_fold_that_there_is_not(fold: int) -> None:
+def test_a_fold_that_does_not_exist_is_refused(fold: int) -> None:
     with pytest.raises(ConfigError, match="numbered from 0 to 4"):
         prepared(fold=fold)
 

@@ -1,4 +1,4 @@
-"""The data of a checkpoint: its own, changed by the key, or other data."""
+"""The data of a checkpoint: its own, its own with changed keys, or other data."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -26,7 +26,7 @@ def data(*overrides: str, spec: Spec = TEXT, trained: str = "text_csv", command:
 
 
 @pytest.mark.parametrize("command", ["test", "export"])
-def test_own_data_is_changed_by_the_plain_key(command: str) -> None:
+def test_own_data_is_changed_by_data_keys(command: str) -> None:
     changes = ["data.root=else where", "data.path=~/my reviews.csv", "data.batch_size=3", "+data.label=stars"]
     found = data(*changes, command=command)
     assert str(found.root) == "else where"
@@ -47,14 +47,14 @@ def test_own_data_is_changed_by_the_plain_key(command: str) -> None:
         ("data.batch_size=many", "data.batch_size='many' does not fit TextCSV"),
     ],
 )
-def test_a_wrong_key_is_answered_with_the_nearest_of_this_data(override: str, complaint: str) -> None:
+def test_a_wrong_key_suggests_the_nearest_of_this_data(override: str, complaint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         data(override)
     assert complaint in str(caught.value)
 
 
 @pytest.mark.parametrize("command", ["test", "export"])
-def test_other_data_is_read_as_the_own(command: str) -> None:
+def test_other_data_is_prepared_like_the_own(command: str) -> None:
     found = data("data=text_csv", "data.path=x.csv", trained="imdb", command=command)
     assert type(found).__name__ == "TextCSV"
     assert str(found.path) == "x.csv"
@@ -66,14 +66,14 @@ def test_other_data_is_read_as_the_own(command: str) -> None:
 
 @pytest.mark.parametrize("command", ["test", "export"])
 @pytest.mark.parametrize("useless", ["max_tokens=30", "lowercase=false"])
-def test_what_the_model_says_cannot_be_typed_for_other_data(command: str, useless: str) -> None:
+def test_options_fixed_by_the_model_are_refused_for_other_data(command: str, useless: str) -> None:
     key = useless.partition("=")[0]
     with pytest.raises(ConfigError, match=rf"^data\.{key}: the checkpoint sets how .* leave this option out$"):
         data("data=text_csv", "data.path=x.csv", f"data.{useless}", trained="imdb", command=command)
     assert data("data=text_csv", "data.batch_size=3", trained="imdb", command=command).batch_size == 3
 
 
-def test_files_are_not_silently_passed_over_for_generated_data() -> None:
+def test_files_are_not_silently_replaced_by_synthetic_data() -> None:
     content = {"sightseq": {"config": compose("debug=synthetic")}}
     spec = ImageSpec(1, 8, 8, ("a", "b"), (0.5,), (0.5,))
     task = cast(Task, SimpleNamespace(spec=spec))

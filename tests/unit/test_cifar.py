@@ -1,4 +1,4 @@
-"""CIFAR's files: the format by hand, every way they are laid out, and every way they are broken."""
+"""CIFAR's files: the format by hand, all supported layouts, and damaged files."""
 
 import gzip
 import hashlib
@@ -34,7 +34,7 @@ def cifar(name: str = "cifar10", **arguments: Any) -> CIFAR10:
 
 
 def write(folder: Path, name: str = "cifar10") -> Path:
-    """All files of a dataset, unpacked; the labels of each file count up from 0."""
+    """Write all files of a dataset, unpacked; the labels of each file count up from 0."""
     folder.mkdir(parents=True, exist_ok=True)
     cls = CLASSES[name]
     random = np.random.default_rng(0)
@@ -42,13 +42,13 @@ def write(folder: Path, name: str = "cifar10") -> Path:
         for file, count in files.items():
             images = random.integers(0, 256, (count, 3, 32, 32)).astype(np.uint8)
             write_records(folder / file, images, np.arange(count) % cls.class_count, cls.label_bytes)
-    # The publisher's file of names ends in an empty line.
+    # The published file of names ends with an empty line.
     (folder / cls.names_file).write_text("".join(f"class_{n}\n" for n in range(cls.class_count)) + "\n")
     return folder
 
 
 def pack(archive: Path, name: str = "cifar10", prefix: str | None = None) -> Path:
-    """The archive as it is published."""
+    """Write the archive as it is published."""
     cls = CLASSES[name]
     folder = write(Path("unpacked") / name, name)
     archive.parent.mkdir(parents=True, exist_ok=True)
@@ -69,14 +69,14 @@ def refusal(**arguments: Any) -> str:
     return str(caught.value)
 
 
-# What is in the files.
+# Content of the files
 
 
 @pytest.mark.parametrize(("name", "before"), [("cifar10", []), ("cifar100", [19])])
 def test_a_record_by_hand(name: str, before: list[int]) -> None:
     folder = write(Path("data") / name, name)
     red, green, blue = ([n] * 1023 + [last] for n, last in ((10, 1), (20, 2), (30, 3)))
-    red[5] = 99  # rows come one after the other: the sixth pixel of the first row
+    red[5] = 99  # row-major order: the sixth pixel of the first row
     records = [bytes([*before, label, *red, *green, *blue]) for label in (7, 0)]
     file = next(iter(SMALL[name]["test"]))
     (folder / file).write_bytes(b"".join(records))
@@ -126,11 +126,11 @@ def test_validation_is_a_stratified_tenth_of_train() -> None:
     images = np.zeros((400, 3, 32, 32), np.uint8)
     write_records(folder / "data_batch_1.bin", images, np.arange(400) % 10, 1)
     data = cifar()
-    assert sizes(data) == (392, 40, 20)  # 43 or 40 of a class, and of each 4 validate
+    assert sizes(data) == (392, 40, 20)  # 43 or 40 per class, of which 4 are validation samples
     assert np.bincount(data.dataset("val").numpy()["target"]).tolist() == [4] * 10
 
 
-# Where the files are.
+# Locations of the files
 
 
 @pytest.mark.parametrize("packed", ["plain", "subfolder", "archive"])
@@ -159,7 +159,7 @@ def test_files_are_found_beside_the_folders(name: str, packed: bool) -> None:
 
 @pytest.mark.parametrize("prefix", [None, ".", "./cifar-10-batches-bin"])
 @pytest.mark.parametrize("name", CLASSES)
-def test_archive_holds_the_same_as_the_folder(name: str, prefix: str | None) -> None:
+def test_archive_and_folder_give_the_same_data(name: str, prefix: str | None) -> None:
     pack(Path("packed/data") / CLASSES[name].archive, name, prefix)
     write(Path("data") / name, name)
     packed, plain = cifar(name, root="packed/data"), cifar(name)
@@ -171,7 +171,7 @@ def test_archive_holds_the_same_as_the_folder(name: str, prefix: str | None) -> 
             assert np.array_equal(packed.dataset(split).numpy()[part], array)
 
 
-def test_an_archive_writes_nothing_where_it_lies_nor_elsewhere() -> None:
+def test_reading_an_archive_extracts_no_files() -> None:
     archive = pack(Path("data/cifar10/cifar-10-binary.tar.gz"))
     with tarfile.open(archive, "w:gz") as tar:
         for file in sorted(Path("unpacked/cifar10").iterdir()):
@@ -186,7 +186,7 @@ def test_an_archive_writes_nothing_where_it_lies_nor_elsewhere() -> None:
     assert {path.suffix for path in Path("cache").rglob("*") if path.is_file()} <= {".npy", ".json", ".lock"}
 
 
-def test_a_folder_that_lacks_a_file_is_passed_over() -> None:
+def test_an_incomplete_folder_is_skipped() -> None:
     (write(Path("data/first")) / "data_batch_4.bin").unlink()
     write(Path("data/second"))
     data = cifar(folders=["first", "second"])
@@ -194,7 +194,7 @@ def test_a_folder_that_lacks_a_file_is_passed_over() -> None:
     assert data.source == Path("data/second")
 
 
-# What is missing or broken.
+# Missing or damaged files
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -336,7 +336,7 @@ def test_a_file_of_a_wrong_length_in_an_archive_is_named() -> None:
     assert refusal().startswith(f"{path} (test_batch.bin): has 5 bytes")
 
 
-# The real sizes.
+# Real sizes
 
 
 @pytest.mark.parametrize(
@@ -359,11 +359,11 @@ def test_files_of_the_real_sizes(name: str, length: dict[str, int]) -> None:
         assert np.load(f"out/{split}/target.npy").tolist() == [0] * count
 
 
-# The synthetic twin.
+# Synthetic data
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_the_twin_has_every_class_in_every_split(name: str) -> None:
+def test_synthetic_data_has_every_class_in_every_split(name: str) -> None:
     data = cifar(name, synthetic=True)
     assert sizes(data) == {"cifar10": (360, 40, 100), "cifar100": (300, 100, 100)}[name]
     for split in ("train", "val", "test"):
@@ -372,7 +372,7 @@ def test_the_twin_has_every_class_in_every_split(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_the_twin_has_the_format_of_the_real_files(name: str) -> None:
+def test_synthetic_data_has_the_format_of_the_real_files(name: str) -> None:
     data = cifar(name, synthetic=True)
     data.prepare_data()
     assert {path.name for path in data.source.iterdir()} == set(data.wanted)
@@ -380,12 +380,12 @@ def test_the_twin_has_the_format_of_the_real_files(name: str) -> None:
     assert counts == ({file: 100 if "test" in file else 80 if name == "cifar10" else 400 for file in data.wanted[:-1]})
 
 
-# The download.
+# Download
 
 
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Serves what is in ./served."""
+    """The address of a server of the files in ./served."""
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "127.0.0.1")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory="served"))
@@ -406,7 +406,7 @@ def test_the_archive_is_downloaded_and_read_as_it_is(name: str, url: str) -> Non
     data.prepare_data()
     assert data.source == Path("data/first") / archive.name
     assert [path.name for path in Path("data").rglob("*")] == ["first", archive.name]
-    shutil.rmtree("served")  # it is not asked for again
+    shutil.rmtree("served")  # it is not downloaded again
     again = cifar(name, url=url, files=files, folders=["first", "second"])
     assert sizes(again) == sizes(data)
 
@@ -426,7 +426,7 @@ def test_an_archive_with_another_hash_is_not_kept(url: str) -> None:
         ("cifar10/data_batch_1.bin", "data/cifar10 lacks data_batch_2.bin"),
     ],
 )
-def test_without_a_server_the_message_is_about_what_is_there(url: str, there: str | None, expected: str) -> None:
+def test_without_a_server_the_message_names_existing_files(url: str, there: str | None, expected: str) -> None:
     if there:
         (Path("data") / there).parent.mkdir(parents=True)
         (Path("data") / there).write_bytes(b"")

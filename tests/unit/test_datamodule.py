@@ -1,4 +1,4 @@
-"""What all datasets have in common: the cache that is made once, and batches with filler."""
+"""The base class of datasets: a cache that is written once, and batches with padding rows."""
 
 import importlib
 import os
@@ -44,7 +44,7 @@ def counted(**arguments: Any) -> Counted:
 # atomic_folder
 
 
-def test_folder_appears_when_the_block_ends_well() -> None:
+def test_folder_appears_when_the_block_succeeds() -> None:
     target = Path("a/b/c").absolute()
     with atomic_folder(target) as building:
         assert building is not None
@@ -64,11 +64,11 @@ def test_block_that_raises_leaves_nothing() -> None:
         (building / "half").write_text("x")
         raise KeyError
     assert [path for path in target.parent.iterdir() if path.suffix != ".lock"] == []
-    with atomic_folder(target) as building:  # and the next one builds
+    with atomic_folder(target) as building:  # the next attempt succeeds
         assert building is not None
 
 
-def test_what_a_killed_process_left_is_not_believed() -> None:
+def test_the_remains_of_a_killed_process_are_ignored() -> None:
     left = Path("parent/child.abc.part").absolute()
     left.mkdir(parents=True)
     (left / "half").touch()
@@ -77,12 +77,12 @@ def test_what_a_killed_process_left_is_not_believed() -> None:
         assert list(building.iterdir()) == []
 
 
-def test_threads_that_come_together_build_once() -> None:
+def test_concurrent_threads_build_once() -> None:
     target = Path("shared").absolute()
     built: list[int] = []
     seen: list[str] = []
 
-    def come(number: int) -> None:
+    def enter(number: int) -> None:
         with atomic_folder(target) as building:
             if building is not None:
                 built.append(number)
@@ -90,7 +90,7 @@ def test_threads_that_come_together_build_once() -> None:
                 (building / "by").write_text(str(number))
         seen.append((target / "by").read_text())
 
-    threads = [threading.Thread(target=come, args=(number,)) for number in range(4)]
+    threads = [threading.Thread(target=enter, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -99,7 +99,7 @@ def test_threads_that_come_together_build_once() -> None:
     assert seen == [str(built[0])] * 4
 
 
-def test_folder_may_be_read_by_others() -> None:
+def test_folder_is_readable_by_others() -> None:
     with atomic_folder(Path("open").absolute()):
         pass
     assert Path("open").stat().st_mode & 0o777 == 0o755
@@ -119,7 +119,7 @@ def test_files_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(first.dataset("val").numpy()["input"], second.dataset("val").numpy()["input"])
 
 
-def test_changed_files_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_files_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Counted, "processed", 0)
     data = counted()
     data.prepare_data()
@@ -128,7 +128,7 @@ def test_changed_files_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Counted.processed == 2
 
 
-def test_changed_code_reads_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_code_reads_the_files_again(monkeypatch: pytest.MonkeyPatch) -> None:
     code = """
 import time
 from sightseq.data.image.digits import Digits
@@ -154,7 +154,7 @@ class Mine(Digits):
     assert times[0] == times[1] != times[2]
 
 
-def test_changed_helpers_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_helpers_read_the_files_again(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("helped").mkdir()
     for name, text in {
         "data": "from sightseq.data.image.digits import Digits\nfrom helped import tools",
@@ -172,7 +172,9 @@ def test_changed_helpers_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
     first = cache()
     assert len(first) == 1
-    assert any("def to_pixels" in text for text in code(module.Mine))  # this package's own count for strangers too
+    assert any(
+        "def to_pixels" in text for text in code(module.Mine)
+    )  # helpers of sightseq count for external datasets too
     Path("helped/other.py").write_text("unrelated = True")
     assert cache() == first
     Path("helped/tools.py").write_text("changed = True")
@@ -183,7 +185,7 @@ def test_changed_helpers_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     ("cls", "helper"),
     [(CatsDogs, "vision/faces"), (TextCSV, "text/tables"), (TextFiles, "text/tokenizer"), (Digits, "core/arrays")],
 )
-def test_helpers_of_this_package_count(cls: type[DataModule], helper: str) -> None:
+def test_helpers_of_sightseq_are_part_of_the_cache_key(cls: type[DataModule], helper: str) -> None:
     folder = Path(sightseq.__file__).parent
     found = code(cls)
     assert (folder / f"{helper}.py").read_text("latin-1") in found
@@ -191,7 +193,7 @@ def test_helpers_of_this_package_count(cls: type[DataModule], helper: str) -> No
         assert (folder / f"{other}.py").read_text("latin-1") not in found
 
 
-def test_options_that_change_the_cache_are_read_anew() -> None:
+def test_options_that_change_the_data_get_their_own_cache() -> None:
     sizes = {}
     for size in (8, 16):
         data = ImageFolder(name="f", cache="cache", synthetic=True, image_size=size)
@@ -266,9 +268,9 @@ def test_only_training_is_shuffled() -> None:
     for loader, shuffled in ((data.train_dataloader(), True), (data.val_dataloader(), False)):
         index = next(iter(loader))["index"]
         assert (not torch.equal(index, index.sort().values)) is shuffled
-    still = counted(batch_size=300, shuffle=False)
-    still.prepare_data()
-    index = next(iter(still.train_dataloader()))["index"]
+    unshuffled = counted(batch_size=300, shuffle=False)
+    unshuffled.prepare_data()
+    index = next(iter(unshuffled.train_dataloader()))["index"]
     assert torch.equal(index, index.sort().values)
 
 
@@ -289,12 +291,12 @@ def test_batch_is_the_rows_of_its_indices() -> None:
     batch = data[torch.tensor([2, 0])]
     assert batch["input"].tolist() == [[14, 15], [2, 3]]
     assert batch["target"].tolist() == [70, 10]
-    assert batch["index"].tolist() == [7, 1]  # the publisher's numbers
+    assert batch["index"].tolist() == [7, 1]  # indices in the published data
     assert len(data) == 3
     assert data.numpy()["target"].tolist() == [10, 40, 70]
 
 
-def test_filler_is_marked_and_of_the_right_shape() -> None:
+def test_padding_is_marked_and_of_the_right_shape() -> None:
     data = ArrayDataset({"input": np.arange(20).reshape(10, 2)}, np.array([1, 4, 7]))
     batch = data[torch.tensor([1, -1])]
     assert batch["index"].tolist() == [4, -1]

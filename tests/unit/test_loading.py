@@ -1,4 +1,4 @@
-"""The order of samples: every one once, the same for the same seed and epoch, and gone on with where it stopped."""
+"""Order of samples: each sample once, the same order for the same seed and epoch, and exact resume within an epoch."""
 
 import multiprocessing
 import os
@@ -31,7 +31,7 @@ def ranks(count: int, size: int, world: int, epoch: int = 0, shuffle: bool = Tru
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("world", [1, 2, 3])
 @pytest.mark.parametrize(("count", "size"), [(1, 4), (2, 1), (12, 4), (13, 4), (17, 3), (100, 7), (24, 4), (3, 100)])
-def test_every_sample_once_and_equally_many_batches(count: int, size: int, world: int, shuffle: bool) -> None:
+def test_every_sample_once_and_the_same_number_of_batches(count: int, size: int, world: int, shuffle: bool) -> None:
     found = ranks(count, size, world, shuffle=shuffle)
     read = [index for rank in found for batch in rank for index in batch]
     assert sorted(index for index in read if index != PAD_INDEX) == list(range(count))
@@ -40,7 +40,7 @@ def test_every_sample_once_and_equally_many_batches(count: int, size: int, world
     assert [len(rank) for rank in found] == [expected] * world
     assert [len(BatchSampler(count, size, rank=r, world=world)) for r in range(world)] == [expected] * world
     for together in zip(*found, strict=True):
-        assert len({len(batch) for batch in together}) == 1  # no rank waits for another
+        assert len({len(batch) for batch in together}) == 1  # all ranks have equally large batches
         assert max(len(batch) for batch in together) <= size
     if world == 1:
         assert PAD_INDEX not in read
@@ -56,7 +56,7 @@ def test_ranks_together_read_the_batches_of_one_process(count: int, world: int) 
 
 
 @pytest.mark.parametrize("world", [1, 2])
-def test_samples_of_a_batch_are_of_about_one_length(world: int) -> None:
+def test_samples_of_a_batch_have_similar_lengths(world: int) -> None:
     lengths = torch.arange(1000) * 7919 % 100
     orders = [BatchSampler(1000, 8, True, seed=5, rank=rank, world=world, lengths=lengths) for rank in range(world)]
     found = [batches(order) for order in orders]
@@ -67,7 +67,7 @@ def test_samples_of_a_batch_are_of_about_one_length(world: int) -> None:
     ]
     assert sum(spread) / len(spread) < 5  # of 100
     first = [int(lengths[batch[0]]) for batch in found[0]]
-    assert first != sorted(first)  # long and short batches take turns
+    assert first != sorted(first)  # batches are not sorted by length
     assert batches(orders[0]) == found[0]
     orders[0].set_epoch(1)
     assert batches(orders[0]) != found[0]
@@ -85,12 +85,12 @@ def test_by_hand() -> None:
     assert ranks(7, 1, 3, shuffle=False) == [[[0], [3], [6]], [[1], [4], [-1]], [[2], [5], [-1]]]
 
 
-def test_order_depends_on_seed_and_epoch_alone() -> None:
+def test_order_depends_only_on_seed_and_epoch() -> None:
     def order(seed: int, epoch: int) -> list[list[int]]:
-        made = BatchSampler(50, 8, shuffle=True, seed=seed)
-        made.set_epoch(epoch)
-        torch.rand(1)  # the default generator has no part in it
-        return batches(made)
+        created = BatchSampler(50, 8, shuffle=True, seed=seed)
+        created.set_epoch(epoch)
+        torch.rand(1)  # the default generator must not matter
+        return batches(created)
 
     assert order(1, 3) == order(1, 3)
     different = [order(seed, epoch) for seed in (1, 2) for epoch in (0, 1, 2)]
@@ -107,14 +107,14 @@ def test_unshuffled_is_the_same_in_every_epoch() -> None:
     assert ranks(10, 3, 1, epoch=0, shuffle=False) == ranks(10, 3, 1, epoch=9, shuffle=False)
 
 
-# The loader, over the numbers 0..22.
+# The loader, over the samples 0..22
 
 
 def loader(epoch: int = 0, workers: int = 0) -> Loader:
     data = ArrayDataset({"input": np.arange(23)}, np.arange(23))
-    made = Loader(data, BatchSampler(23, 4, shuffle=True, seed=1), workers)
-    made.sampler.set_epoch(epoch)
-    return made
+    created = Loader(data, BatchSampler(23, 4, shuffle=True, seed=1), workers)
+    created.sampler.set_epoch(epoch)
+    return created
 
 
 def read(loader: Loader) -> list[list[int]]:
@@ -122,36 +122,36 @@ def read(loader: Loader) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_resume_goes_on_with_exactly_the_rest(workers: int) -> None:
+def test_resume_reads_exactly_the_remaining_batches(workers: int) -> None:
     whole = read(loader(epoch=3))
     interrupted = loader(epoch=3, workers=workers)
-    begun = iter(interrupted)
-    assert [next(begun)["input"].tolist() for _ in range(2)] == whole[:2]
+    iterator = iter(interrupted)
+    assert [next(iterator)["input"].tolist() for _ in range(2)] == whole[:2]
     state = interrupted.state_dict()
-    del begun
+    del iterator
     resumed = loader(epoch=3, workers=workers)
     resumed.load_state_dict(state)
     assert len(resumed) == 6
-    rest = iter(resumed)
-    assert next(rest)["input"].tolist() == whole[2]
-    assert resumed.state_dict() == {"epoch": 3, "read": 3}  # interrupted once more
-    assert [batch["input"].tolist() for batch in rest] == whole[3:]
+    remaining = iter(resumed)
+    assert next(remaining)["input"].tolist() == whole[2]
+    assert resumed.state_dict() == {"epoch": 3, "read": 3}  # interrupted again
+    assert [batch["input"].tolist() for batch in remaining] == whole[3:]
     resumed.sampler.set_epoch(4)
-    assert read(resumed) == read(loader(epoch=4))  # the next epoch is whole
+    assert read(resumed) == read(loader(epoch=4))  # the next epoch is complete
     assert len(resumed) == 6
 
 
 @pytest.mark.parametrize("count", range(7))
 def test_resume_after_each_number_of_batches(count: int) -> None:
     interrupted, resumed = loader(), loader()
-    begun = iter(interrupted)
-    seen = [next(begun)["input"].tolist() for _ in range(count)]
+    iterator = iter(interrupted)
+    seen = [next(iterator)["input"].tolist() for _ in range(count)]
     resumed.load_state_dict(interrupted.state_dict())
     assert seen + read(resumed) == read(loader())
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_state_of_a_finished_epoch_starts_the_next_one_whole(workers: int) -> None:
+def test_state_of_a_finished_epoch_starts_a_complete_epoch(workers: int) -> None:
     finished = loader(epoch=2, workers=workers)
     for _ in finished:
         pass
@@ -161,10 +161,10 @@ def test_state_of_a_finished_epoch_starts_the_next_one_whole(workers: int) -> No
     assert read(resumed) == read(loader(epoch=3))
 
 
-def test_epoch_that_was_left_early_begins_anew() -> None:
-    left = loader()
-    next(iter(left))
-    assert read(left) == read(loader())
+def test_an_abandoned_epoch_starts_again() -> None:
+    abandoned = loader()
+    next(iter(abandoned))
+    assert read(abandoned) == read(loader())
 
 
 def test_state_is_used_once() -> None:
@@ -175,9 +175,9 @@ def test_state_is_used_once() -> None:
 
 
 def test_state_is_a_copy() -> None:
-    made = loader()
-    state = made.state_dict()
-    for _, _unused in zip_longest(made, [None]):
+    created = loader()
+    state = created.state_dict()
+    for _, _unused in zip_longest(created, [None]):
         pass
     assert state == {"epoch": 0, "read": 0}
 
@@ -203,7 +203,7 @@ def train_for_long(pids: "SimpleQueue[int]") -> None:
     reader.join()
 
 
-def test_who_reads_leaves_when_the_training_is_killed() -> None:
+def test_workers_exit_when_the_training_is_killed() -> None:
     pids = FORK.SimpleQueue()
     training = FORK.Process(target=train_for_long, args=(pids,))
     training.start()

@@ -1,4 +1,4 @@
-"""A problem that sightseq does not know gets predict, its options, its help and the list of bad inputs by the base."""
+"""The base class gives predict, its options, its help and the list of bad inputs to a task from outside the package."""
 
 import io
 import json
@@ -28,7 +28,7 @@ from sightseq.core.task import Task
 
 @dataclass(frozen=True)
 class ScaleSpec(Spec):
-    """Temperatures."""
+    """Spec of temperatures."""
 
     unit: str = "F"
 
@@ -37,7 +37,7 @@ class ScaleSpec(Spec):
 
 
 class Line(nn.Module):
-    """[B] to [B]."""
+    """A linear layer: [B] to [B]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Line(nn.Module):
 
 
 class ConversionTask(Task):
-    """From one scale to another."""
+    """Converts temperatures from one scale to another."""
 
     net_kind = "scale"
 
@@ -69,7 +69,7 @@ class ConversionTask(Task):
 
 
 class SilentTask(ConversionTask):
-    """One that nobody can ask."""
+    """A task without a predictor."""
 
     @classmethod
     def predictor(cls) -> None:
@@ -77,13 +77,13 @@ class SilentTask(ConversionTask):
 
 
 class ThermometerSettings(Settings):
-    """Options of its own."""
+    """The options of this predictor."""
 
     digits: int = Field(1, description="after the point")
 
 
 class Thermometer(Predictor):
-    """Lines of numbers."""
+    """Reads files with one number per line."""
 
     Settings = ThermometerSettings
     most = 0
@@ -116,7 +116,7 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def save(task: type[Task] = ConversionTask) -> Path:
-    """A checkpoint of it, as a training writes it."""
+    """Save a checkpoint of the task, as a training writes it."""
     hyper = {"spec": ScaleSpec().to_dict(), "net": {"_target_": f"{__name__}.Line"}}
     content = {
         "sightseq": {"task": f"{__name__}.{task.__name__}", "config": {}},
@@ -141,14 +141,14 @@ def lines(trusted: None) -> None:
 BAD = ["InputError: in.txt:3: 'warm' is no number", "InputError: in.txt:5: '' is no number"]
 
 
-def test_a_row_an_item_and_bad_ones_at_the_end(lines: None, capfd: Any) -> None:
+def test_one_row_per_item_and_bad_items_at_the_end(lines: None, capfd: Any) -> None:
     assert run("format=jsonl", "batch_size=2", inputs=["in.txt", "missing.txt", "in.txt"]) == 2
     out, err = capfd.readouterr()
     rows = [json.loads(line) for line in out.splitlines()]
     once = [("in.txt:1", 32.0), ("in.txt:2", 212.0), ("in.txt:4", -508.0), ("in.txt:6", 98.6)]
     assert rows == [{"input": place, "F": value} for place, value in once * 2]
     warned, *errors = err.splitlines()
-    assert warned == "Warning: -300 is colder than anything"  # once
+    assert warned == "Warning: -300 is colder than anything"  # only once
     assert sorted(errors) == sorted([*BAD, *BAD, "InputError: missing.txt: there is no such file"])
 
 
@@ -159,7 +159,7 @@ def test_a_table_of_the_rows(lines: None, capfd: Any) -> None:
     assert words[1:] == [["in.txt:1", "32.0"], ["in.txt:2", "212.0"], ["in.txt:4", "-508.0"], ["in.txt:6", "99.0"]]
 
 
-def test_help_lists_its_options_after_the_common_ones(trusted: None) -> None:
+def test_help_lists_own_options_after_the_common_ones(trusted: None) -> None:
     save()
     text = module.options_help(compose("ckpt=model.ckpt", "input=-", command="predict"))
     names = [line.partition(":")[0] for line in text.splitlines() if " # " in line]
@@ -176,7 +176,7 @@ def test_unknown_options_are_refused(lines: None) -> None:
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is one."""
+    """A stream whose `isatty` is true."""
 
     def isatty(self) -> bool:
         return True
@@ -192,7 +192,7 @@ def test_rows_go_to_a_file_while_the_bar_is_on_the_terminal(lines: None, monkeyp
     assert "predict" in terminal.getvalue()
 
 
-def test_places_that_are_no_unicode_are_escaped(lines: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_names_that_are_not_unicode_are_escaped(lines: None, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("\udcff.txt").write_text("37")
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "utf-8"))
@@ -223,7 +223,7 @@ def test_only_one_batch_is_read_at_a_time(trusted: None) -> None:
 
 
 class Sorted(Thermometer):
-    """Batches by how cold it is, as texts by their length."""
+    """Batches by temperature, as texts are batched by length."""
 
     def expand(self, given: str, options: Any) -> Iterable[tuple[str, str]]:
         return ((str(n), str(n)) for n in (9, 1, 8, 2, 7, 3, 6, 4))
@@ -241,7 +241,7 @@ def test_items_of_similar_length_share_a_batch_and_rows_keep_their_order(trusted
     options = predictor.options({"batch_size": 2})
     assert [row["mates"] for _, row in predictor.rows(["file"], options, [])] == expected
     assert [row["mates"] for row in predictor.predict([9.0, 1, 8, 2, 7, 3, 6, 4], batch_size=2)] == expected
-    # Nobody waits for more of standard input than a batch.
+    # Predictions of standard input wait for one batch, not for more.
     first = next(predictor.items(["-"], options, []))
     assert first == [("9", 9.0), ("1", 1.0)]
 

@@ -1,4 +1,4 @@
-"""The base of all tasks: what is decoded freely is scored in validation and test, and never in training."""
+"""The base class of tasks: the output of `decode` is scored in validation and test, and never in training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from sightseq.tasks.language_modeling.task import LanguageModelingTask, TopKAccu
 
 
 class Decoding(ImageClassificationTask):
-    """Decodes a rank for each image; counts how often it was asked to."""
+    """Decodes a rank for each image; counts the calls of `decode`."""
 
     asked = 0
 
@@ -29,7 +29,7 @@ class Decoding(ImageClassificationTask):
         return {**super().scores(stage), **({} if stage == "train" else found)}
 
 
-def test_what_is_decoded_is_scored_outside_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoded_outputs_are_scored_outside_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightseq.core.build._trusted", {"sightseq", "torch", "torchmetrics", "lightning", "tests"})
     config: dict[str, Any] = sightseq.compose(
         *("data.synthetic=true", "trainer.max_epochs=1", "baseline=none", "callbacks=default", "augment=none"),
@@ -38,11 +38,11 @@ def test_what_is_decoded_is_scored_outside_training(monkeypatch: pytest.MonkeyPa
     results = sightseq.train(config | {"run_test": True})
     assert results["val"]["decoded"] == results["test"]["decoded"] == 1
     assert "decoded" not in results["train"]
-    assert Decoding.asked == 3  # validation after the epoch, and of the best weights; test
+    assert Decoding.asked == 3  # validation after the epoch, validation of the best weights, test
 
 
 @pytest.mark.parametrize("kind", [ImageClassificationTask, LanguageModelingTask])
-def test_sizes_leave_fillers_out(kind: type[Task]) -> None:
+def test_size_does_not_count_padding(kind: type[Task]) -> None:
     spec, batch = kind.example()
     net = {"_target_": "torch.nn.Identity"}
     task = kind(spec=spec.to_dict(), net=net)
