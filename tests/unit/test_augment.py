@@ -345,9 +345,7 @@ def moving_batch(count: int = 16) -> dict[str, Tensor]:
     """Smooth images and masks of their bright pixels; interpolation hardly changes the edges."""
     y, x = torch.meshgrid(torch.linspace(0, 1, 36), torch.linspace(0, 1, 44), indexing="ij")
     phase = torch.rand(count, 1, 1, generator=torch.Generator().manual_seed(1))
-    input = ((torch.sin(5 * x + 4 * y + 6 * phase) + 1.5) / 2.5)[
-        :, None
-    ]  # at least 0.2; only pixels beyond the image are 0
+    input = ((torch.sin(5 * x + 4 * y + 6 * phase) + 1.5) / 2.5)[:, None]  # at least 0.2
     batch = {"input": input, "mask": (input[:, 0] > 0.6).long(), "target": input.clone(), "index": torch.arange(count)}
     return {**batch, "weight": torch.rand(count, 3, 5)}  # another size
 

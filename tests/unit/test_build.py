@@ -317,9 +317,7 @@ def test_annotations_that_cannot_be_resolved_are_not_checked() -> None:
 def test_extras_are_passed_only_to_matching_parameters() -> None:
     net = build({"_target_": "sightseq.nets.convnet.ConvNet"}, ConvNet, "net", **IMAGES, vocab_size=5)
     assert net.layers[-1].out_features == 3
-    resnet = build(
-        {"_target_": "sightseq.nets.resnet.ResNet"}, nn.Module, "net", **IMAGES
-    )  # has no parameter image_size
+    resnet = build({"_target_": "sightseq.nets.resnet.ResNet"}, nn.Module, "net", **IMAGES)  # no image_size
     assert resnet(torch.zeros(1, 1, 8, 8)).shape == (1, 3)
 
 

@@ -1,6 +1,6 @@
-"""Classification: the loss, the metrics and the averages over views, by hand and against scikit-learn.
+"""Classification: loss, metrics and averages over views, by hand and against scikit-learn.
 
-The network of most tests is `Flatten` on images of one row of K pixels, with mean 0 and deviation 1: the
+Most tests use the network `Flatten` on images of one row of K pixels, with mean 0 and standard deviation 1: the
 pixels of an image are its logits.
 """
 
@@ -39,7 +39,7 @@ def make(classes: int = 4, width: int | None = None, **arguments: Any) -> ImageC
 
 
 def random_batch(count: int = 300, classes: int = 4, seed: int = 0) -> Batch:
-    """Logits that are right in about half of the cases."""
+    """Logits whose prediction is right for about half of the samples."""
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(classes, (count,), generator=generator)
     logits = torch.randn(count, classes, generator=generator) + 1.5 * F.one_hot(target, classes)
@@ -65,7 +65,7 @@ def test_loss_is_the_sum_of_cross_entropies(stage: str) -> None:
     assert output.count.item() == 300
 
 
-def test_label_smoothing_by_hand_and_in_training_alone() -> None:
+def test_label_smoothing_by_hand_and_only_in_training() -> None:
     batch = random_batch(1, classes=3)
     log_p = batch["input"].flatten(1).log_softmax(1)[0]
     target = int(batch["target"])
@@ -76,13 +76,13 @@ def test_label_smoothing_by_hand_and_in_training_alone() -> None:
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
-def test_label_smoothing_is_a_share(share: float) -> None:
+def test_label_smoothing_is_a_fraction(share: float) -> None:
     with pytest.raises(ConfigError, match=f"model.label_smoothing={share}"):
         make(label_smoothing=share)
 
 
-def with_filler(batch: Batch) -> Batch:
-    """The batch with two rows of filler, whose content is not that of any sample."""
+def with_padding(batch: Batch) -> Batch:
+    """The batch with two padding rows, whose content differs from all samples."""
     return {
         "input": torch.cat([batch["input"], torch.full_like(batch["input"][:2], 50.0)]),
         "target": torch.cat([batch["target"], torch.tensor([0, 1])]),
@@ -91,18 +91,18 @@ def with_filler(batch: Batch) -> Batch:
 
 
 @pytest.mark.parametrize("stage", ["train", "val"])
-def test_filler_counts_nowhere(stage: str) -> None:
+def test_padding_is_not_counted(stage: str) -> None:
     batch = random_batch()
-    plain, filled = make(label_smoothing=0.1), make(label_smoothing=0.1)
-    one, other = plain.step(batch, stage), filled.step(with_filler(batch), stage)
+    plain, padded = make(label_smoothing=0.1), make(label_smoothing=0.1)
+    one, other = plain.step(batch, stage), padded.step(with_padding(batch), stage)
     assert other.loss_sum.item() == pytest.approx(one.loss_sum.item(), rel=1e-6)
     assert other.count.item() == one.count.item() == 300
-    assert scores(filled, with_filler(batch), stage=stage) == pytest.approx(scores(plain, batch, stage=stage))
+    assert scores(padded, with_padding(batch), stage=stage) == pytest.approx(scores(plain, batch, stage=stage))
 
 
 @pytest.mark.filterwarnings("ignore:Encountered `nan`")
-def test_batch_of_nothing_but_filler_counts_nowhere() -> None:
-    batch, nothing = random_batch(), {name: rows[-2:] for name, rows in with_filler(random_batch()).items()}
+def test_batch_of_only_padding_is_not_counted() -> None:
+    batch, nothing = random_batch(), {name: rows[-2:] for name, rows in with_padding(random_batch()).items()}
     output = make().step(nothing, "val")
     assert output.loss_sum.item() == 0
     assert output.count.item() == 0
@@ -141,8 +141,8 @@ def test_metrics_against_scikit_learn(classes: int) -> None:
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_metrics_where_classes_are_missing_or_never_guessed() -> None:
-    true, guess = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 1, 1, 0, 1])  # 2 is never guessed, 3 never seen
+def test_metrics_with_missing_or_never_predicted_classes() -> None:
+    true, guess = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 1, 1, 0, 1])  # 2 is never predicted, 3 is missing
     logits = 5 * F.one_hot(torch.from_numpy(guess), 4).float()
     batch = {"input": logits.view(6, 1, 1, 4), "target": torch.from_numpy(true), "index": torch.arange(6)}
     found = scores(make(4), batch)
@@ -164,8 +164,8 @@ def test_calibration_error_by_hand() -> None:
     assert scores(make(3), batch)["calibration_error"] == pytest.approx(error, abs=1e-5)
 
 
-class Sure(nn.Module):
-    """Says the same of every image, and is almost sure."""
+class AlmostSure(nn.Module):
+    """Gives every image the same logits, with a probability of almost 1."""
 
     def __init__(self, *logits: float) -> None:
         super().__init__()
@@ -179,11 +179,11 @@ class Sure(nn.Module):
 @pytest.mark.parametrize("surest", [200.0, 17.0, 16.0, 12.0])
 def test_probabilities_never_exceed_one(views: dict[str, Any], surest: float) -> None:
     task = make(3, **views)
-    task.net = Sure(surest, 0.0, 0.0)
+    task.net = AlmostSure(surest, 0.0, 0.0)
     batch = random_batch(8, 3)
     assert task.predict_step(batch).max() <= 1
     wrong = (batch["target"] != 0).float().mean().item()
-    assert scores(task, batch)["calibration_error"] == pytest.approx(wrong, abs=1e-3)  # or a softmax was applied twice
+    assert scores(task, batch)["calibration_error"] == pytest.approx(wrong, abs=1e-3)  # one softmax, not two
 
 
 @pytest.mark.parametrize("sharpness", [1.0, 5.0, 40.0])
@@ -197,7 +197,7 @@ def test_calibration_error_and_its_bins(sharpness: float) -> None:
         ours.update(prediction, target)
         theirs.update(prediction, target)
         kept.append(prediction[target != PAD_INDEX].max(1).values)
-    assert (torch.cat(kept) == 1).any() == (sharpness == 40)  # these have a bin of their own
+    assert (torch.cat(kept) == 1).any() == (sharpness == 40)  # probabilities of exactly 1 have their own bin
     assert ours.compute().item() == pytest.approx(theirs.compute().item(), rel=1e-5)
     count, confidence, hits = ours.bins()
     assert len(count) == len(confidence) == len(hits) == BINS
@@ -215,7 +215,7 @@ def test_no_metric_keeps_its_samples() -> None:
             assert all(isinstance(default, Tensor) for default in metric._defaults.values()), metric
 
 
-def test_training_has_cheap_metrics_alone() -> None:
+def test_training_has_only_cheap_metrics() -> None:
     assert set(scores(make(), random_batch(), stage="train")) == {"loss", "accuracy"}
 
 
@@ -258,14 +258,14 @@ def test_details_of_classes_that_are_missing_are_zeros() -> None:
         ({"net": {"_target_": "torch.nn.Dropout", "p": 0.0}}, []),
     ],
 )
-def test_what_makes_training_look_worse(arguments: dict[str, Any], words: list[str]) -> None:
+def test_reasons_for_worse_training_scores(arguments: dict[str, Any], words: list[str]) -> None:
     assert make(**arguments).training_differences() == words
 
 
 # The network's output
 
 
-def test_one_output_is_read_as_two_logits() -> None:
+def test_one_output_is_interpreted_as_two_logits() -> None:
     task = make(2, width=1)
     z = torch.tensor([-2.0, 0.0, 3.0])
     batch = {"input": z.view(3, 1, 1, 1), "target": torch.tensor([0, 1, 1]), "index": torch.arange(3)}
@@ -310,7 +310,7 @@ def test_training_sees_one_view() -> None:
 # Augmentation, observation, optimiser
 
 
-def test_augmentation_is_applied_in_order_and_in_training_alone() -> None:
+def test_augmentation_is_applied_in_order_and_only_in_training() -> None:
     bricks = {
         "flip": {"_target_": "sightseq.vision.augment.Flip", "p": 1.0},
         "none": None,
@@ -327,7 +327,7 @@ def test_augmentation_is_applied_in_order_and_in_training_alone() -> None:
         make(3, augment={"flip": {**bricks["flip"], "q": 1}})
 
 
-def test_augmentation_is_in_full_precision_and_the_network_is_not() -> None:
+def test_augmentation_runs_in_full_precision_under_autocast() -> None:
     seen: dict[str, bool] = {}
     task = make()
     task._trainer = SimpleNamespace(world_size=1, accumulate_grad_batches=1)
@@ -338,10 +338,10 @@ def test_augmentation_is_in_full_precision_and_the_network_is_not() -> None:
     assert seen == {"augment": False, "net": True}
 
 
-def test_the_most_confident_mistakes_are_observed() -> None:
+def test_the_most_confident_mistakes_are_collected() -> None:
     task, batch = make(3), random_batch(200, 3)
     for part in (slice(0, 120), slice(120, 200)):
-        rows = with_filler({name: tensor[part] for name, tensor in batch.items()})
+        rows = with_padding({name: tensor[part] for name, tensor in batch.items()})
         task.collect_examples(rows, task.step(rows, "test"))
     confidence, guess = batch["input"].flatten(1).softmax(1).max(1)
     wrong = (guess != batch["target"]).nonzero().flatten()
@@ -350,7 +350,7 @@ def test_the_most_confident_mistakes_are_observed() -> None:
     chosen = task._random.rows()["index"]
     assert len(chosen.unique()) == SHOWN
     assert chosen.min() >= 0
-    assert chosen.float().std() > 20  # from everywhere
+    assert chosen.float().std() > 20  # from the whole split
     assert scores(task, batch)["accuracy"] > 0
     assert len(task.blocks("val")) == 5
     task.reset_examples()
@@ -363,15 +363,15 @@ def test_biases_and_norms_do_not_decay() -> None:
     adamw = {"_target_": "torch.optim.AdamW", "lr": 0.5, "weight_decay": 0.1}
     task = ImageClassificationTask(spec=spec, net=net, optimizer=adamw)
     optimizer = task.configure_optimizers()
-    decaying, still = optimizer.param_groups
-    assert (decaying["weight_decay"], still["weight_decay"]) == (0.1, 0.0)
-    assert {decaying["lr"], still["lr"]} == {0.5}
+    decaying, without_decay = optimizer.param_groups
+    assert (decaying["weight_decay"], without_decay["weight_decay"]) == (0.1, 0.0)
+    assert {decaying["lr"], without_decay["lr"]} == {0.5}
     assert [p.ndim for p in decaying["params"]] == [4, 2, 2]  # the convolution and two dense layers
-    assert {p.ndim for p in still["params"]} == {1}
-    assert len(decaying["params"]) + len(still["params"]) == len(list(task.parameters()))
+    assert {p.ndim for p in without_decay["params"]} == {1}
+    assert len(decaying["params"]) + len(without_decay["params"]) == len(list(task.parameters()))
 
 
-def test_schedule_is_told_the_length_and_steps_with_every_batch() -> None:
+def test_schedule_gets_the_length_and_steps_after_every_batch() -> None:
     net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [2], "hidden": []}
     spec = ImageSpec(1, 8, 8, ("a", "b"), (0.0,), (1.0,)).to_dict()
     schedule = {"_target_": "sightseq.core.schedule.WarmupCosine", "warmup": 0.5}
@@ -401,7 +401,7 @@ def test_clipping_limits_the_norm_of_all_gradients() -> None:
     assert norm == pytest.approx(1.0, rel=1e-4)
 
 
-def test_gradients_are_freed_before_the_network_runs_but_not_while_they_accumulate() -> None:
+def test_gradients_are_freed_before_forward_except_while_they_accumulate() -> None:
     task = make(net={"_target_": "sightseq.nets.resnet.ResNet", "channels": [2], "blocks": [1]})
     task._trainer = SimpleNamespace(accumulate_grad_batches=2)
     for parameter in task.parameters():
@@ -419,11 +419,11 @@ def test_output_is_frozen() -> None:
         output.count = torch.tensor(0)
 
 
-# Where it looked
+# Grad-CAM figures
 
 
-def seen(mistakes: int, samples: int = 40, margin: int = 6) -> ImageClassificationTask:
-    """A task that has validated, in inference mode as Lightning does, images with a margin; the first are mistaken."""
+def validated_task(mistakes: int, samples: int = 40, margin: int = 6) -> ImageClassificationTask:
+    """A task after validation (in inference mode) on images with a margin; the first ones are misclassified."""
     net = {"_target_": "sightseq.nets.convnet.ConvNet", "channels": [4, 4], "pool": "average"}
     spec = ImageSpec(3, 32, 40, ("a", "b"), (0.5,) * 3, (0.25,) * 3, margin=margin)
     torch.manual_seed(0)
@@ -439,26 +439,26 @@ def seen(mistakes: int, samples: int = 40, margin: int = 6) -> ImageClassificati
 
 
 @pytest.mark.parametrize(("mistakes", "shown"), [(0, 6), (4, 10), (20, 12)])
-def test_a_block_shows_where_the_network_looked(mistakes: int, shown: int) -> None:
-    task = seen(mistakes)
+def test_a_block_shows_the_heat_maps(mistakes: int, shown: int) -> None:
+    task = validated_task(mistakes)
     block = task.blocks("val")[-1]
     assert block.title == "Where it looked"
     assert "Grad-CAM" in block.caption
     assert isinstance(block, FigureBlock)
     assert len(block.figure.axes) == shown
     shapes = {layer.get_array().shape[:2] for axes in block.figure.axes for layer in axes.images}
-    assert shapes == {(32, 40)}  # what the network sees: without the margin
+    assert shapes == {(32, 40)}  # the input of the network, without the margin
     marks = "".join(axes.get_title("left")[0] for axes in block.figure.axes)
     assert marks[6:] == "✗" * (shown - 6)
-    pictures = {np.asarray(axes.images[0].get_array()).tobytes() for axes in block.figure.axes}
-    assert len(pictures) == shown  # none twice
+    shown_images = {np.asarray(axes.images[0].get_array()).tobytes() for axes in block.figure.axes}
+    assert len(shown_images) == shown  # all different
     glowing = [np.asarray(axes.images[2].get_array())[..., 3].max() for axes in block.figure.axes]
     assert max(glowing) == pytest.approx(0.75)
     assert task.training
 
 
-def test_the_heat_is_of_the_prediction_and_not_of_the_truth() -> None:
-    task = seen(40)
+def test_the_heat_map_is_of_the_predicted_class() -> None:
+    task = validated_task(40)
     rows = task._worst.rows()
     block = task.blocks("val")[-1]
     assert isinstance(block, FigureBlock)
@@ -470,8 +470,8 @@ def test_the_heat_is_of_the_prediction_and_not_of_the_truth() -> None:
         assert np.allclose(glow, 0.75 * heat[0].numpy(), atol=1e-4) == same
 
 
-def test_no_block_of_what_was_not_seen_or_is_too_small() -> None:
-    task = seen(3)
+def test_no_heat_maps_without_examples_or_of_small_images() -> None:
+    task = validated_task(3)
     task.reset_examples()
     assert [block.title for block in task.blocks("val")][::2] == ["Confusion matrix", "Calibration"]
     small, batch = make(3), random_batch(20, 3)
@@ -498,7 +498,7 @@ def photograph_batch(count: int = 8) -> dict[str, Tensor]:
     return {"input": images, "target": torch.arange(count) % 3, "index": torch.arange(count)}
 
 
-def test_only_the_centre_of_a_photograph_is_seen() -> None:
+def test_only_the_centre_of_a_photograph_is_used() -> None:
     task, images = photographs().eval(), photograph_batch()["input"]
     assert torch.equal(task(images), task(images[..., 2:8, 2:8]))
     assert task.train().augment(photograph_batch())["input"].shape == (8, 1, 6, 6)
@@ -516,12 +516,12 @@ def test_crops_average_probabilities() -> None:
 
 
 @pytest.mark.parametrize("crops", [[], [0.0, 1.0], [0.5, 1.2]])
-def test_crops_are_shares(crops: list[float]) -> None:
+def test_crops_are_fractions(crops: list[float]) -> None:
     with pytest.raises(ConfigError, match="test_time_crops"):
         make(test_time_crops=crops)
 
 
-def test_training_moves_about_in_the_margin() -> None:
+def test_training_shifts_within_the_margin() -> None:
     shift = {"shift": {"_target_": "sightseq.vision.augment.Shift", "pixels": 2}}
     batch = photograph_batch(1)
     found = {photographs(augment=shift).train().augment(batch)["input"].sum().item()}
@@ -531,7 +531,7 @@ def test_training_moves_about_in_the_margin() -> None:
     places = [whole[..., y : y + 6, x : x + 6] for y in range(5) for x in range(5)]
     for _ in range(20):
         moved = task.augment(batch)["input"]
-        assert any(torch.allclose(moved, place) for place in places)  # no pixel of padding
+        assert any(torch.allclose(moved, place) for place in places)  # no padding pixels
         found.add(moved.sum().item())
     assert len(found) > 5
 
@@ -554,7 +554,7 @@ def test_loss_of_mixed_images_by_hand() -> None:
     assert output.count == 8
 
 
-def test_mixed_images_of_filler_count_nowhere() -> None:
+def test_mixed_padding_images_are_not_counted() -> None:
     mix = {"mix": {"_target_": "sightseq.vision.augment.Mix", "mixup": 1.0, "alpha": 1.0}}
     task = photographs(augment=mix, label_smoothing=0.1, class_weights="balanced").train()
     mixed = task.augment(photograph_batch())
@@ -566,7 +566,7 @@ def test_mixed_images_of_filler_count_nowhere() -> None:
 
 
 def test_two_mixtures_in_a_row() -> None:
-    half = {"_target_": "sightseq.vision.augment.Mix", "mixup": 1.0, "alpha": 1000.0}  # nearly one half each
+    half = {"_target_": "sightseq.vision.augment.Mix", "mixup": 1.0, "alpha": 1000.0}  # weights of almost 1/2
     task = photographs(augment={"first": half, "second": half}).train()
     shares = task.augment(photograph_batch(64))["soft_target"]
     torch.testing.assert_close(shares.sum(1), torch.ones(64))
@@ -583,12 +583,12 @@ def test_class_weights_are_those_of_scikit_learn() -> None:
     expected = torch.nn.functional.cross_entropy(task(images["input"]), batch["target"], weights)
     torch.testing.assert_close(output.loss_sum / output.count, expected)
     plain = task.eval().step(images, "val")
-    assert plain.count == 8  # validation weighs all alike
+    assert plain.count == 8  # validation gives all classes the same weight
     torch.testing.assert_close(plain.loss_sum, torch.nn.functional.cross_entropy(
         task(images["input"]), batch["target"], reduction="sum"))  # fmt: skip
 
 
-def test_picture_of_mixed_images_says_of_what() -> None:
+def test_figure_of_mixed_images_names_both_classes() -> None:
     mix = {"mix": {"_target_": "sightseq.vision.augment.Mix", "mixup": 1.0, "alpha": 1.0}}
     task = photographs(augment=mix).train()
     figure = task.plot_batch(task.augment(photograph_batch()))
@@ -596,7 +596,7 @@ def test_picture_of_mixed_images_says_of_what() -> None:
     assert any("+" in title and "%" in title for title in titles)
 
 
-def test_samples_of_each_class_are_counted_where_each_has_one_or_several() -> None:
+def test_counts_of_classes_with_one_or_several_labels_per_sample() -> None:
     task, rows = make(classes=3), np.array([0, 2, 3])
     one = ArrayDataset({"target": np.array([1, 0, 1, 0])}, rows)
     assert task.counts(one) == {"class 0": 1, "class 1": 2, "class 2": 0}

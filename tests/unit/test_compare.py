@@ -1,4 +1,4 @@
-"""`sightseq compare`: what belongs together, what differs, and by how much."""
+"""`sightseq compare`: which runs form a group, what differs between groups, and by how much."""
 
 import json
 import math
@@ -33,32 +33,32 @@ def lines(capsys: pytest.CaptureFixture[str], *runs: str) -> list[str]:
     return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if line.strip()]
 
 
-def test_seeds_are_one_measurement(capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_that_differ_in_the_seed_are_one_group(capsys: pytest.CaptureFixture[str]) -> None:
     found = lines(capsys, run("a", 0.8, 1), run("b", 0.9, 2), run("c", 1.0, 3))
     assert found[1] == "A 3 runs a b c"
     assert "validation accuracy 90.00 ± 10.00 %" in found
     assert not any("differs" in line or "model.lr" in line for line in found)
 
 
-def test_what_differs_is_shown_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_differences_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     found = lines(capsys, run("a", 0.8), run("b", 0.9, seed=2, lr=0.2, versions={"torch": "2.13"}))
     begin = found.index("what differs A B")
     assert found[begin + 1 : begin + 3] == ["model.lr 0.1 0.2", "versions.torch 2.11 2.13"]
     assert found[begin + 3].startswith("score")
 
 
-def test_other_code_is_another_measurement(capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_commit_is_another_group(capsys: pytest.CaptureFixture[str]) -> None:
     found = lines(capsys, run("a", 0.8), run("b", 0.9, seed=2, commit="def"))
     assert "commit abc def" in found
     assert "validation accuracy 80.00 % 90.00 % +10.00 % ?" in found
 
 
-def test_of_a_seed_that_was_run_twice_the_last_counts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_last_run_of_a_repeated_seed_counts(capsys: pytest.CaptureFixture[str]) -> None:
     found = lines(capsys, run("a", 0.8), run("b", 0.9), run("c", 1.0, seed=2))
     assert found[1] == "A 2 runs b c"
 
 
-def test_what_has_not_finished_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unfinished_runs_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     runs = [run("a", 0.8), run("b", 0.9), run("c", 1.0, seed=2)]
     (Path(runs[1]) / "results.json").unlink()
     found = lines(capsys, *runs)
@@ -66,12 +66,12 @@ def test_what_has_not_finished_is_left_out(capsys: pytest.CaptureFixture[str]) -
     assert found[2] == "A 2 runs a c"
 
 
-def test_what_is_no_run_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_paths_that_are_not_runs_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     runs = [run("a", 0.8), run("b", 0.9, seed=2)]
-    picture, folder = (Path(runs[0]).with_name(name) for name in ("batch.png", "sweeps"))
-    picture.write_bytes(b"\x89PNG")
+    image, folder = (Path(runs[0]).with_name(name) for name in ("batch.png", "sweeps"))
+    image.write_bytes(b"\x89PNG")
     folder.mkdir()
-    found = lines(capsys, *runs, str(picture), str(folder))
+    found = lines(capsys, *runs, str(image), str(folder))
     assert found[0] == "left out runs/batch.png: not a run directory"
     assert found[1] == "left out runs/sweeps: not a run directory"
     assert found[3] == "A 2 runs a b"
@@ -82,13 +82,13 @@ def test_help(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines(capsys, option)[0].startswith("sightseq compare RUN RUN ...: ")
 
 
-def test_without_any_noise_nobody_can_tell(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_variance_the_difference_is_uncertain(capsys: pytest.CaptureFixture[str]) -> None:
     found = lines(capsys, *(run(f"{lr}{seed}", 0.8 + lr, seed, lr=lr) for lr in (0.0, 0.1) for seed in (1, 2)))
     (row,) = [line for line in found if line.startswith("validation accuracy")]
     assert row.endswith("+10.00 % ?")
 
 
-def test_one_run_each_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_one_run_each_the_difference_is_uncertain(capsys: pytest.CaptureFixture[str]) -> None:
     found = lines(capsys, run("a", 0.8), run("b", 0.9, lr=0.2))
     assert "validation accuracy 80.00 % 90.00 % +10.00 % ?" in found
 
@@ -96,8 +96,8 @@ def test_one_run_each_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 def test_welch_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
     first = [run(f"a{seed}", score, seed) for seed, score in enumerate((0.80, 0.81, 0.82))]
     other = [run(f"b{seed}", score, seed, lr=0.2) for seed, score in enumerate((0.83, 0.85, 0.87))]
-    # Variances 1 and 4 (per cent squared) of 3 each: standard error sqrt(5/3), 50/17 degrees of freedom, of which
-    # Student's 97.5 % quantile is 3.2188.
+    # Two groups of 3 with variances 1 and 4 (percentage points squared): standard error sqrt(5/3), 50/17 degrees of
+    # freedom; the 97.5 % quantile of Student's t-distribution is 3.2188.
     half = 3.2188 * math.sqrt(5 / 3)
     assert f"validation accuracy 81.00 ± 1.00 % 85.00 ± 2.00 % +4.00 ± {half:.2f} %" in lines(capsys, *first, *other)
 
@@ -119,7 +119,7 @@ def test_a_clear_difference_is_marked(capsys: pytest.CaptureFixture[str]) -> Non
     assert row.endswith("10 ± 0 10 ± 0 +0")
 
 
-def test_mistakes() -> None:
+def test_user_errors() -> None:
     one = run("a", 0.8)
     with pytest.raises(ConfigError, match="at least two"):
         print_comparison([one])

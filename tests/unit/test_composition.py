@@ -1,4 +1,4 @@
-"""Composing a config, and what is said of one that cannot be composed."""
+"""Composing a config, and the error messages for overrides that cannot be composed."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from sightseq.mistakes import known_keys
 
 
 def bricks(value: Any, key: str = "") -> dict[str, str]:
-    """All `_target_`s below a value, by where they stand."""
+    """All `_target_`s below a value, by their dotted key."""
     if not isinstance(value, dict):
         return {}
     here = {key: value["_target_"]} if "_target_" in value else {}
@@ -63,7 +63,7 @@ def test_overrides_and_interpolations() -> None:
     assert config["data"]["seed"] == 7
     assert config["model"]["optimizer"]["lr"] == 0.25
     assert config["model"]["optimizer"]["_target_"] == "torch.optim.SGD"
-    assert "betas" not in config["model"]["optimizer"]  # adamw's number, which is not there any more
+    assert "betas" not in config["model"]["optimizer"]  # a setting of adamw, which was replaced
     assert config["model"]["scheduler"]["max_lr"] == 0.25
 
 
@@ -97,7 +97,7 @@ def test_composing_leaves_hydra_as_it_was() -> None:
     plugins = Plugins.instance().discover()
     for _ in range(2):
         compose()
-    assert Plugins.instance().discover() == plugins  # none is registered, let alone at every call
+    assert Plugins.instance().discover() == plugins  # no call registers a plugin
     assert hydra_internals.ConfigLoaderImpl is ConfigLoaderImpl  # type: ignore[attr-defined]
 
 
@@ -136,7 +136,7 @@ def own_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("own_experiments")
-def test_the_numbers_of_an_experiment_leave_with_their_brick() -> None:
+def test_settings_of_an_experiment_are_dropped_with_their_brick() -> None:
     mine = compose("experiment=mine")
     assert mine["model"]["optimizer"] | {"lr": 0.123, "amsgrad": True, "fused": True} == mine["model"]["optimizer"]
     for again in ("optimizer=adamw", "data=digits", "callbacks=[default]", "model/net=image/convnet"):
@@ -156,25 +156,25 @@ def test_the_numbers_of_an_experiment_leave_with_their_brick() -> None:
 
 
 @pytest.mark.usefixtures("own_experiments")
-def test_numbers_of_an_inherited_experiment_leave_too_and_those_of_debug_stay() -> None:
+def test_inherited_settings_are_dropped_too_and_those_of_debug_stay() -> None:
     assert compose("experiment=child")["model"]["optimizer"]["lr"] == 0.5
     assert compose("experiment=child", "optimizer=sgd")["model"]["optimizer"]["lr"] == 0.05
     assert compose("experiment=child", "data=mnist")["data"]["batch_size"] == 128
     quick = compose("experiment=mine", "data=mnist", "debug=synthetic")
     assert quick["trainer"]["max_epochs"] == 2
     assert quick["data"]["synthetic"] is True
-    assert compose("experiment=mine", "debug=overfit")["model"]["scheduler"] is None  # debug exchanges it
+    assert compose("experiment=mine", "debug=overfit")["model"]["scheduler"] is None  # debug replaces the scheduler
 
 
 @pytest.mark.usefixtures("own_experiments")
-def test_a_key_that_left_is_no_key_any_more() -> None:
+def test_a_dropped_setting_cannot_be_overridden() -> None:
     assert compose("experiment=mine", "model.optimizer.amsgrad=false")["model"]["optimizer"]["amsgrad"] is False
     assert "no key or group 'model.optimizer.amsgrad'" in refusal(
         "experiment=mine", "optimizer=sgd", "model.optimizer.amsgrad=false"
     )
 
 
-def test_numbers_of_the_issue() -> None:
+def test_settings_of_published_experiments_are_dropped() -> None:
     assert compose("experiment=tiny_shakespeare")["model"]["optimizer"]["lr"] == 0.004
     assert compose("experiment=tiny_shakespeare", "optimizer=sgd")["model"]["optimizer"]["lr"] == 0.05
     assert compose("experiment=imdb", "data=text_csv")["data"]["vocab_size"] == 10000
@@ -229,20 +229,20 @@ def test_numbers_of_the_issue() -> None:
         ("paths.runs=", "paths.runs= is empty"),
     ],
 )
-def test_mistyped_overrides_are_answered_with_the_nearest(override: str, expected: str) -> None:
+def test_mistyped_overrides_suggest_the_nearest(override: str, expected: str) -> None:
     assert expected in refusal(override)
 
 
-def test_base_is_no_option_to_offer() -> None:
+def test_base_is_not_suggested_as_an_option() -> None:
     assert "base" not in refusal("data=zzz").replace("baseline", "")
 
 
 @pytest.mark.parametrize("override", ["debug=null", "experiment=null"])
-def test_null_for_a_group_is_answered_too(override: str) -> None:
+def test_null_for_a_group_is_refused(override: str) -> None:
     assert override.partition("=")[0] in refusal(override)
 
 
-def test_keys_of_the_chosen_options_are_the_nearest() -> None:
+def test_keys_of_the_chosen_options_are_suggested() -> None:
     assert "did you mean model.net.hidden " in refusal("experiment=ptb", "model.net.hiden=[1]")
     answer = refusal("experiment=mnist", "callbacks=default", "callbacks.best.monitor=val/loss")
     assert "did you mean callbacks.best " in answer
@@ -251,14 +251,14 @@ def test_keys_of_the_chosen_options_are_the_nearest() -> None:
 
 @pytest.mark.parametrize("override", ["debug=synthetic", "experiment=mnist"])
 @pytest.mark.parametrize("command", ["test", "predict", "export"])
-def test_who_takes_a_group_is_said(command: str, override: str) -> None:
+def test_commands_that_take_a_group_are_named(command: str, override: str) -> None:
     group = override.partition("=")[0]
     takers = "bench, data, explain, show, train"
     expected = f"sightseq {command} takes no {group}=; these commands do: {takers}"
     assert refusal("ckpt=x", override, command=command) == expected
 
 
-def test_what_a_run_can_do_without_may_be_deleted() -> None:
+def test_optional_parts_can_be_deleted() -> None:
     assert "augment" not in compose("~augment")["model"]
     assert "deterministic" not in compose("~trainer.deterministic")["trainer"]
     assert refusal("~trainer.profiler") == "~trainer.profiler: its value is null, which Hydra cannot delete"
@@ -277,18 +277,18 @@ def test_values_of_run_test(typed: str, value: bool | str) -> None:
 
 
 @pytest.mark.parametrize("name", ["2e5", "007", "true", "a b", "it's", "Ünï", "v1.5", "50%: half"])
-def test_a_name_is_taken_as_it_is_written(name: str) -> None:
+def test_a_name_is_used_literally(name: str) -> None:
     assert compose(f"name={name}")["name"] == name
 
 
-def test_a_name_may_be_none_quoted_or_made_of_others() -> None:
+def test_a_name_may_be_null_quoted_or_interpolated() -> None:
     assert compose("name=null")["name"] is None
     assert compose("name='x y'")["name"] == "x y"
     assert compose("name=run-${seed}")["name"] == "run-1"
 
 
 @pytest.mark.parametrize("title", ["Отзыв", "Ünï", "it's", "a=b", "日本語 text", "what? no!", 'say "cheese"', "# 1"])
-def test_values_in_other_scripts_and_with_signs_are_quoted(title: str) -> None:
+def test_values_in_other_scripts_and_with_symbols_are_quoted(title: str) -> None:
     assert compose(f"title={title}")["title"] == title
     assert compose(f"+data.more={title}")["data"]["more"] == title
 
@@ -311,11 +311,11 @@ def test_values_in_other_scripts_and_with_signs_are_quoted(title: str) -> None:
         "é=1",
     ],
 )
-def test_what_is_no_plain_text_is_never_quoted(argument: str) -> None:
+def test_only_plain_text_is_quoted(argument: str) -> None:
     assert quote(argument) == argument
 
 
-def test_missing_values_are_asked_for() -> None:
+def test_missing_values_are_reported() -> None:
     assert refusal("input=x", command="predict") == "ckpt= is required: sightseq predict ckpt=..."
     assert refusal(command="test") == "ckpt= is required: sightseq test ckpt=..."
 
@@ -350,20 +350,20 @@ def test_any_path_survives_hydras_grammar(key: str, path: str) -> None:
     assert not override.is_sweep_override()
 
 
-def test_path_is_composed_as_it_was_typed() -> None:
+def test_path_is_used_literally() -> None:
     path = "my photos/a=b, 'c' \"d\".png"
     assert compose(f"input={path}", "ckpt=x y", command="predict")["input"] == path
 
 
 @pytest.mark.parametrize("path", ["C:\\photos", "a\\\\b", "${seed}"])
-def test_strangest_paths(path: str) -> None:
+def test_unusual_paths(path: str) -> None:
     assert compose(f"input={path}", "ckpt=x", command="predict")["input"] == path
 
 
 @pytest.mark.parametrize(
     "argument", ["seed=1,2", "resume=auto", "resume=null", "ckpt=", "ckpt='a b'", 'ckpt="a"', "-m", "--help", "ckpt"]
 )
-def test_what_is_left_as_it_is(argument: str) -> None:
+def test_arguments_that_are_not_quoted(argument: str) -> None:
     assert quote(argument) == argument
 
 
@@ -402,13 +402,13 @@ def test_empty_input_is_refused(typed: str) -> None:
     assert refusal("ckpt=x", typed, command="predict") == "input= is empty; name files, or write a text"
 
 
-def test_flags_are_no_inputs() -> None:
+def test_flags_are_not_inputs() -> None:
     rest, inputs = split_inputs(["--cfg", "job", "ckpt=x", "-h", "~seed", "a.png"])
     assert rest == ["--cfg", "job", "++ckpt='x'", "-h", "~seed"]
     assert inputs == ["'a.png'"]
 
 
-def test_predict_takes_options_that_no_file_holds() -> None:
+def test_predict_takes_options_that_are_in_no_config_file() -> None:
     config = compose("ckpt=x", "input=x", "top=2", "+stop=[a,b]", command="predict")
     assert (config["top"], config["stop"]) == (2, ["a", "b"])
     assert "sightseq test takes data.KEY=" in refusal("ckpt=x", "data.root=x", "x", command="predict")
@@ -427,11 +427,11 @@ def test_swept_keys() -> None:
     params = {"optimizer": "adam,sgd", "seed": "1,2", "trainer.max_epochs": 3, "+y": "choice(1,2)"}
     job = ["optimizer=adam", "seed=1", "trainer.max_epochs=3", "+y=1"]
     assert swept(["-m"], job, params=params) == {"optimizer", "seed", "y"}
-    assert swept(["-m", "optimizer=adam"], job, params=params) == {"seed", "y"}  # the command line has the last word
-    assert swept(["-m", "seed=1,2"], ["lr=0.1", "seed=1"], space={"lr": [0, 1]}) == {"lr", "seed"}  # of any sweeper
+    assert swept(["-m", "optimizer=adam"], job, params=params) == {"seed", "y"}  # the command line has priority
+    assert swept(["-m", "seed=1,2"], ["lr=0.1", "seed=1"], space={"lr": [0, 1]}) == {"lr", "seed"}  # any sweeper
 
 
-def test_known_keys_hold_groups_and_dotted_keys() -> None:
+def test_known_keys_contain_groups_and_dotted_keys() -> None:
     keys = known_keys("train")
     assert {"optimizer", "model/net", "seed", "trainer.max_epochs", "model.optimizer.lr", "data.batch_size"} <= keys
     assert "ckpt" in known_keys("predict")

@@ -1,4 +1,4 @@
-"""What the terminal shows, on one of 80 columns: what one must read or type is never cut."""
+"""Output on a terminal of 80 columns: names, numbers and commands are never cut."""
 
 import io
 from collections.abc import Callable
@@ -42,7 +42,7 @@ RESULTS: dict[str, Any] = {
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[], list[str]]:
-    """A terminal of 80 columns; the lines printed on it."""
+    """A console of 80 columns; returns a function that reads the printed lines."""
     monkeypatch.setattr("sightseq.console.console", lambda: Console(width=80, markup=False, soft_wrap=True))
     return lambda: capsys.readouterr().out.splitlines()
 
@@ -53,7 +53,7 @@ def test_results_keep_names_and_numbers(narrow: Callable[[], list[str]]) -> None
     table = lines[: lines.index("", 1)]
     assert max(map(len, table)) <= 80
     (row,) = [line.split() for line in table if line.startswith("nearest")]
-    assert row == ["nearest_neighbours_of_pixels", "98.77%", "98.00%", "98.77%", "98.00%"]  # without the loss
+    assert row == ["nearest_neighbours_of_pixels", "98.77%", "98.00%", "98.77%", "98.00%"]  # the loss has no column
     (failed,) = [line.split() for line in table if line.startswith("SVM")]
     assert failed == ["SVM", "failed"]
     assert any("SVM failed: ValueError: one class" in line for line in lines)
@@ -62,7 +62,7 @@ def test_results_keep_names_and_numbers(narrow: Callable[[], list[str]]) -> None
     assert not any("synthetic" in line for line in lines)
 
 
-def test_the_end_says_where_the_trackers_have_the_run(narrow: Callable[[], list[str]]) -> None:
+def test_the_ending_shows_the_links_of_the_trackers(narrow: Callable[[], list[str]]) -> None:
     offline = {"offline": "no account", "folders": ["runs/my digits/wandb/offline-run-1"]}
     for found, said in (
         ({"url": "https://w/r"}, "https://w/r"),
@@ -72,7 +72,7 @@ def test_the_end_says_where_the_trackers_have_the_run(narrow: Callable[[], list[
         assert any(line.endswith(said) for line in narrow())
 
 
-def test_results_of_generated_data_are_marked(narrow: Callable[[], list[str]]) -> None:
+def test_results_on_synthetic_data_are_marked(narrow: Callable[[], list[str]]) -> None:
     ending(RESULTS | {"data": {"synthetic": True}}, Path("runs/digits/x"), Path("runs/digits/x/report.html"))
     assert any(line.startswith("data") and "synthetic" in line for line in narrow())
 
@@ -84,7 +84,7 @@ def test_list_has_a_line_for_each_experiment(narrow: Callable[[], list[str]]) ->
     assert [line.split()[0] for line in lines[1:-2]] == list(experiments())
 
 
-def test_data_are_described_by_what_the_spec_says() -> None:
+def test_data_are_described_by_their_spec() -> None:
     data = SimpleNamespace(
         name="beans",
         synthetic=True,
@@ -122,7 +122,7 @@ def test_the_progress_bar_keeps_loss_score_and_rate() -> None:
     bar.on_train_batch_end(trainer, task, {"loss": torch.tensor(2.5)}, {"target": torch.zeros(32)}, 0)
     assert bar._bar.tasks[0].fields["scores"].startswith("loss 2.5000  ")
     assert bar._bar.tasks[0].fields["scores"].endswith(" samples/s")
-    assert bar._seen == 7  # as the task counts
+    assert bar._seen == 7  # counted by task.size
     bar.on_train_batch_end(trainer, task, {"loss": torch.tensor(2.5)}, {}, 1)
     bar._shown = -1e9
     bar.on_train_batch_end(trainer, task, {"loss": torch.tensor(2.5)}, {}, 2)

@@ -172,9 +172,7 @@ def test_changed_helpers_read_the_files_again(monkeypatch: pytest.MonkeyPatch) -
 
     first = cache()
     assert len(first) == 1
-    assert any(
-        "def to_pixels" in text for text in code(module.Mine)
-    )  # helpers of sightseq count for external datasets too
+    assert any("def to_pixels" in text for text in code(module.Mine))  # also for external datasets
     Path("helped/other.py").write_text("unrelated = True")
     assert cache() == first
     Path("helped/tools.py").write_text("changed = True")

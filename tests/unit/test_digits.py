@@ -1,4 +1,4 @@
-"""scikit-learn's digits: all of them, in the official order."""
+"""scikit-learn's digits: all samples, in the official order."""
 
 import numpy as np
 import pytest
@@ -15,13 +15,13 @@ def digits() -> Digits:
     return data
 
 
-def test_halves_are_scikit_learns(digits: Digits) -> None:
+def test_halves_equal_those_of_scikit_learn(digits: Digits) -> None:
     images, labels = load_digits(return_X_y=True)
     train, val, test = (digits.dataset(split) for split in ("train", "val", "test"))
     assert len(train) + len(val) == 898
     assert len(test) == 899
     assert np.array_equal(test.numpy()["target"], labels[898:])
-    # The first halves are one array in the cache; train and validation are rows of it.
+    # The cache contains the first half as one array; train and validation are rows of it.
     assert np.array_equal(train.arrays["target"], labels[:898])
     assert sorted([*train.rows, *val.rows]) == list(range(898))
     for dataset, official in ((train, images[:898]), (val, images[:898]), (test, images[898:])):
@@ -29,7 +29,7 @@ def test_halves_are_scikit_learns(digits: Digits) -> None:
         assert np.abs(pixels * 16 / 255 - official[dataset.rows].reshape(-1, 1, 8, 8)).max() <= 16 / 255 / 2
 
 
-def test_grey_levels_fill_a_byte(digits: Digits) -> None:
+def test_grey_levels_are_scaled_to_a_byte(digits: Digits) -> None:
     pixels = digits.dataset("train").numpy()["input"]
     assert pixels.dtype == np.uint8
     assert np.unique(pixels).tolist() == [round(level * 255 / 16) for level in range(17)]

@@ -1,4 +1,4 @@
-"""Downloads from a server in a thread: verified, or refused in one line with nothing left behind."""
+"""Downloads from a server in a thread: verified files, or a one-line error and no partial files."""
 
 import hashlib
 import socket
@@ -18,7 +18,7 @@ TARGET = Path("data/toy")
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves /good.bin, breaks off in the middle of /broken.bin, and has nothing else."""
+    """Serves /good.bin, closes the connection in the middle of /broken.bin, and answers 404 to everything else."""
 
     asked: list[str] = []
 
@@ -33,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(BODY[: len(BODY) // 2] if self.path == "/broken.bin" else BODY)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Keeps quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def refusal(url: str, file: str, sha256: str = SHA256) -> str:
     assert url + file in message
     assert str(TARGET) in message
     assert "\n" not in message
-    assert not TARGET.parent.exists()  # nothing half-written, and no empty folder
+    assert not TARGET.parent.exists()  # no partial file and no empty folder
     return message
 
 
@@ -68,7 +68,7 @@ def test_good_files_are_kept_under_their_names(url: str) -> None:
     assert (TARGET / "good.bin").read_bytes() == BODY
 
 
-def test_wrong_hash_keeps_nothing(url: str) -> None:
+def test_file_with_a_wrong_hash_is_not_kept(url: str) -> None:
     message = refusal(url, "good.bin", "0" * 64)
     assert "is not the published file" in message
     assert "nothing was kept" in message
@@ -81,7 +81,7 @@ def test_file_that_is_not_on_the_server(url: str) -> None:
     assert "debug=synthetic" in message
 
 
-def test_body_that_breaks_off(url: str) -> None:
+def test_incomplete_body(url: str) -> None:
     assert "cannot download" in refusal(url, "broken.bin")
 
 
@@ -94,7 +94,7 @@ def test_server_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ConnectionError" in refusal(f"http://127.0.0.1:{port}/", "good.bin")
 
 
-def test_folders_that_were_there_stay(url: str) -> None:
+def test_existing_folders_are_kept(url: str) -> None:
     TARGET.parent.mkdir()
     with pytest.raises(DataError):
         download("toy", url, {"none.bin": SHA256}, TARGET)
@@ -102,13 +102,13 @@ def test_folders_that_were_there_stay(url: str) -> None:
     assert not TARGET.exists()
 
 
-def test_good_files_stay_when_a_later_one_fails(url: str) -> None:
+def test_good_files_are_kept_if_a_later_one_fails(url: str) -> None:
     with pytest.raises(DataError, match=r"none\.bin"):
         download("toy", url, {"good.bin": SHA256, "none.bin": SHA256}, TARGET)
     assert [path.name for path in TARGET.iterdir()] == ["good.bin"]
 
 
-def test_files_that_are_there_are_not_fetched_again(url: str) -> None:
+def test_existing_files_are_not_downloaded_again(url: str) -> None:
     TARGET.mkdir(parents=True)
     (TARGET / "good.bin").write_bytes(BODY)
     download("toy", url, {"good.bin": SHA256, "other.bin": SHA256}, TARGET)
@@ -123,7 +123,7 @@ def test_folder_that_cannot_be_written(url: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_first_folder_that_is_there_is_found() -> None:
+def test_first_existing_folder_is_found() -> None:
     root = Path("data")
     assert find_folder(root, ["a", "b/c"]) is None
     (root / "b" / "c").mkdir(parents=True)
@@ -138,7 +138,7 @@ def test_missing_data_names_every_place_and_remedy() -> None:
         assert part in message
 
 
-def test_what_a_failed_download_leaves_is_no_data() -> None:
+def test_the_remains_of_a_failed_download_are_not_data() -> None:
     root, names = Path("data"), ["a", "b/c", "archive.gz"]
     assert not is_present(root, names)
     (root / "b" / "c").mkdir(parents=True)
@@ -161,7 +161,7 @@ OWN = {"name": "mine", "root": "data", "folders": ["mine", "other"], "path": Non
         ({"name": "toy", "root": "data", "folders": ["toy"], "url": None}, "toy: found no files in data/toy; put them"),
     ],
 )
-def test_files_that_are_nowhere_are_missed(config: dict[str, object], words: str) -> None:
+def test_missing_files_are_reported(config: dict[str, object], words: str) -> None:
     with pytest.raises((DataError, ConfigError), match=words):
         check_present(config)
 
@@ -177,6 +177,6 @@ def test_files_that_are_nowhere_are_missed(config: dict[str, object], words: str
         {"name": "digits", "root": "data"},
     ],
 )
-def test_what_may_work_is_not_missed(config: dict[str, object]) -> None:
+def test_data_that_may_be_available_is_not_reported(config: dict[str, object]) -> None:
     Path("here").write_text("x")
     check_present(config)

@@ -1,4 +1,4 @@
-"""What a process does about the machine it runs on."""
+"""How a process adapts to its machine: memory, missing GPUs, number of workers."""
 
 import platform
 import resource
@@ -10,33 +10,33 @@ from sightseq.core.environment import bounded_workers, cores, hide_missing_gpus,
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
-def test_freed_memory_is_taken_again() -> None:
+def test_freed_memory_is_reused() -> None:
     keep_freed_memory()
 
-    def faults() -> int:
+    def page_faults() -> int:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        [torch.ones(2**23) for _ in range(4)]  # 128 MiB in all, which the system would give in 32,768 pages
+        [torch.ones(2**23) for _ in range(4)]  # 128 MiB in total: 32,768 pages if the system allocates them
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-    # At first the heap grows: glibc before 2.38 finds no room for aligned memory in a gap of just its size.
-    assert min(faults() for _ in range(8)) < 1000
+    # The heap grows at first: glibc before 2.38 cannot place aligned memory in a gap of exactly its size.
+    assert min(page_faults() for _ in range(8)) < 1000
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_an_optimizer_does_not_look_for_missing_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_optimizer_does_not_search_for_missing_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # as Lightning does
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    looked = []
-    monkeypatch.setattr("ctypes.CDLL", looked.append)
+    searched = []
+    monkeypatch.setattr("ctypes.CDLL", searched.append)
     weight = torch.nn.Parameter(torch.ones(1))
     weight.grad = torch.ones(1)
     optimizer = torch.optim.Adam([weight])
     optimizer.step()
-    assert looked
+    assert searched
     hide_missing_gpus()
-    looked.clear()
+    searched.clear()
     optimizer.step()
-    assert not looked
+    assert not searched
 
 
 def test_no_more_workers_than_cores(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""`sightseq explain`: the way from raw input to loss, in the order in which it is gone."""
+"""`sightseq explain`: the steps from raw input to loss, in order of execution."""
 
 import math
 import re
@@ -35,7 +35,7 @@ def test_shapes_and_parameters_by_hand(capsys: pytest.CaptureFixture[str]) -> No
     assert float(loss) == pytest.approx(math.log(10), abs=0.3)
 
 
-def test_each_place_is_a_line_where_the_class_begins(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_source_position_is_the_first_line_of_the_class(capsys: pytest.CaptureFixture[str]) -> None:
     lines = page(capsys, "experiment=python_docs", "debug=synthetic")
     package = Path(sightseq.__file__).parent
     found = [match for line in lines if (match := re.search(r"(\w+) \S*src/sightseq/(\S+):(\d+)", line))]
@@ -53,7 +53,7 @@ def test_tied_weights_count_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert row(lines, "head").endswith(f" {vocabulary}")  # its biases
 
 
-def test_blocks_are_opened_as_deep_as_asked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_blocks_are_expanded_to_the_requested_depth(capsys: pytest.CaptureFixture[str]) -> None:
     deep = page(capsys, "experiment=fashion_mnist", "debug=synthetic")
     flat = page(capsys, "experiment=fashion_mnist", "debug=synthetic", "depth=1")
     assert len(flat) < len(deep)
@@ -62,11 +62,11 @@ def test_blocks_are_opened_as_deep_as_asked(capsys: pytest.CaptureFixture[str]) 
     assert row(flat, "net").endswith(all_flat.removeprefix("all"))
 
 
-def test_generated_data_stands_in(capsys: pytest.CaptureFixture[str]) -> None:
+def test_synthetic_data_replaces_missing_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert page(capsys, "experiment=mnist")[0].startswith("data mnist (synthetic)")
 
 
-def test_whatever_a_module_returns_has_a_line() -> None:
+def test_shapes_of_any_module_output() -> None:
     one, two = torch.zeros(2, 3), torch.zeros(4)
     assert shapes(one) == "[2, 3]"
     assert shapes({"boxes": [one, (two, two)], "count": 3}) == "[2, 3] and 2 more"

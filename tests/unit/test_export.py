@@ -1,4 +1,4 @@
-"""`sightseq export`: what is in the files, and when there are none."""
+"""`sightseq export`: the content of the exported files, and the cases without a file."""
 
 import json
 import subprocess
@@ -67,9 +67,9 @@ def test_images(folder: Path, runs: dict[str, Path], capsys: pytest.CaptureFixtu
     (found,) = load_onnx(path)([example])
     model = sightseq.load(runs["digits"])
     for image, row in zip(example, found, strict=True):
-        (said,) = model.predict([image[0]])
-        assert said["label"] == str(row.argmax())
-        assert said["probability"] == pytest.approx(row.max(), abs=1e-5)
+        (predicted,) = model.predict([image[0]])
+        assert predicted["label"] == str(row.argmax())
+        assert predicted["probability"] == pytest.approx(row.max(), abs=1e-5)
 
 
 def test_a_script_runs_the_file_without_the_framework(folder: Path, runs: dict[str, Path]) -> None:
@@ -84,14 +84,14 @@ def test_a_script_runs_the_file_without_the_framework(folder: Path, runs: dict[s
 def test_texts_of_any_length(folder: Path, runs: dict[str, Path]) -> None:
     run(folder, runs["imdb"] / "checkpoints" / "best.ckpt")
     model = sightseq.load(runs["imdb"])
-    path = runs["imdb"] / "model.onnx"  # of a run, in its directory
+    path = runs["imdb"] / "model.onnx"  # the default place: in the run directory
     about = properties(path)
     for text in ("wonderful", "a film that is " * 30):
         token_ids = np.array([model.task.tokenizer.encode(text)])
         (found,) = load_onnx(path)([token_ids, np.array([token_ids.shape[1]])])
-        (said,) = model.predict([text])
-        assert said["label"] == json.loads(about["labels"])[found[0].argmax()]
-        assert said["probability"] == pytest.approx(found[0].max(), abs=1e-5)
+        (predicted,) = model.predict([text])
+        assert predicted["label"] == json.loads(about["labels"])[found[0].argmax()]
+        assert predicted["probability"] == pytest.approx(found[0].max(), abs=1e-5)
     assert json.loads(about["tokenizer"])["model"]["vocab"]
 
 
@@ -103,8 +103,8 @@ def test_a_language_model_one_step_at_a_time(folder: Path, runs: dict[str, Path]
     state = [np.zeros((1, 1, 16), np.float32)] * 2
     for number in [0, *model.task.tokenizer.encode("the queen")]:
         probabilities, *state = call([np.array([number]), *state])
-    said = model.next_words("the queen", top=1)
-    assert labels[probabilities[0, 2:].argmax() + 2] == said[0][0]
+    predicted = model.next_words("the queen", top=1)
+    assert labels[probabilities[0, 2:].argmax() + 2] == predicted[0][0]
 
 
 @pytest.mark.parametrize("name", ["digits", "imdb"])
@@ -126,7 +126,7 @@ def test_torch_export(folder: Path, runs: dict[str, Path]) -> None:
     assert not list(runs["imdb"].glob("*.pt2"))
 
 
-def test_a_file_that_says_something_else_is_not_kept(
+def test_a_file_with_different_outputs_is_not_kept(
     folder: Path, runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(path: Path) -> Any:
@@ -141,7 +141,7 @@ def test_a_file_that_says_something_else_is_not_kept(
 
 
 class Distances(Graph):
-    """No probabilities: one number of either sign, or zero, for each row."""
+    """A graph whose outputs are not probabilities: one real number per row."""
 
     def __init__(self) -> None:
         torch.nn.Module.__init__(self)
@@ -161,7 +161,7 @@ class Distances(Graph):
         return 0.0
 
 
-def test_outputs_that_are_no_probabilities_are_compared() -> None:
+def test_outputs_that_are_not_probabilities_are_compared() -> None:
     def differ(values: list[float], factor: float) -> float:
         batch = {"input": torch.tensor(values), "target": torch.zeros(3)}
         data: Any = SimpleNamespace(val_dataloader=lambda: [batch])
@@ -173,7 +173,7 @@ def test_outputs_that_are_no_probabilities_are_compared() -> None:
     assert Distances().calibration([]) is None
 
 
-def test_mistakes(folder: Path, runs: dict[str, Path]) -> None:
+def test_user_errors(folder: Path, runs: dict[str, Path]) -> None:
     with pytest.raises(ConfigError, match="format=tflite"):
         run(folder, runs["digits"], "format=tflite")
     with pytest.raises(ConfigError, match="is for format=onnx"):

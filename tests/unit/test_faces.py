@@ -1,4 +1,4 @@
-"""Photographs are cropped to the largest face, as FER-2013 is; a face crop, or what has no face, stays whole."""
+"""Photographs are cropped to the largest face as in FER-2013; face crops and images without a face are unchanged."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from PIL import Image
 from sightseq.vision.faces import FRAME, Face, crop_face, largest_face
 
 PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"  # 512 x 600, a face of about 230
-EYES = ((212, 197), (308, 197))  # in its pixels
+EYES = ((212, 197), (308, 197))  # (x, y) in pixels of the portrait
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +23,15 @@ def portrait() -> Image.Image:
 
 
 def canvas(*places: tuple[int, int, int], size: tuple[int, int] = (900, 600)) -> Image.Image:
-    """A grey wall with the portrait at (left, top), 512 pixels wide at first and so high as given."""
-    wall = Image.new("RGB", size, (128, 128, 128))
+    """A grey image that contains the portrait at each (left, top, height) in pixels."""
+    background = Image.new("RGB", size, (128, 128, 128))
     for left, top, height in places:
-        wall.paste(Image.open(PORTRAIT).convert("RGB").resize((height * 512 // 600, height)), (left, top))
-    return wall
+        background.paste(Image.open(PORTRAIT).convert("RGB").resize((height * 512 // 600, height)), (left, top))
+    return background
 
 
 def face_at(left: float, top: float, height: float) -> Face:
-    """Where `canvas` has put the face, by what is found in the portrait alone."""
+    """The face of the portrait that `canvas` pastes at (left, top), scaled to `height`."""
     scale = height / 600
     x, y, side = 147, 102, 230
     return left + scale * x, top + scale * y, scale * side
@@ -42,7 +42,7 @@ def assert_near(found: Face | None, expected: Face) -> None:
     assert found == pytest.approx(expected, abs=0.1 * expected[2])
 
 
-def test_face_is_found_about_the_eyes(portrait: Image.Image) -> None:
+def test_face_is_found_around_the_eyes(portrait: Image.Image) -> None:
     found = largest_face(portrait)
     assert found is not None
     left, top, side = found
@@ -53,7 +53,7 @@ def test_face_is_found_about_the_eyes(portrait: Image.Image) -> None:
     assert side == pytest.approx(230, rel=0.08)
 
 
-def test_crop_is_the_face_framed_as_it_was_measured(portrait: Image.Image) -> None:
+def test_crop_is_the_face_with_the_measured_frame(portrait: Image.Image) -> None:
     face = largest_face(portrait)
     assert face is not None
     left, top, side = face
@@ -77,43 +77,43 @@ def test_small_and_large_faces_are_found(height: int) -> None:
     assert_near(largest_face(canvas((250, 0, height))), face_at(250, 0, height))
 
 
-def test_large_photographs_are_searched_in_a_small_copy(portrait: Image.Image) -> None:
+def test_large_photographs_are_searched_at_a_reduced_size(portrait: Image.Image) -> None:
     huge = portrait.resize((5 * 512, 5 * 600))
     assert_near(largest_face(huge), face_at(0, 0, 3000))
     cropped, found = crop_face(huge)
     assert found
     small = np.asarray(cropped.resize((48, 48)), int)
     expected = np.asarray(crop_face(portrait)[0].resize((48, 48)), int)
-    assert cropped.width > 1000  # of the original pixels
+    assert cropped.width > 1000  # pixels of the original
     assert np.abs(small - expected).mean() < 12
 
 
-def test_grey_is_searched_as_colour_is(portrait: Image.Image) -> None:
+def test_grey_and_colour_give_the_same_face(portrait: Image.Image) -> None:
     assert largest_face(portrait.convert("L")) == largest_face(portrait)
     assert crop_face(portrait.convert("L"))[0].mode == "L"
     assert crop_face(portrait)[0].mode == "RGB"
 
 
 @pytest.mark.parametrize("side", [64, 100, 200, 500])
-def test_a_face_crop_stays_whole(portrait: Image.Image, side: int) -> None:
+def test_a_face_crop_is_unchanged(portrait: Image.Image, side: int) -> None:
     face = crop_face(portrait)[0].resize((48, 48)).resize((side, side))
     cropped, found = crop_face(face)
     assert found
     assert cropped is face
 
 
-def test_at_the_edge_the_square_is_moved_inside(portrait: Image.Image) -> None:
+def test_a_square_beyond_the_edge_is_moved_inside(portrait: Image.Image) -> None:
     left, top, side = face_at(0, 0, 600)
     cut = portrait.crop((round(left + 0.03 * side), round(top + 0.03 * side), 512, 600))
     found = largest_face(cut)
     assert found is not None
-    assert found[0] - (FRAME - 1) / 2 * side < 0  # as framed it would reach beyond
+    assert found[0] - (FRAME - 1) / 2 * side < 0  # the frame would reach beyond the edge
     cropped, _ = crop_face(cut)
     assert cropped.width == cropped.height == pytest.approx(FRAME * found[2], abs=1)
     assert np.array_equal(np.asarray(cropped), np.asarray(cut.crop((0, 0, *cropped.size))))
 
 
-def test_square_larger_than_the_picture_is_made_smaller(portrait: Image.Image) -> None:
+def test_square_larger_than_the_image_is_reduced(portrait: Image.Image) -> None:
     left, _, side = face_at(0, 0, 600)
     narrow = portrait.crop((round(left + 0.02 * side), 0, round(left + 0.98 * side), 600))
     cropped, found = crop_face(narrow)
@@ -122,7 +122,7 @@ def test_square_larger_than_the_picture_is_made_smaller(portrait: Image.Image) -
 
 
 @pytest.mark.parametrize("name", ["china.jpg"])
-def test_without_a_face_the_picture_stays_whole(name: str) -> None:
+def test_an_image_without_a_face_is_unchanged(name: str) -> None:
     image = Image.fromarray(sklearn.datasets.load_sample_image(name))
     cropped, found = crop_face(image)
     assert not found
@@ -131,20 +131,20 @@ def test_without_a_face_the_picture_stays_whole(name: str) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (5, 5), (3, 10000), (10000, 3), (640, 1)])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_pictures_of_any_size_are_searched(size: tuple[int, int], mode: str) -> None:
+def test_images_of_any_size_are_searched(size: tuple[int, int], mode: str) -> None:
     image = Image.new(mode, size, 90 if mode == "L" else (90, 0, 0))
     assert crop_face(image) == (image, False)
 
 
-def test_threads_find_what_one_finds() -> None:
+def test_threads_find_the_same_faces_as_one_thread() -> None:
     walls = [canvas((left, 40, height)) for left, height in ((0, 300), (100, 400), (300, 500), (400, 450))] * 3
-    alone = [largest_face(wall) for wall in walls]
+    alone = [largest_face(background) for background in walls]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(largest_face, walls)) == alone
     assert len(set(alone)) == 4
 
 
-def test_opencv_is_imported_when_a_face_is_looked_for_and_by_one_thread() -> None:
+def test_opencv_is_imported_at_the_first_search_and_by_one_thread() -> None:
     program = """
 import sys, threading, time
 from PIL import Image

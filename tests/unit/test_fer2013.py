@@ -1,4 +1,4 @@
-"""FER-2013: its csv as the challenge and its copies have it, the class folders, and what is broken."""
+"""FER-2013: the csv of the challenge and its copies, the class folders, and damaged files."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ NAMES = "emotion,pixels,Usage"
 
 
 def line(label: int, value: int, usage: str) -> str:
-    """A face of one grey value."""
+    """A csv row with a face of one grey value."""
     return f"{label},{' '.join([str(value)] * 48 * 48)},{usage}"
 
 
@@ -37,7 +37,7 @@ def sizes(data: FER2013) -> dict[str, tuple[str, int]]:
     return {split: (data.dataset(split).source, len(data.dataset(split))) for split in ("train", "val", "test")}
 
 
-def test_the_challenges_splits() -> None:
+def test_the_splits_of_the_challenge() -> None:
     write(*rows("Training", 21), *rows("PublicTest", 14), *rows("PrivateTest", 7))
     data = prepared()
     assert sizes(data) == {"train": ("train", 21), "val": ("val", 14), "test": ("test", 7)}
@@ -50,7 +50,7 @@ def test_the_challenges_splits() -> None:
         assert (arrays["input"] == 10 * arrays["target"][:, None, None, None]).all()
 
 
-def test_without_private_test_the_public_one_tests_and_a_part_of_training_validates() -> None:
+def test_without_private_test_the_public_test_is_the_test_split() -> None:
     write(*rows("Training", 70), *rows("PublicTest", 14))
     data = prepared(val_fraction=0.1)
     assert sizes(data) == {"train": ("train", 63), "val": ("train", 7), "test": ("test", 14)}
@@ -110,12 +110,12 @@ def test_bad_row_is_named_or_skipped(bad: str, words: str) -> None:
     assert sum(count for _, count in sizes(data).values()) == 70
 
 
-def test_what_is_not_there_is_said() -> None:
+def test_missing_data_is_reported() -> None:
     with pytest.raises(DataError, match=r"fer2013\.csv or train/ with a folder for each class"):
         prepared()
 
 
-def test_path_that_holds_no_faces_is_named() -> None:
+def test_path_without_faces_is_named() -> None:
     for path in ("nowhere.csv", "notes.txt"):
         Path("notes.txt").touch()
         with pytest.raises(DataError, match=f"fer2013: {path} is neither a csv nor a folder"):
@@ -134,7 +134,7 @@ def test_other_tables_are_refused() -> None:
         prepared()
 
 
-def test_only_test_rows_are_refused() -> None:
+def test_a_csv_of_only_test_rows_is_refused() -> None:
     write(*rows("PrivateTest", 7))
     with pytest.raises(DataError, match="no rows with Usage Training"):
         prepared()

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are written completely or not at all."""
 
 import errno
 import resource
@@ -19,7 +19,7 @@ FULL = Path("/dev/full")
 full = pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is always full")
 
 
-def test_a_file_appears_when_the_block_ends_well() -> None:
+def test_a_file_appears_when_the_block_succeeds() -> None:
     path = Path("file")
     with replacing(path) as file:
         file.write(b"new")
@@ -28,7 +28,7 @@ def test_a_file_appears_when_the_block_ends_well() -> None:
     assert [found.name for found in Path().iterdir()] == ["file"]
 
 
-def test_a_block_that_raises_leaves_what_was_there() -> None:
+def test_a_block_that_raises_keeps_the_old_file() -> None:
     path = Path("file")
     path.write_bytes(b"old")
     with pytest.raises(KeyError), replacing(path) as file:  # noqa: PT012 (the block is what is tested)
@@ -38,7 +38,7 @@ def test_a_block_that_raises_leaves_what_was_there() -> None:
     assert [found.name for found in Path().iterdir()] == ["file"]
 
 
-def test_a_cache_that_cannot_be_made_is_said() -> None:
+def test_a_cache_that_cannot_be_created_is_reported() -> None:
     Path("file").touch()
     Path("dangling").symlink_to("nothing")
     for place in ("file/below/it", "dangling/x"):
@@ -48,7 +48,7 @@ def test_a_cache_that_cannot_be_made_is_said() -> None:
 
 
 @pytest.mark.parametrize("maker", ["tempfile.mkdtemp", "filelock.FileLock.acquire", "pathlib.Path.mkdir"])
-def test_a_cache_that_can_only_be_read_is_said_and_read(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_cache_is_reported_and_read(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with atomic_folder(Path("cache/old")):
         pass
 
@@ -62,7 +62,7 @@ def test_a_cache_that_can_only_be_read_is_said_and_read(maker: str, monkeypatch:
         assert building is None
 
 
-def test_an_output_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_output_that_cannot_be_written_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("file").touch()
     with pytest.raises(ConfigError, match=r"file/x.png cannot be written .* output=FILE"):
         output_file(None, Path("file/x.png"))
@@ -72,7 +72,7 @@ def test_an_output_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatc
 
 
 @full
-def test_a_full_disk_is_said_and_leaves_what_was_there() -> None:
+def test_a_full_disk_is_reported_and_keeps_the_old_file() -> None:
     path = Path("file")
     path.write_bytes(b"old")
     Path(".file.part").symlink_to(FULL)
@@ -111,7 +111,7 @@ def test_a_disk_that_fills_up_within_an_array() -> None:
 
 @contextmanager
 def at_most(count: int) -> Iterator[None]:
-    """No file gets longer than so many bytes, as if the disk were full."""
+    """Limit the size of files to `count` bytes, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
     try:
@@ -126,13 +126,13 @@ def test_a_cache_on_a_full_disk() -> None:
     assert not Path("cache").exists()
 
 
-def test_an_array_has_all_its_room_before_it_is_filled() -> None:
+def test_an_array_allocates_its_space_before_it_is_filled() -> None:
     array = new_array(Path(), "train", "input", (1000, 1000))
     blocks = Path("train/input.npy").stat().st_blocks
     assert blocks * 512 >= array.nbytes
 
 
-def test_a_place_that_cannot_be_is_said_in_one_line() -> None:
+def test_an_impossible_path_gives_a_one_line_error() -> None:
     Path("file").touch()
     with pytest.raises(
         ConfigError, match=r"^file/x/model.onnx cannot be written \(Not a directory\); .* with output=FILE$"
@@ -147,13 +147,13 @@ def test_a_place_that_cannot_be_is_said_in_one_line() -> None:
         pass
 
 
-def test_a_place_that_may_not_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+def test_a_path_without_write_permission_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root can write everywhere
     with pytest.raises(ConfigError, match=r"^made/model.onnx cannot be written \(Permission denied\); .* output=FILE$"):
         output_file("made/model.onnx", Path("unused"))
 
 
-def test_what_is_read_while_writing_is_not_taken_for_the_place() -> None:
+def test_read_errors_within_the_block_do_not_name_the_path() -> None:
     with pytest.raises(PermissionError), disk_errors(Path("cache/digits")):
         raise PermissionError(errno.EACCES, "Permission denied", "data/secret.csv")
     with pytest.raises(DiskError, match="cache/digits cannot be written"), disk_errors(Path("cache/digits")):
