@@ -1,4 +1,4 @@
-"""Fine-tuning: the head first, then all, the first layers least; and as exact as any training."""
+"""Fine-tuning: the head first, then all layers, with lower learning rates for the first layers."""
 
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,14 @@ def make(**arguments: Any) -> FineTuningTask:
 
 
 def rates(task: FineTuningTask) -> dict[str, float]:
-    """The learning rate of each parameter by its name."""
+    """The learning rate of each parameter, by parameter name."""
     found = task.configure_optimizers()
     optimizer = found["optimizer"] if isinstance(found, dict) else found
     by_id = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     return {name: by_id[id(p)] for name, p in task.net.named_parameters()}
 
 
-def test_rates_rise_from_the_first_layer_to_the_last() -> None:
+def test_learning_rates_increase_from_the_first_layer_to_the_last() -> None:
     adam = {"_target_": "torch.optim.AdamW", "lr": 0.01, "weight_decay": 0.1}
     found = rates(make(optimizer=adam, lowest_rate=0.1))
     in_order = list(found.values())
@@ -50,7 +50,7 @@ def test_rates_rise_from_the_first_layer_to_the_last() -> None:
         {"_target_": "sightseq.core.schedule.WarmupCosine", "warmup": 0.2},
     ],
 )
-def test_schedules_keep_the_ratios(scheduler: dict[str, Any]) -> None:
+def test_schedules_keep_the_ratios_of_learning_rates(scheduler: dict[str, Any]) -> None:
     task = make(optimizer={"_target_": "torch.optim.Adam", "lr": 0.01}, scheduler=scheduler, lowest_rate=0.1)
     task.total_steps = 20
     found = task.configure_optimizers()
@@ -75,7 +75,7 @@ def train(task: FineTuningTask, epochs: int, **settings: Any) -> Trainer:
     return trainer
 
 
-def test_the_head_learns_alone_then_all() -> None:
+def test_only_the_head_is_trained_then_all_layers() -> None:
     sgd = {"_target_": "torch.optim.SGD", "lr": 0.1}
     task = make(head_epochs=1, freeze_statistics=True, optimizer=sgd)
     before = {name: value.clone() for name, value in task.net.state_dict().items()}
@@ -85,27 +85,27 @@ def test_the_head_learns_alone_then_all() -> None:
 
     train(task, 1)
     head = f"layers.{len(task.net.layers) - 1}"
-    assert changed() == {f"{head}.weight", f"{head}.bias"}  # nor the statistics of batch norm
+    assert changed() == {f"{head}.weight", f"{head}.bias"}  # and not the batch norm statistics
     train(task, 2)
     assert {name for name, _ in task.net.named_parameters()} <= changed()
-    assert not any("running_" in name for name in changed())  # the statistics stay those of the weights
+    assert not any("running_" in name for name in changed())  # the statistics stay unchanged
     assert all(p.requires_grad for p in task.net.parameters())
 
 
-def test_statistics_of_batch_norm_may_be_learned() -> None:
+def test_batch_norm_statistics_may_be_updated() -> None:
     task = make(head_epochs=0, freeze_statistics=False)
     train(task, 1)
     assert any(value.abs().max() > 0 for name, value in task.net.state_dict().items() if "running_mean" in name)
 
 
-def test_statistics_are_kept_where_there_are_weights() -> None:
+def test_statistics_are_frozen_with_pretrained_weights() -> None:
     assert make().freeze_statistics is False
     backbone = {"_target_": "sightseq.nets.backbone.Backbone", "name": "mobilenet_v3_small"}
     assert make(net=backbone).freeze_statistics is False
     assert make(net=backbone | {"weights": "x"}).freeze_statistics is True
 
 
-def test_without_head_epochs_all_learn_at_once() -> None:
+def test_without_head_epochs_all_layers_are_trained_at_once() -> None:
     task = make(head_epochs=0, optimizer={"_target_": "torch.optim.SGD", "lr": 0.1})
     before = {name: value.clone() for name, value in task.net.named_parameters()}
     train(task, 1)
@@ -113,12 +113,12 @@ def test_without_head_epochs_all_learn_at_once() -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"head_epochs": -1}, {"lowest_rate": 0.0}, {"lowest_rate": 1.5}])
-def test_refusals(arguments: dict[str, Any]) -> None:
+def test_invalid_arguments_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="lowest_rate="):
         make(**arguments)
 
 
-def test_several_processes_need_a_strategy_that_bears_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_need_a_strategy_for_unused_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     task = make(head_epochs=1)
     trainer = Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False)
     monkeypatch.setattr(task, "_trainer", trainer)
@@ -127,21 +127,21 @@ def test_several_processes_need_a_strategy_that_bears_it(monkeypatch: pytest.Mon
     task.head_epochs = 0
     task.on_fit_start()
     task.head_epochs = 1
-    bears = Trainer(
+    suitable = Trainer(
         accelerator="cpu", devices=2, strategy="ddp_find_unused_parameters_true", logger=False,
         enable_checkpointing=False,
     )  # fmt: skip
-    monkeypatch.setattr(task, "_trainer", bears)
+    monkeypatch.setattr(task, "_trainer", suitable)
     task.on_fit_start()
 
 
-def test_a_run_begins_with_the_weights_it_names(tmp_path: Path) -> None:
+def test_a_run_is_initialised_from_the_given_weights(tmp_path: Path) -> None:
     overrides = (
         "data=image_folder", "data.path=photos", "data.image_size=32", "model=fine_tuning", "model/net=image/backbone",
         "model.net.name=mobilenet_v3_small", "model.net.weights=weights.pth", "optimizer=adam", "callbacks=default",
         "augment=none", "baseline=none", "precision=32", "trainer.max_epochs=1",
     )  # fmt: skip
-    with pytest.raises(ConfigError, match=r"model\.net\.weights: .*weights\.pth"):  # before any data is looked for
+    with pytest.raises(ConfigError, match=r"model\.net\.weights: .*weights\.pth"):  # raised before data is read
         sightseq.train(sightseq.compose(*overrides))
     torch.manual_seed(5)
     given = get_model("mobilenet_v3_small", num_classes=1000).state_dict()
@@ -153,6 +153,6 @@ def test_a_run_begins_with_the_weights_it_names(tmp_path: Path) -> None:
     run = Path(sightseq.train(sightseq.compose(*overrides))["folder"])
     found = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     body = {name: value for name, value in given.items() if not name.startswith("classifier.3.")}
-    assert all(torch.equal(found[f"net.model.{name}"], value) for name, value in body.items())  # the head learned alone
+    assert all(torch.equal(found[f"net.model.{name}"], value) for name, value in body.items())  # only the head changed
     Path("weights.pth").unlink()
-    assert sightseq.load(run).predict([Image.new("RGB", (50, 40))])[0]["label"] in "ab"  # needs no weights
+    assert sightseq.load(run).predict([Image.new("RGB", (50, 40))])[0]["label"] in "ab"  # without the weights file

@@ -1,4 +1,4 @@
-"""Labels in any script are drawn with a font that has their letters, and where none has, that is said once."""
+"""Labels in any script are drawn with a font that has their characters; missing fonts give one warning."""
 
 import io
 import logging
@@ -25,7 +25,7 @@ def only_bundled_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def families_of(figure: Figure, label: str) -> list[str]:
-    """Of the text that shows a label, drawn without a warning."""
+    """The font families of the text that shows a label; drawing it must give no warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure.savefig(io.BytesIO())
@@ -33,13 +33,13 @@ def families_of(figure: Figure, label: str) -> list[str]:
 
 
 @pytest.mark.parametrize("label", ["cat", "кошка", "γάτα"])
-def test_letters_of_the_usual_font_cost_no_search(label: str, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
+def test_characters_of_the_default_font_need_no_search(label: str, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
     monkeypatch.setattr(fonts, "installed", None)
     assert families_of(confusion_matrix_figure(np.eye(2, dtype=np.int64), [label, "b"]), label) == [fonts.DEFAULT]
     assert capfd.readouterr().err == ""
 
 
-def test_letters_of_another_font_are_drawn_with_it(capfd) -> None:
+def test_characters_of_another_font_are_drawn_with_it(capfd) -> None:
     label = next(c for c in sorted(fonts._letters(BUNDLED) - fonts._letters(fonts.DEFAULT)) if c.isprintable())
     for figure in (
         confusion_matrix_figure(np.eye(2, dtype=np.int64), ["a", label]),
@@ -49,7 +49,7 @@ def test_letters_of_another_font_are_drawn_with_it(capfd) -> None:
     assert capfd.readouterr().err == ""
 
 
-def test_letters_that_no_font_has_are_told_once(capfd, caplog: pytest.LogCaptureFixture) -> None:
+def test_characters_without_a_font_give_one_warning(capfd, caplog: pytest.LogCaptureFixture) -> None:
     with warnings.catch_warnings():
         for label in ("बिल्ली", "बिल्ली", "कुत्ता"):
             batch_figure([np.zeros((4, 4), np.uint8)], [label]).savefig(io.BytesIO())
@@ -58,7 +58,7 @@ def test_letters_that_no_font_has_are_told_once(capfd, caplog: pytest.LogCapture
     assert [(record.levelno, record.message) for record in caplog.records] == [(logging.WARNING, text)]
 
 
-def test_fonts_that_are_no_fonts_are_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_invalid_font_files_are_skipped(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.undo()
     (tmp_path / "broken.ttf").write_bytes(b"no font")
     monkeypatch.setattr(fonts, "findSystemFonts", lambda: [str(tmp_path / "broken.ttf")])

@@ -1,4 +1,4 @@
-"""From files to pixels: every kind of image one meets, and every way a file is broken."""
+"""From files to pixels: all kinds of images, and damaged files."""
 
 import io
 import struct
@@ -29,7 +29,7 @@ def gradient(height: int = 5, width: int = 8) -> np.ndarray:
 
 
 def header_of_png(width: int, height: int) -> bytes:
-    """A PNG that says it is so large, with one row of a few bytes in it."""
+    """A PNG whose header gives this size, with one row of a few bytes."""
 
     return png(width, height, 1, 0, b"\0" * 8)
 
@@ -93,7 +93,7 @@ def refusal(path: Path = FILE) -> str:
         (8, lambda a: np.rot90(a)),
     ],
 )
-def test_orientation_of_the_camera_is_followed(orientation: int, upright: object) -> None:
+def test_orientation_of_the_camera_is_applied(orientation: int, upright: object) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     Image.fromarray(gradient()).save(FILE, exif=exif)
@@ -119,7 +119,7 @@ def test_transparent_pixels_become_white() -> None:
     assert np.asarray(found)[0].tolist() == [[255, 0, 0], [255, 255, 255], [127, 127, 127]]
 
 
-def test_palette_is_looked_up() -> None:
+def test_palette_is_applied() -> None:
     image = Image.new("P", (3, 1))
     image.putpalette([255, 0, 0, 0, 255, 0, 10, 20, 30])
     image.putdata([0, 1, 2])
@@ -157,7 +157,7 @@ def test_sixteen_bits_are_rounded(order: str) -> None:
     assert pixels_of("deep.tif", tiff(16, 1, 1, shorts(*DEEP, order=order), order=order)) == [0, 1, 1, 4, 128, 255]
 
 
-def test_sixteen_bits_of_which_zero_is_white() -> None:
+def test_sixteen_bits_with_zero_as_white() -> None:
     assert pixels_of("deep.tif", tiff(16, 1, 0, shorts(*DEEP, order="<"))) == [255, 254, 254, 251, 127, 0]
 
 
@@ -196,7 +196,7 @@ def test_portable_greymap_by_its_largest_value(most: int, values: tuple[int, int
         (32, 3, struct.pack("<3f", 0, 0.5, 1)),
     ],
 )
-def test_numbers_of_no_known_range_are_refused(bits: int, number: int, row: bytes) -> None:
+def test_values_of_unknown_range_are_refused(bits: int, number: int, row: bytes) -> None:
     Path("numbers.tif").write_bytes(tiff(bits, 1, 1, row, number))
     assert refusal(Path("numbers.tif")).endswith(
         "the range of its pixel values is unknown; save it with 8 or 16 bits per channel"
@@ -205,11 +205,11 @@ def test_numbers_of_no_known_range_are_refused(bits: int, number: int, row: byte
     assert "range of its pixel values is unknown" in refusal(Path("numbers.pfm"))
 
 
-def test_grey_of_eight_bits_of_which_zero_is_white() -> None:
+def test_eight_bits_with_zero_as_white() -> None:
     assert pixels_of("fax.tif", tiff(8, 1, 0, bytes([0, 1, 200, 255]))) == [255, 254, 55, 0]
 
 
-def test_few_bits_are_spread() -> None:
+def test_few_bits_are_scaled_to_eight() -> None:
     assert pixels_of("few.png", png(4, 1, 2, 0, bytes([0b00011011]))) == [0, 85, 170, 255]
     assert pixels_of("few.png", png(2, 1, 4, 0, bytes([0x0F]))) == [0, 255]
 
@@ -225,8 +225,8 @@ def test_one_colour_is_transparent() -> None:
 @pytest.mark.parametrize(
     ("mode", "pixel", "expected"), [("La", (40, 64), 231), ("RGBa", (40, 0, 64, 64), (231, 191, 255))]
 )
-def test_pictures_that_are_multiplied_by_alpha(mode: str, pixel: tuple[int, ...], expected: object) -> None:
-    found = open_image(Image.new(mode, (2, 2), pixel)).getpixel((0, 0))  # 40 of 64 is 159 of 255; 3/4 are white
+def test_images_with_premultiplied_alpha(mode: str, pixel: tuple[int, ...], expected: object) -> None:
+    found = open_image(Image.new(mode, (2, 2), pixel)).getpixel((0, 0))  # 40 of 64 is 159 of 255; 3/4 is white
     assert np.abs(np.subtract(found, expected)).max() <= 1
 
 
@@ -256,7 +256,7 @@ def test_cmyk_becomes_rgb() -> None:
 
 @pytest.mark.parametrize(("transform", "stored"), [(0, (255, 0, 0, 255)), (2, (179, 171, 0, 255))])
 def test_cmyk_of_adobe_becomes_rgb(transform: int, stored: tuple[int, ...]) -> None:
-    """Red in its JPEG: the inverse of CMYK, or (2) that with the complement of its first three as YCbCr: of cyan."""
+    """A red JPEG with inverted CMYK; with transform 2, the inverse of the first three channels is stored as YCbCr."""
     path, raw = Path("print.jpg"), io.BytesIO()
     Image.new("CMYK", (8, 8), tuple(255 - value for value in stored)).save(raw, "JPEG", quality=100)
     content = bytearray(raw.getvalue())
@@ -273,12 +273,12 @@ def test_lab_becomes_rgb() -> None:
 
 
 @pytest.mark.parametrize("name", ["film.gif", "film.webp", "film.png", "pages.tif", "phone.mpo", "film.avif"])
-def test_first_picture_of_several(name: str) -> None:
+def test_first_image_of_several(name: str) -> None:
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue", "lime")]
     frames[0].save(name, save_all=True, append_images=frames[1:])
     found = np.asarray(open_image(Path(name)), int)
     assert found.shape == (16, 16, 3)
-    assert np.abs(found - [255, 0, 0]).max() <= 4  # some formats lose a little
+    assert np.abs(found - [255, 0, 0]).max() <= 4  # some formats are lossy
 
 
 def test_missing_file() -> None:
@@ -286,7 +286,7 @@ def test_missing_file() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff", b"BM", b"II*\0"])
-def test_what_is_no_image(content: bytes) -> None:
+def test_a_file_that_is_not_an_image(content: bytes) -> None:
     FILE.write_bytes(content)
     assert "is not an image that can be read" in refusal()
 
@@ -302,17 +302,17 @@ def test_what_is_no_image(content: bytes) -> None:
         (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 1\n\x80\x80\x80\x81", ""),
     ],
 )
-def test_what_it_is_instead(content: bytes, reason: str) -> None:
+def test_the_error_names_known_formats(content: bytes, reason: str) -> None:
     FILE.write_bytes(content)
     assert refusal() == f"image.png: is not an image that can be read{reason}"
 
 
-def test_folder_is_no_image() -> None:
+def test_folder_is_not_an_image() -> None:
     FILE.mkdir()
     assert refusal() == "image.png: is not an image that can be read (it is a folder)"
 
 
-def test_picture_that_cannot_be_read_is_named() -> None:
+def test_unreadable_image_is_named() -> None:
     Image.fromarray(gradient(40, 40)).save("cut.png")
     Path("cut.png").write_bytes(Path("cut.png").read_bytes()[:200])
     with (
@@ -324,7 +324,7 @@ def test_picture_that_cannot_be_read_is_named() -> None:
         open_image(Image.new("F", (2, 2)))
 
 
-def test_pictures_are_left_open() -> None:
+def test_images_are_left_open() -> None:
     Image.fromarray(gradient()).save(FILE)
     with Image.open(FILE) as picture:
         assert np.array_equal(np.asarray(open_image(picture)), gradient())
@@ -359,25 +359,25 @@ def test_damaged_bytes_give_an_image_or_our_error(suffix: str) -> None:
         try:
             outcomes.add(open_image(FILE).mode)
         except InputError as error:
-            assert str(error).startswith("image.png: ")  # noqa: PT017 (either outcome is right)
+            assert str(error).startswith("image.png: ")  # noqa: PT017 (both outcomes are right)
             outcomes.add("refused")
-    assert outcomes == ({"refused"} if suffix == "png" else {"RGB", "refused"})  # a PNG has checksums
+    assert outcomes == ({"refused"} if suffix == "png" else {"RGB", "refused"})  # PNG has checksums
 
 
 def test_strange_exif_does_not_crash() -> None:
     entries = struct.pack("<HHHII", 2, ORIENTATION, 3, 1, 6) + struct.pack("<HHI4s", 0x011A, 2, 4, b"abc\0")
-    exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + entries + b"\0" * 4  # a resolution that is a text
+    exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + entries + b"\0" * 4  # the resolution is a text
     Image.fromarray(gradient()).save("strange.jpg", exif=exif)
     assert open_image(Path("strange.jpg")).size == (5, 8)
 
 
-def test_exif_that_is_none_does_not_crash() -> None:
+def test_invalid_exif_does_not_crash() -> None:
     Image.fromarray(gradient()).save("strange.webp", lossless=True, exif=b"Exif\0\0no TIFF at all")
     assert np.array_equal(np.asarray(open_image(Path("strange.webp"))), gradient())
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif", "avif"])
-def test_orientation_is_followed_in_every_format(suffix: str) -> None:
+def test_orientation_is_applied_in_every_format(suffix: str) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     image = Image.new("RGB", (32, 16), "red")
@@ -390,7 +390,7 @@ def test_orientation_is_followed_in_every_format(suffix: str) -> None:
 
 
 @pytest.mark.parametrize(("mode", "grey"), [("1", True), ("L", True), ("LA", True), ("I;16", True), ("RGB", False)])
-def test_grey_is_known_from_the_head_of_the_file(mode: str, grey: bool) -> None:
+def test_grey_is_detected_from_the_header(mode: str, grey: bool) -> None:
     Image.new(mode, (3, 3)).save(FILE)
     assert is_grey(FILE) is grey is (open_image(FILE).mode == "L")
     FILE.write_bytes(png(2, 1, 8, 0, bytes([10, 20]), shorts(10)))
@@ -401,13 +401,13 @@ def test_grey_is_known_from_the_head_of_the_file(mode: str, grey: bool) -> None:
 @pytest.mark.parametrize(("width", "height"), [(20000, 20000), (10001, 10000), (100_000_001, 1)])
 def test_huge_image_is_refused_without_decoding(width: int, height: int) -> None:
     assert width * height > LARGEST
-    FILE.write_bytes(header_of_png(width, height))  # decoding it would be another error: there is no more data
+    FILE.write_bytes(header_of_png(width, height))  # decoding would give another error: the data is missing
     began = time.monotonic()
     assert "to decode; reduce its size" in refusal()
     assert time.monotonic() - began < 0.5
 
 
-def test_inflated_text_in_a_png_is_refused() -> None:
+def test_a_compressed_text_bomb_in_a_png_is_refused() -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text("comment", "a" * (2 * PngImagePlugin.MAX_TEXT_CHUNK), zip=True)
     Image.new("L", (2, 2)).save(FILE, pnginfo=info)
@@ -426,7 +426,7 @@ def test_crop_keeps_the_centre(size: tuple[int, int], box: tuple[int, int, int, 
 
 def test_crop_keeps_proportions() -> None:
     image = Image.fromarray(gradient(10, 40)).convert("L")
-    found = np.asarray(crop(image, 5, 10))  # twice as wide as high: the middle 20 columns, then half of all
+    found = np.asarray(crop(image, 5, 10))  # twice as wide as high: the central 20 columns, then half the size
     assert found.shape == (5, 10)
     expected = np.asarray(image.resize((10, 5), Image.Resampling.BILINEAR, box=(10, 0, 30, 10)))
     assert np.array_equal(found, expected)
@@ -454,7 +454,7 @@ def test_to_pixels() -> None:
     assert np.array_equal(to_pixels(image.convert("L"), 3), np.repeat(grey, 3, axis=0))
 
 
-def test_read_image_is_what_the_model_sees() -> None:
+def test_read_image_gives_the_input_of_the_model() -> None:
     Image.fromarray(gradient(20, 20)).save(FILE)
     spec = ImageSpec(1, 10, 10, ("a", "b"), (0.5,), (0.5,))
     assert read_image(FILE, spec).shape == (1, 10, 10)
@@ -462,7 +462,7 @@ def test_read_image_is_what_the_model_sees() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 10000), (10000, 3)])
-def test_pictures_of_any_size_are_read(size: tuple[int, int]) -> None:
+def test_images_of_any_size_are_read(size: tuple[int, int]) -> None:
     Image.new("RGB", size, (10, 20, 30)).save(FILE)
     found = read_image(FILE, ImageSpec(3, 10, 12, ("a", "b"), (0.5,) * 3, (0.5,) * 3))
     assert found.shape == (3, 10, 12)
@@ -473,7 +473,7 @@ def spec_of_faces(size: int = 48, margin: int = 0) -> ImageSpec:
     return ImageSpec(1, size, size, ("a", "b"), (0.5,), (0.5,), margin=margin, subject="face")
 
 
-def test_faces_are_cropped_to_where_the_model_knows_them() -> None:
+def test_faces_are_cropped_as_in_the_training_data() -> None:
     image = Image.open(PORTRAIT)
     found = read_image(PORTRAIT, spec_of_faces())
     assert np.array_equal(found, to_pixels(crop(crop_face(image)[0], 48, 48, BICUBIC), 1))
@@ -485,13 +485,13 @@ def test_faces_are_cropped_to_where_the_model_knows_them() -> None:
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("margin", [0, 8])
-def test_pictures_of_the_right_size_are_not_searched(margin: int) -> None:
+def test_images_of_the_right_size_are_not_searched_for_faces(margin: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (48, 48)).astype(np.uint8)
     Image.fromarray(noise).save(FILE)
     assert np.array_equal(read_image(FILE, spec_of_faces(48 - margin, margin))[0], noise)
 
 
-def test_without_a_face_the_whole_picture_is_taken_with_a_warning() -> None:
+def test_without_a_face_the_whole_image_is_used_with_a_warning() -> None:
     Image.fromarray(gradient(60, 90)).save(FILE)
     with pytest.warns(FaceWarning) as caught:
         found = read_image(FILE, spec_of_faces())
@@ -505,7 +505,7 @@ def test_without_a_face_the_whole_picture_is_taken_with_a_warning() -> None:
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_orientation_of_a_tiff(channels: int, compression: str, orientation: int) -> None:
-    """Pillow sets it upright on its own, and scrambles grey uncompressed ones that it opens by name."""
+    """Pillow applies the orientation itself, and corrupts grey uncompressed TIFFs that it opens by file name."""
     pixels = gradient()[:, :, 0] if channels == 1 else gradient()
     exif = Image.Exif()
     exif[ORIENTATION] = orientation

@@ -1,4 +1,4 @@
-"""Anyone's own photographs: the layouts, the colours, and the files that cannot be read."""
+"""Image folders of users: layouts, colours, and unreadable files."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ RED, GREEN, GREY = (200, 0, 0), (0, 100, 0), 50
 
 
 def paint(path: str, colour: Any, count: int = 10, size: tuple[int, int] = (12, 8)) -> None:
-    """A folder of images of one colour; a number makes them grey."""
+    """Write a folder of images of one colour; an integer gives grey images."""
     Path(path).mkdir(parents=True, exist_ok=True)
     for n in range(count):
         Image.new("RGB" if isinstance(colour, tuple) else "L", size, colour).save(f"{path}/{n}.png")
@@ -52,7 +52,7 @@ def test_without_split_folders_all_splits_are_stratified_parts() -> None:
     paint("photos/dog", RED, 20)
     paint("photos/cat", GREEN, 10)
     data = prepared(test_fraction=0.2, val_fraction=0.25)
-    assert sizes(data) == {"train": 18, "val": 6, "test": 6}  # test 4 + 2; of 16 + 8 a quarter
+    assert sizes(data) == {"train": 18, "val": 6, "test": 6}  # test: 4 + 2; val: a quarter of 16 + 8
     assert data.spec.classes == ("cat", "dog")
     for split in ("train", "val", "test"):
         arrays = data.dataset(split).numpy()
@@ -64,7 +64,7 @@ def test_without_split_folders_all_splits_are_stratified_parts() -> None:
 
 
 @pytest.mark.parametrize("word", ["val", "valid", "validation"])
-def test_split_folders_are_followed(word: str) -> None:
+def test_split_folders_are_the_splits(word: str) -> None:
     for split, count in (("train", 6), (word, 3), ("test", 2)):
         paint(f"photos/{split}/dog", RED, count)
         paint(f"photos/{split}/cat", GREEN, count)
@@ -83,7 +83,7 @@ def test_split_folders_may_have_capitals_and_other_names() -> None:
     assert data.spec.classes == ("cat", "dog")
 
 
-def test_copies_that_editors_hide_are_left_out() -> None:
+def test_hidden_copies_of_editors_are_left_out() -> None:
     for split in ("train", "test"):
         paint(f"photos/{split}/a", RED)
         paint(f"photos/{split}/b", GREEN)
@@ -101,7 +101,7 @@ def test_splits_of_one_source_share_its_memory() -> None:
     assert data.dataset("train").arrays["input"] is data.dataset("test").arrays["input"]
 
 
-def test_only_train_and_test_folders_validate_on_a_part_of_train() -> None:
+def test_without_a_val_folder_validation_is_a_part_of_train() -> None:
     for split in ("train", "test"):
         paint(f"photos/{split}/a", RED, 10)
         paint(f"photos/{split}/b", GREEN, 10)
@@ -171,10 +171,10 @@ def test_grey_and_colour_are_detected() -> None:
     data = prepared()
     assert (data.spec.channels, len(data.spec.mean)) == (3, 3)
     first = data.dataset("train").arrays["input"][0]
-    assert first[:, 0, 0].tolist() == [GREY] * 3  # grey among colours
+    assert first[:, 0, 0].tolist() == [GREY] * 3  # a grey image among colour images
 
 
-def test_only_training_images_decide_on_the_channels() -> None:
+def test_only_training_images_determine_the_channels() -> None:
     for name in ("a", "b"):
         paint(f"photos/train/{name}", GREY)
         paint(f"photos/test/{name}", RED)
@@ -190,7 +190,7 @@ def spec_of(**arguments: Any) -> ImageSpec:
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_changing_validation_or_test_files_changes_no_spec(split: str) -> None:
+def test_validation_and_test_files_do_not_affect_the_spec(split: str) -> None:
     for part in ("train", "val", "test"):
         paint(f"photos/{part}/a", RED, 4)
         paint(f"photos/{part}/b", GREEN, 4)
@@ -198,14 +198,14 @@ def test_changing_validation_or_test_files_changes_no_spec(split: str) -> None:
     paint(f"photos/{split}/a", (255, 255, 255), 7)
     assert spec_of() == before
     paint("photos/train/a", (255, 255, 255), 4)
-    assert spec_of() != before  # the test itself can fail
+    assert spec_of() != before  # training files do
 
 
-def test_images_are_cropped_about_the_centre_and_resized() -> None:
+def test_images_are_centre_cropped_and_resized() -> None:
     for name in ("a", "b"):
         paint(f"photos/{name}", 0, 3, size=(30, 10))
     wide = Image.new("L", (30, 10), 0)
-    wide.paste(255, (8, 0, 22, 10))  # a little more than the centre
+    wide.paste(255, (8, 0, 22, 10))  # slightly more than the centre
     wide.save("photos/a/0.png")
     data = prepared(image_size=8)
     assert data.dataset("train").arrays["input"][0].min() == 255
@@ -235,40 +235,40 @@ def test_corrupt_file_is_skipped_and_counted() -> None:
     assert json.loads(about.read_text()) == {"classes": ["a", "b"], "skipped": ["photos/a/3.png"], "margin": 0}
 
 
-def test_skipping_and_refusing_are_cached_apart() -> None:
+def test_skipping_and_refusing_have_separate_caches() -> None:
     break_one()
     prepared(corrupt="skip")
     assert "3.png" in refusal(corrupt="error")
 
 
-def test_corrupt_file_leaves_no_half_made_cache() -> None:
+def test_corrupt_file_leaves_no_partial_cache() -> None:
     break_one()
     refusal()
     Path("photos/a/3.png").unlink()
     assert sum(sizes(prepared()).values()) == 19
 
 
-def test_file_too_large_to_decode_can_be_skipped_too() -> None:
+def test_empty_file_can_be_skipped_too() -> None:
     break_one()
     Path("photos/a/3.png").write_bytes(b"")
     assert sum(sizes(prepared(corrupt="skip")).values()) == 19
 
 
-def test_nothing_but_corrupt_files() -> None:
+def test_only_corrupt_files() -> None:
     for name in ("a", "b"):
         Path(f"photos/{name}").mkdir(parents=True)
         Path(f"photos/{name}/0.png").write_text("no image")
     refusal(corrupt="skip")
 
 
-def test_folder_named_like_an_image_is_no_image() -> None:
+def test_folder_named_like_an_image_is_not_an_image() -> None:
     paint("photos/a", RED)
     paint("photos/b", GREEN)
     paint("photos/b/more.png", GREEN, 2)
     assert sum(sizes(prepared()).values()) == 22
 
 
-def test_home_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     paint("photos/a", RED)
     paint("photos/b", GREEN)
@@ -280,7 +280,7 @@ def test_smallest_image_size() -> None:
         folder(image_size=3)
 
 
-def test_same_files_give_the_same_data_on_any_number_of_threads() -> None:
+def test_same_files_give_the_same_data() -> None:
     paint("photos/a", RED)
     paint("photos/b", GREEN)
     one, other = prepared(cache="c1"), prepared(cache="c2")
@@ -288,8 +288,8 @@ def test_same_files_give_the_same_data_on_any_number_of_threads() -> None:
     assert one.spec == other.spec
 
 
-def test_pictures_are_read_as_another_model_reads_them() -> None:
-    """Grey, of its size and with its margin, its classes in its order, cropped to faces: exactly as predict reads."""
+def test_images_are_read_with_the_spec_of_another_model() -> None:
+    """Channels, size, margin, order of classes and face crop follow the spec, exactly as in predict."""
     paint("photos/b", RED, size=(40, 30))
     paint("photos/a", GREEN, size=(30, 40))
     spec = ImageSpec(1, 10, 12, ("c", "b", "a"), (0.5,), (0.25,), margin=2, subject="face")
@@ -305,7 +305,7 @@ def test_pictures_are_read_as_another_model_reads_them() -> None:
             assert np.array_equal(pixels, read_image(Path(file), spec))
 
 
-def test_a_model_of_texts_cannot_read_pictures() -> None:
+def test_a_text_model_cannot_read_images() -> None:
     with pytest.raises(
         ConfigError, match=r"^data=mine: has the spec ImageSpec, but the model expects TextSpec; choose other data$"
     ):

@@ -20,23 +20,23 @@ def module(**arguments: Any) -> ImageData:
 def test_stratified_sizes_by_hand() -> None:
     labels = np.repeat([0, 1, 2, 3, 4], [20, 14, 2, 1, 25])
     chosen = stratified(labels, 0.1, seed=0)
-    # a tenth of each, rounded to even; at least one of a class of two, none of a class of one
+    # a tenth of each class, rounded half to even; at least one of a class of two, none of a class of one
     assert np.bincount(labels[chosen], minlength=5).tolist() == [2, 1, 1, 0, 2]
     assert chosen.tolist() == sorted(set(chosen.tolist()))
 
 
-def test_stratified_is_random_by_seed_alone() -> None:
+def test_stratified_depends_only_on_the_seed() -> None:
     labels = np.arange(1000) % 10
     assert stratified(labels, 0.2, 1).tolist() == stratified(labels, 0.2, 1).tolist()
     assert stratified(labels, 0.2, 1).tolist() != stratified(labels, 0.2, 2).tolist()
-    assert stratified(labels, 0.2, 1).max() > 900  # from everywhere, not from the beginning
+    assert stratified(labels, 0.2, 1).max() > 900  # from the whole split, not only from its start
 
 
 def test_training_keeps_a_sample_of_each_class() -> None:
     assert len(stratified(np.array([0, 0, 1, 1]), 0.5, 0)) == 2
 
 
-def test_large_share_leaves_something_to_train() -> None:
+def test_large_fraction_leaves_a_training_sample() -> None:
     assert len(stratified(np.array([0, 0]), 0.8, 0)) == 1
 
 
@@ -46,13 +46,13 @@ def test_missing_splits_are_parts_of_train() -> None:
     assert [(source, len(r)) for source, r in rows.values()] == [("train", 144), ("train", 40), ("train", 16)]
     assert list(rows) == ["train", "test", "val"]
     everything = np.concatenate([r for _, r in rows.values()])
-    assert sorted(everything) == list(range(200))  # disjoint, and nothing is lost
+    assert sorted(everything) == list(range(200))  # disjoint and complete
     for _, chosen in rows.values():
         assert np.bincount(labels[chosen]).tolist() == [len(chosen) // 2] * 2
         assert chosen.tolist() == sorted(chosen)
 
 
-def test_official_splits_stay_whole() -> None:
+def test_official_splits_are_unchanged() -> None:
     targets = {"train": np.arange(60) % 3, "val": np.arange(9) % 3, "test": np.arange(6) % 3}
     rows = module().split_rows({name: {"target": labels} for name, labels in targets.items()})
     assert {name: (source, chosen.tolist()) for name, (source, chosen) in rows.items()} == {
@@ -71,7 +71,7 @@ def test_rows_without_a_label_are_left_out() -> None:
 
 @pytest.mark.parametrize("name", ["val_fraction", "test_fraction"])
 @pytest.mark.parametrize("value", [0.0, 1.0, -0.1, 1.5])
-def test_shares_lie_between_0_and_1(name: str, value: float) -> None:
+def test_fractions_lie_between_0_and_1(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"data.{name}={value}"):
         module(**{name: value})
 
@@ -90,21 +90,21 @@ def test_spec_against_numpy(count: int) -> None:
     assert spec.std == pytest.approx(pixels.std((0, 2, 3)), abs=1e-6)
 
 
-def test_images_all_of_one_colour_have_no_zero_deviation() -> None:
+def test_standard_deviation_is_never_zero() -> None:
     train = ArrayDataset({"input": np.full((4, 1, 2, 2), 255, np.uint8), "target": np.zeros(4, np.int64)}, np.arange(4))
     spec = module().make_spec(train, {"classes": ["a"]})
     assert spec.mean == (1.0,)
     assert 0 < spec.std[0] < 1e-3
 
 
-def test_synthetic_images_are_learnable_and_the_same_each_time() -> None:
+def test_synthetic_images_are_learnable_and_reproducible() -> None:
     images, labels = synthetic_images(60, 3, 16, 3, seed=0)
     assert images.shape == (60, 3, 16, 16)
     assert images.dtype == np.uint8
     assert np.bincount(labels).tolist() == [20, 20, 20]
     assert np.array_equal(images, synthetic_images(60, 3, 16, 3, seed=0)[0])
     assert not np.array_equal(images, synthetic_images(60, 3, 16, 3, seed=1)[0])
-    # Stripes of class 0 run along columns: rows are alike. A linear look at gradients tells the classes apart.
+    # Stripes of class 0 are vertical: all rows are similar. Mean gradients are enough to separate the classes.
     across = np.abs(np.diff(images.astype(float), axis=3)).mean((1, 2, 3))
     along = np.abs(np.diff(images.astype(float), axis=2)).mean((1, 2, 3))
     assert (across[labels == 0] > along[labels == 0]).all()

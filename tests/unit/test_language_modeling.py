@@ -1,4 +1,4 @@
-"""The next token: loss, perplexity and bits by hand, the carried state, what is written and proposed."""
+"""Language modelling: loss, perplexity and bits by hand, the carried state, generation and next words."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def make(tokenizer: Tokenizer = WORDS, **net: Any) -> LanguageModelingTask:
 
 
 def windows(tokens: Tensor, length: int) -> list[Batch]:
-    """One stream of tokens, a window at a time."""
+    """The batches of one stream of tokens, one window each."""
     before = F.pad(tokens[:-1], (1, 0))
     return [
         {
@@ -74,7 +74,7 @@ def test_perplexity_and_bits_by_hand_whatever_the_window(length: int) -> None:
     nats = -logits[0].log_softmax(1)[torch.arange(len(TOKENS)), TOKENS]
     assert found["loss"] == pytest.approx(nats.mean().item(), rel=1e-5)
     assert found["perplexity"] == pytest.approx(math.exp(nats.mean().item()), rel=1e-5)
-    # "a" and "ghost" are unknown: their tokens say "<unk>", five characters and a space.
+    # "a" and "ghost" are unknown: their tokens decode to "<unk>", five characters and a space.
     characters = len(TEXT.replace(" a ", " <unk> ").replace("ghost", "<unk>")) + 1
     assert found["bits_per_character"] == pytest.approx(nats.sum().item() / math.log(2) / characters, rel=1e-5)
     top = logits[0].topk(3).indices
@@ -85,14 +85,14 @@ def test_perplexity_and_bits_by_hand_whatever_the_window(length: int) -> None:
 @pytest.mark.parametrize(
     ("unit", "text"), [("subwords", "naïve \U0001f600 नमस्ते\nqueen"), ("characters", "naïve \U0001f600 नमस्ते\nqueen")]
 )
-def test_tokens_stand_for_the_characters_of_the_text(unit: Any, text: str) -> None:
+def test_character_counts_of_tokens_sum_to_the_length_of_the_text(unit: Any, text: str) -> None:
     tokenizer = fit([TEXT, "naïve"], unit, 300)
     counts = tokenizer.characters()
     assert sum(counts[token_id] for token_id in tokenizer.encode(text)) == len(text)
     assert counts[0] == 0
 
 
-def test_stages_have_states_of_their_own() -> None:
+def test_each_stage_has_its_own_state() -> None:
     task, (first, second) = make(), windows(TOKENS, 6)
     with torch.no_grad():
         task.step(first, "train")
@@ -106,7 +106,7 @@ def test_stages_have_states_of_their_own() -> None:
     assert not torch.equal(alone, carried)
 
 
-def test_streams_that_begin_anew_forget_alone() -> None:
+def test_only_fresh_streams_lose_their_state() -> None:
     task, (first, second) = make(), windows(TOKENS[:10], 5)
     both = {name: torch.cat([value, value]) for name, value in first.items()}
     later = {name: torch.cat([value, value]) for name, value in second.items()}
@@ -120,7 +120,7 @@ def test_streams_that_begin_anew_forget_alone() -> None:
     assert mixed.item() == pytest.approx((kept.item() + fresh.item()) / 2, rel=1e-5)
 
 
-def test_a_checkpoint_holds_the_state() -> None:
+def test_a_checkpoint_contains_the_state() -> None:
     task, (first, second) = make(), windows(TOKENS, 6)
     with torch.no_grad():
         task.step(first, "train")
@@ -131,10 +131,10 @@ def test_a_checkpoint_holds_the_state() -> None:
         assert torch.equal(other.step(second, "train").loss_sum, task.step(second, "train").loss_sum)
 
 
-def test_no_gradient_goes_back_beyond_the_window() -> None:
+def test_gradients_stop_at_the_start_of_the_window() -> None:
     task, (first, second) = make().train(), windows(TOKENS, 6)
     task.step(first, "train").loss_sum.backward()
-    task.step(second, "train").loss_sum.backward()  # or torch would complain of a graph that is gone
+    task.step(second, "train").loss_sum.backward()  # torch would raise if the graph reached into the first window
 
 
 def test_weights_are_tied() -> None:
@@ -146,30 +146,30 @@ def test_weights_are_tied() -> None:
         make(bidirectional=True)
 
 
-def test_an_untrained_model_knows_the_law_of_zipf() -> None:
+def test_an_untrained_model_predicts_zipf_frequencies() -> None:
     net = RecurrentLanguageModel(4, embedding=2, hidden=[2], zipf=True)
     nn.init.zeros_(net.embedding.weight)
-    shares = torch.tensor([12.0, 6.0, 4.0, 3.0]) / 25  # 1, 1/2, 1/3 and 1/4 of their sum
+    shares = torch.tensor([12.0, 6.0, 4.0, 3.0]) / 25  # 1, 1/2, 1/3 and 1/4, normalised
     torch.testing.assert_close(net(torch.tensor([[0]]))[0].softmax(2)[0, 0], shares)
 
 
-# The keyboard
+# Keystroke savings
 
 KEYS = fit(["car cars care cat dog dogs"], "words", 100)
 
 
-def test_presses_by_hand() -> None:
+def test_key_presses_by_hand() -> None:
     token_ids = {word: KEYS.encode(word)[0] for word in ("car", "cars", "care", "cat", "dog", "dogs")}
     keyboard, logits = Keyboard(KEYS), torch.zeros(1, KEYS.vocab_size)
-    logits[0, 0] = logits[0, 1] = 99  # ends and unknown words are not offered
+    logits[0, 0] = logits[0, 1] = 99  # <eos> and <unk> are not proposed
     for place, word in enumerate(["cars", "care", "cat", "dogs", "dog", "car"]):
         logits[0, token_ids[word]] = 10 - place
     expected = {
-        "cars": 1,  # offered at once
-        "cat": 1,  # the third of those
+        "cars": 1,  # proposed before any letter
+        "cat": 1,  # the third proposal
         "dogs": 2,  # d
         "dog": 2,  # d: dogs, dog
-        "car": 4,  # c: cars, care, cat; ca: the same; car: cars, care, car, but then its letters are typed
+        "car": 4,  # c: cars, care, cat; ca: the same; car: proposed, but all its letters are typed by then
     }
     for word, presses in expected.items():
         assert keyboard.presses(logits, torch.tensor([token_ids[word]])).tolist() == [presses], word
@@ -180,29 +180,29 @@ def test_presses_by_hand() -> None:
     assert metric.compute().item() == pytest.approx(1 - (1 + 4) / (5 + 4))
 
 
-def test_savings_are_of_words_and_of_the_test() -> None:
+def test_keystroke_savings_need_words_and_the_test_stage() -> None:
     assert "keystroke_savings" in make().scoreboard.metrics("test")
     assert "keystroke_savings" not in make().scoreboard.metrics("val")
     assert "keystroke_savings" not in make(fit(["a"], "subwords", 258)).scoreboard.metrics("test")
 
 
-def test_samples_of_an_epoch_are_written_by_the_weights_that_were_validated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of EMA, when it averages."""
+def test_samples_of_an_epoch_use_the_validated_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With EMA, these are the averaged weights."""
     seen: list[tuple[str, float]] = []
     samples, step = LanguageModelingTask._samples, LanguageModelingTask.step
 
-    def noted_samples(task: LanguageModelingTask, count: int) -> list[str]:
+    def recorded_samples(task: LanguageModelingTask, count: int) -> list[str]:
         if task.trainer.state.fn == "fit":
             seen.append(("sample", task.net.embedding.weight.sum().item()))
         return samples(task, count)
 
-    def noted_step(task: LanguageModelingTask, batch: Batch, stage: str) -> Any:
+    def recorded_step(task: LanguageModelingTask, batch: Batch, stage: str) -> Any:
         if stage == "val" and task.trainer.state.fn == "fit":
             seen.append(("val", task.net.embedding.weight.sum().item()))
         return step(task, batch, stage)
 
-    monkeypatch.setattr(LanguageModelingTask, "_samples", noted_samples)
-    monkeypatch.setattr(LanguageModelingTask, "step", noted_step)
+    monkeypatch.setattr(LanguageModelingTask, "_samples", recorded_samples)
+    monkeypatch.setattr(LanguageModelingTask, "step", recorded_step)
     bricks = (
         "experiment=python_docs",
         "data.synthetic=true",
@@ -215,11 +215,11 @@ def test_samples_of_an_epoch_are_written_by_the_weights_that_were_validated(monk
     assert len({weight for _, weight in seen}) == 1
 
 
-# Writing
+# Generation
 
 
 class Successor(nn.Module):
-    """After each token almost surely the next one; the state is what was read last."""
+    """Predicts id + 1 after each token with a probability of almost 1; the state is the last token."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -235,16 +235,16 @@ def successor(tokenizer: Tokenizer = WORDS) -> LanguagePredictor:
     return LanguagePredictor(task, "cpu")
 
 
-ORDERED = [WORDS.decode([n]) for n in range(WORDS.vocab_size)]  # <eos> <unk> and the words
+ORDERED = [WORDS.decode([n]) for n in range(WORDS.vocab_size)]  # <eos>, <unk> and the words
 
 
-def test_a_model_that_knows_each_next_word_saves_all_presses_but_one() -> None:
-    tokens = torch.tensor([*range(1, WORDS.vocab_size), 0])  # an unknown word, all others, an end
+def test_a_perfect_model_needs_one_key_press_per_word() -> None:
+    tokens = torch.tensor([*range(1, WORDS.vocab_size), 0])  # an unknown word, all other words, an end
     saved = scores(successor().task, windows(tokens, 4))["keystroke_savings"]
     assert saved == pytest.approx(1 - len(ORDERED[2:]) / sum(len(word) + 1 for word in ORDERED[2:]))
 
 
-def test_generation_goes_on_with_the_prompt() -> None:
+def test_generation_continues_the_prompt() -> None:
     found = successor().generate(ORDERED[3], tokens=3, samples=2)
     assert found == [" " + " ".join(ORDERED[4:7])] * 2
 
@@ -257,14 +257,14 @@ def test_texts_end_before_a_stop_string() -> None:
     assert truncate_at_stop("a b c b", ["c", "b"]) == "a "
 
 
-def test_the_unknown_word_is_never_said_and_an_end_is_a_line() -> None:
+def test_the_unknown_word_is_never_generated_and_an_end_is_a_line_break() -> None:
     last = ORDERED[-1]
     (text,) = successor().generate(last, tokens=2, sampling=Sampling(temperature=0))
     assert text.startswith("\n")
     assert "<unk>" not in text
 
 
-def test_characters_are_spelt_when_they_are_whole() -> None:
+def test_characters_are_decoded_when_they_are_complete() -> None:
     tokenizer = fit(["ab"], "subwords", 258)
     stream = StreamDecoder(tokenizer)
     added = [stream.add(token_id) for token_id in tokenizer.encode("é\U0001f600a")]
@@ -274,9 +274,9 @@ def test_characters_are_spelt_when_they_are_whole() -> None:
     assert "".join(words.add(token_id) for token_id in token_ids) == "the king\nthe"
     words = StreamDecoder(WORDS, begins=False)
     assert "".join(words.add(token_id) for token_id in WORDS.encode("the king")) == " the king"
-    signs = fit(["a , b"], "words", 9)
-    words = StreamDecoder(signs)
-    assert "".join(words.add(token_id) for token_id in signs.encode("a, b")) == "a, b"
+    symbols = fit(["a , b"], "words", 9)
+    words = StreamDecoder(symbols)
+    assert "".join(words.add(token_id) for token_id in symbols.encode("a, b")) == "a, b"
 
 
 def test_next_words_are_the_most_probable_ones() -> None:
@@ -291,7 +291,7 @@ def test_next_words_are_the_most_probable_ones() -> None:
         successor(fit(["ab"], "subwords", 258)).next_words("a")
 
 
-def test_a_key_press_goes_on_from_the_state() -> None:
+def test_a_key_press_continues_from_the_state() -> None:
     model = LanguagePredictor(make(), "cpu")
     whole, _ = model.probabilities("the king loves")
     _, state = model.probabilities("the king")
@@ -308,7 +308,7 @@ def test_the_command_streams_one_text(monkeypatch: pytest.MonkeyPatch, capfd: An
     assert capfd.readouterr().out == f"{' '.join(ORDERED[2:5])}\n"
 
 
-def test_a_whole_number_may_be_written_with_a_point(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_an_integer_may_be_written_as_a_float(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     assert run(monkeypatch, "tokens=2.0") == 0
     assert capfd.readouterr().out == f"{' '.join(ORDERED[2:5])}\n"
 
@@ -319,7 +319,7 @@ def test_the_command_prints_many_texts(monkeypatch: pytest.MonkeyPatch, capfd: A
     assert rows == [{"prompt": ORDERED[2], "text": f" {ORDERED[3]} {ORDERED[4]}"}] * 3
 
 
-def test_the_first_of_many_texts_is_printed_as_it_comes(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_several_texts_are_streamed(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     assert run(monkeypatch, "tokens=2", "samples=3") == 0
     assert capfd.readouterr().out == f"{' '.join(ORDERED[2:5])}\n\n" * 3
 
@@ -342,7 +342,7 @@ def test_the_command_proposes_words(monkeypatch: pytest.MonkeyPatch, capfd: Any)
     "wrong",
     ["temperature=-1", "temperature=inf", "mode=guess", "tokens=0", "top_p=2", "stop=END", "tokens=a", "tokens=2.5"],
 )
-def test_the_command_refuses_what_makes_no_sense(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_refuses_invalid_options(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=wrong.partition("=")[0]):
         run(monkeypatch, wrong)
 
@@ -353,7 +353,7 @@ def test_options_of_the_other_mode_are_refused(wrong: str, monkeypatch: pytest.M
         run(monkeypatch, *wrong.split())
 
 
-def test_several_prompts_are_continued_each_by_itself(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_several_prompts_are_continued_separately(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     prompts = [ORDERED[3], "fine \udcff", ORDERED[5]]
     monkeypatch.setattr(module, "load", lambda path, device: successor())
     config = compose("ckpt=x", "input=x", "tokens=1", "temperature=0", command="predict") | {"input": prompts}
@@ -372,7 +372,7 @@ def test_several_prompts_are_continued_each_by_itself(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("kind", ["token", "output", "weight"])
-def test_dropout_is_found_in_the_network(kind: str) -> None:
+def test_dropout_is_detected_in_the_network(kind: str) -> None:
     assert make().training_differences() == []
     assert make(**{f"{kind}_dropout": 0.5}).training_differences() == ["dropout"]
 
@@ -386,6 +386,6 @@ def test_the_report_shows_samples(tmp_path: Path) -> None:
     texts = [text.split() for text in block.text.split("\n\n* * *\n\n")]
     assert len(texts) == 3
     for words in texts:
-        assert 50 < len(words) <= 100  # so many tokens, of which some are ends
+        assert 50 < len(words) <= 100  # 100 tokens, some of which are ends
         assert set(words) <= set(ORDERED[2:])
     assert task.plot_batch(windows(TOKENS, 5)[1]) == [WORDS.decode(TOKENS[4:9].tolist())]

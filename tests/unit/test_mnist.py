@@ -1,4 +1,4 @@
-"""MNIST's files: every way they are named and laid out, and every way they are broken."""
+"""MNIST's files: all supported names and layouts, and damaged files."""
 
 import gzip
 import struct
@@ -26,7 +26,7 @@ LAYOUTS = [
 
 
 def write(folder: Path, naming: str = "plain", **changes: NDArray[np.uint8]) -> dict[str, Path]:
-    """The four files with 40 training and 20 test images of 5x4 pixels; `changes` by part: train_target=..."""
+    """Write the four files: 40 training and 20 test images of 5x4 pixels; `changes` by part, such as train_target=..."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     paths = {}
@@ -44,7 +44,7 @@ def mnist(cls: type[MNIST] = MNIST, **arguments: Any) -> MNIST:
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("shape", [(0,), (1,), (7,), (2, 3), (4, 5, 6), (1, 2, 3, 4), (300, 2)])
-def test_idx_is_read_as_it_was_written(shape: tuple[int, ...], suffix: str) -> None:
+def test_idx_round_trip(shape: tuple[int, ...], suffix: str) -> None:
     array = np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8)
     path = Path(f"array-idx{suffix}")
     write_idx(path, array)
@@ -60,7 +60,7 @@ def test_idx_bytes_by_hand() -> None:
 
 
 @pytest.mark.parametrize("naming", NAMES)
-def test_files_are_found_however_they_are_named(naming: str) -> None:
+def test_files_are_found_under_all_names(naming: str) -> None:
     write(Path("data/mnist"), naming)
     data = mnist()
     data.prepare_data()
@@ -81,7 +81,7 @@ def test_files_are_found_in_every_folder_the_config_names(name: str, folder: str
     assert data.spec.to_dict()["classes"][0] == ("T-shirt" if cls is FashionMNIST else "0")
 
 
-def test_a_folder_that_lacks_a_file_is_passed_over() -> None:
+def test_an_incomplete_folder_is_skipped() -> None:
     write(Path("data/first"))["test_target"].unlink()
     write(Path("data/second"))
     data = mnist(folders=["first", "second"])
@@ -149,14 +149,14 @@ def test_damaged_archive_is_named_with_a_remedy() -> None:
         mnist().prepare_data()
 
 
-def test_what_is_no_archive_is_named() -> None:
+def test_a_file_that_is_not_an_archive_is_named() -> None:
     path = write(Path("data/mnist"), "gz")["train_input"]
     path.write_bytes(b"not gzip")
     with pytest.raises(DataError, match=f"{path}: the archive is damaged"):
         mnist().prepare_data()
 
 
-def test_length_in_the_header_is_believed_only_if_the_bytes_are_there() -> None:
+def test_length_in_the_header_is_checked_against_the_bytes() -> None:
     path = Path("huge-idx.gz")
     path.write_bytes(gzip.compress(struct.pack(">BBBB3i", 0, 0, 8, 3, 2**31 - 1, 2**31 - 1, 2**31 - 1) + b"\0" * 8))
     with pytest.raises(DataError, match="is truncated: 8 bytes"):

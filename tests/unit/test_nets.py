@@ -1,4 +1,4 @@
-"""Networks: their shapes, their sizes by hand, and the values they refuse."""
+"""Networks: shapes, sizes by hand, and refused arguments."""
 
 import pytest
 import torch
@@ -24,12 +24,12 @@ def test_convnet_shapes(image_size: tuple[int, int], channels: int, pool: str) -
 
 
 def test_convnet_size_by_hand() -> None:
-    # 28 -> 14 -> 7; the course network of Fashion-MNIST
+    # 28 -> 14 -> 7 pixels; the course network for Fashion-MNIST
     expected = (32 * 9 + 32) + (64 * 32 * 9 + 64) + (64 * 7 * 7 * 128 + 128) + (128 * 10 + 10)
     assert size(ConvNet(1, 10, (28, 28))) == expected == 421_642
 
 
-def test_convnet_with_everything() -> None:
+def test_convnet_with_all_options() -> None:
     net = ConvNet(
         3, 5, (16, 16), (8, 8), convs_per_stage=2, kernel_size=5, batch_norm=True, pool="average", hidden=(6, 4),
         stage_dropout=0.1, dropout=0.1,
@@ -71,7 +71,7 @@ def test_refusal_names_the_key() -> None:
         ("convs_per_stage", 0),
     ],
 )
-def test_convnet_refuses_what_makes_no_network(name: str, value: object) -> None:
+def test_convnet_refuses_invalid_arguments(name: str, value: object) -> None:
     config = {"_target_": "sightseq.nets.convnet.ConvNet", name: value}
     with pytest.raises(ConfigError, match=r"^model\.net"):
         build(config, nn.Module, "model.net", in_channels=1, num_classes=10, image_size=(8, 8))
@@ -89,7 +89,7 @@ def test_resnet_refuses_stages_without_blocks() -> None:
         ResNet(1, 2, (4, 4, 4), (1, 1))
 
 
-def test_residual_block_begins_as_its_shortcut() -> None:
+def test_residual_block_is_its_shortcut_at_initialisation() -> None:
     images = torch.rand(2, 4, 6, 6)
     assert torch.equal(ResidualBlock(4, 4, 1).eval()(images), images)
     halved = ResidualBlock(4, 4, 2).eval()
@@ -99,7 +99,7 @@ def test_residual_block_begins_as_its_shortcut() -> None:
 
 
 @pytest.mark.parametrize("side", [5, 6])
-def test_residual_block_halves_rounding_up(side: int) -> None:
+def test_residual_block_halves_and_rounds_up(side: int) -> None:
     assert ResidualBlock(3, 8, 2)(torch.rand(2, 3, side, side)).shape == (2, 8, 3, 3)
 
 
@@ -110,10 +110,10 @@ def test_pixels_are_normalised_by_channel() -> None:
     assert found.flatten().tolist() == pytest.approx([2.0, -2.0, 0.5, 0.1])
     assert torch.allclose(layer(images.float() / 255), found)
     assert layer(torch.rand(2, 2, 4, 4)).is_contiguous(memory_format=torch.channels_last)
-    assert set(layer.state_dict()) == {"mean", "std"}  # a checkpoint carries them
+    assert set(layer.state_dict()) == {"mean", "std"}  # saved in checkpoints
 
 
-def test_unit_of_bytes_and_floats() -> None:
+def test_bytes_and_floats_are_scaled_to_unit_range() -> None:
     assert to_unit(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [0.0, 1.0]
     floats = torch.tensor([0.3])
     assert to_unit(floats) is floats

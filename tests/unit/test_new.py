@@ -1,4 +1,4 @@
-"""`sightseq new`: the template under another name."""
+"""`sightseq new`: a copy of the template under a new name."""
 
 import ast
 import tomllib
@@ -10,7 +10,7 @@ from sightseq.core.errors import ConfigError
 from sightseq.new import HELP, TEMPLATE, new
 
 
-def test_the_template_is_written_under_its_new_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_template_is_written_under_the_new_name(capsys: pytest.CaptureFixture[str]) -> None:
     new(["deep/my_counting"])
     folder = Path("deep/my_counting")
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
@@ -38,12 +38,12 @@ def test_the_template_is_written_under_its_new_name(capsys: pytest.CaptureFixtur
         (["there"], "there exists already"),
     ],
 )
-def test_names_that_no_package_can_have(arguments: list[str], words: str) -> None:
+def test_invalid_package_names(arguments: list[str], words: str) -> None:
     Path("there").mkdir()
     with pytest.raises(ConfigError, match=words):
         new(arguments)
 
 
-def test_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     new(["--help"])
     assert capsys.readouterr().out.strip() == HELP

@@ -1,4 +1,4 @@
-"""Interpolated n-grams, by hand."""
+"""Interpolated n-grams: values by hand."""
 
 import math
 
@@ -26,8 +26,8 @@ def test_probabilities_of_all_tokens_sum_to_one() -> None:
         assert total == pytest.approx(1, abs=1e-6)
 
 
-def test_triples_learn_what_single_tokens_cannot() -> None:
-    tokens = np.array([0, 1, 2, 0, 2, 1] * 200)  # what follows depends on two tokens
+def test_trigrams_learn_what_unigrams_cannot() -> None:
+    tokens = np.array([0, 1, 2, 0, 2, 1] * 200)  # the next token depends on the last two
     scores = []
     for n in (1, 2, 3):
         model = NGram(n)
@@ -44,6 +44,6 @@ def test_unknown_tokens_have_a_probability() -> None:
     assert model.predict({"input": np.array([0, 7, 1])}).min() > 0
 
 
-def test_orders_that_are_not_there_are_refused() -> None:
+def test_invalid_orders_are_refused() -> None:
     with pytest.raises(ValueError, match="n=4"):
         NGram(4)

@@ -1,4 +1,4 @@
-"""Photographs as an array, for data that need not have labels."""
+"""Photographs as an array, for data with or without labels."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where configs lie: this package's, a wheel's, and those of installed extensions, which are never imported."""
+"""Locations of configs: a checkout, a wheel, and installed extensions, which are not imported."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ PLAIN = "torch.nn.Flatten"
 
 @pytest.fixture
 def extension(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installed package `ext_of_mine` with a config folder; importing it would raise."""
+    """The config file of an installed package `ext_of_mine`; importing the package would raise."""
     site = tmp_path / "site"
     file = site / "ext_of_mine" / "conf" / "model" / "net" / "image" / "mine.yaml"
     file.parent.mkdir(parents=True)
@@ -36,18 +36,18 @@ def test_conf_of_a_checkout_and_of_a_wheel(tmp_path: Path, monkeypatch: pytest.M
     assert places.conf_folder() == tmp_path / "src" / "sightseq" / "conf"
 
 
-def test_own_conf_is_there() -> None:
+def test_own_conf_exists() -> None:
     assert (places.conf_folder() / "train.yaml").is_file()
 
 
-def test_options_may_lie_in_folders_and_base_is_none() -> None:
+def test_options_may_be_in_folders_and_base_is_not_an_option() -> None:
     nets = places.group_options("model/net")
     assert nets["image/convnet"] == places.conf_folder() / "model" / "net" / "image" / "convnet.yaml"
     data = places.group_options("data")
     assert {"digits", "mnist", "fashion_mnist", "image_folder"} <= set(data)
     assert "base" not in data
     assert places.group_options("no_such_group") == {}
-    assert all("/" not in option for option in places.group_options("model"))  # model/net is a group of its own
+    assert all("/" not in option for option in places.group_options("model"))  # model/net is a separate group
 
 
 def test_groups_of_commands() -> None:
@@ -62,7 +62,7 @@ def test_groups() -> None:
     assert {"data", "model", "model/net", "model/net/image", "optimizer", "debug"} <= places.groups()
 
 
-def test_where_the_options_of_a_group_stand() -> None:
+def test_package_of_a_group() -> None:
     known = ["data", "model", "model/net", "optimizer", "scheduler", "augment", "debug"]
     packages = [places.group_package(group) for group in known]
     assert packages == ["data", "model", "model.net", "model.optimizer", "model.scheduler", "model.augment", "_global_"]

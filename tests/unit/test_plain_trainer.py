@@ -1,4 +1,4 @@
-"""Our LightningModules and LightningDataModules in a plain Trainer, as Lightning's users use them."""
+"""The tasks and data modules work in a plain Lightning Trainer."""
 
 import warnings
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class Fitted:
     data: DataModule
     trainer: Trainer
     path: Path
-    """Of the checkpoint that the Trainer wrote by itself."""
+    """The checkpoint that the Trainer writes by default."""
 
 
 @pytest.fixture(scope="module", params=["digits", "ptb"])
 def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    """Two epochs of a Trainer with all its defaults."""
+    """A training of two epochs with Lightning's default Trainer."""
     place = tmp_path_factory.mktemp(request.param)
     size = ["data.batch_size=20", "model.net.channels=[2]"]
     if request.param == "ptb":
@@ -97,7 +97,7 @@ def test_its_checkpoint_is_loaded(fitted: Fitted) -> None:
         assert all(torch.equal(value, own[name]) for name, value in loaded.state_dict().items())
 
 
-def test_its_checkpoint_does_not_say_the_data(fitted: Fitted) -> None:
+def test_its_checkpoint_does_not_contain_the_data_config(fitted: Fitted) -> None:
     content = read_checkpoint(fitted.path)
     with pytest.raises(CheckpointError, match="name it with data="):
         data_of(content, fitted.task, compose("ckpt=x", command="test"))
