@@ -31,9 +31,8 @@ def graph(option: str, *overrides: str, spec: Spec | None = None) -> Graph:
     task = build(config, Task, "model", spec=(spec or cls.example()[0]).to_dict())
     for parameter in task.parameters():  # weights that start at zero would make the output zero
         fan_in = parameter.numel() / len(parameter)
-        torch.nn.init.normal_(
-            parameter, std=min(0.1, 0.5 * fan_in**-0.5)
-        )  # deep networks must not amplify rounding errors
+        # Small weights, so that deep networks do not amplify rounding errors.
+        torch.nn.init.normal_(parameter, std=min(0.1, 0.5 * fan_in**-0.5))
     return graph_of(task)
 
 

@@ -27,7 +27,7 @@ def test_jobs_that_exchange_a_brick_drop_its_settings(sightseq, jobs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "typed", "sees_test"),
+    ("params", "typed", "uses_test"),
     [
         ("optimizer: adam,sgd", "seed=1,2", False),
         ("optimizer: adam", "seed=1,2", True),  # one value is not a choice
@@ -36,14 +36,14 @@ def test_jobs_that_exchange_a_brick_drop_its_settings(sightseq, jobs) -> None:
     ],
 )
 def test_a_search_space_from_a_file_is_swept(
-    params: str, typed: str, sees_test: bool, sightseq, jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    params: str, typed: str, uses_test: bool, sightseq, jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sightseq.bricks.extension_folders", lambda: [tmp_path])
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "mine.yaml").write_text(f"# @package hydra.sweeper.params\n{params}\n")
     status, output, errors = sightseq("train", "-m", "+sweep=mine", *typed.split())
     assert status == 0, errors
-    assert len(jobs) == (2 if sees_test else 4)
-    assert all(job["run_test"] is sees_test for job in jobs)
+    assert len(jobs) == (2 if uses_test else 4)
+    assert all(job["run_test"] is uses_test for job in jobs)
     rows = [line for line in output.splitlines() if line.startswith("optimizer=")]
-    assert len(rows) == (0 if sees_test else 2)  # one row per choice
+    assert len(rows) == (0 if uses_test else 2)  # one row per choice

@@ -26,7 +26,7 @@ LAYOUTS = [
 
 
 def write(folder: Path, naming: str = "plain", **changes: NDArray[np.uint8]) -> dict[str, Path]:
-    """Write the four files: 40 training and 20 test images of 5x4 pixels; `changes` by part, such as train_target=..."""
+    """Write the four files: 40 training and 20 test images of 5x4 pixels; `changes` by part: train_target=..."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     paths = {}

@@ -1,4 +1,4 @@
-"""Prediction: files, pictures and arrays agree; what cannot be read is named and the rest goes on."""
+"""Prediction of images: files, images and arrays agree; unreadable inputs are named, the others are predicted."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def make(
     return ImagePredictor(ImageClassificationTask(spec=spec.to_dict(), net=net), "cpu")
 
 
-def picture(channels: int = 1, size: tuple[int, int] = (6, 6), seed: int = 0) -> np.ndarray:
+def random_pixels(channels: int = 1, size: tuple[int, int] = (6, 6), seed: int = 0) -> np.ndarray:
     shape = (size[1], size[0]) if channels == 1 else (size[1], size[0], 3)
     return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
 
@@ -58,7 +58,7 @@ def test_images_of_a_folder_and_below_it_in_order(photos: Path) -> None:
     assert find_files("my photos") == [photos / "a.JPG", photos / "b.png", photos / "deep/er/c.webp"]
 
 
-def test_one_file_whatever_it_is_called(photos: Path) -> None:
+def test_one_file_of_any_name(photos: Path) -> None:
     assert find_files("my photos/notes.txt") == [photos / "notes.txt"]
 
 
@@ -83,7 +83,7 @@ def test_file_whose_name_is_a_pattern_is_that_file(photos: Path) -> None:
     assert find_files("my photos/x[1].png") == [photos / "x[1].png"]
 
 
-def test_home_is_understood(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_is_expanded(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(photos.absolute()))
     assert find_files("~/b.png") == [photos.absolute() / "b.png"]
 
@@ -95,7 +95,7 @@ def test_nothing_found(photos: Path, given: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["avif", "HEIC", "jfif", "mpo", "tif"])
-def test_photographs_of_phones_are_looked_for(suffix: str) -> None:
+def test_image_formats_of_phones_are_found(suffix: str) -> None:
     Path("phone").mkdir()
     Path(f"phone/a.{suffix}").touch()
     assert find_files("phone") == [Path(f"phone/a.{suffix}")]
@@ -112,19 +112,19 @@ def test_folder_without_images() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(6, 6), (20, 13)])
-def test_files_pictures_and_arrays_agree(channels: int, size: tuple[int, int]) -> None:
-    model, pixels = make(channels), picture(channels, size)
+def test_files_images_and_arrays_agree(channels: int, size: tuple[int, int]) -> None:
+    model, pixels = make(channels), random_pixels(channels, size)
     Image.fromarray(pixels).save("image.png")
     inputs = [pixels, Image.fromarray(pixels), "image.png", Path("image.png"), Image.open("image.png")]
     found = model.predict(inputs)
     assert len(found) == 5
     assert all(one == found[0] for one in found)
-    other = model.predict([picture(channels, size, seed=1)])[0]
+    other = model.predict([random_pixels(channels, size, seed=1)])[0]
     assert other["probability"] != found[0]["probability"]
 
 
-def test_probabilities_are_those_of_the_network() -> None:
-    model, pixels = make(), picture()
+def test_probabilities_equal_those_of_the_network() -> None:
+    model, pixels = make(), random_pixels()
     (found,) = model.predict([pixels])
     logits = model.task.net((torch.from_numpy(pixels).view(1, 1, 6, 6) / 255 - 0.5) / 0.25)
     expected = logits.softmax(1)[0].tolist()
@@ -134,43 +134,43 @@ def test_probabilities_are_those_of_the_network() -> None:
 
 
 def test_at_most_five_labels_are_named() -> None:
-    (found,) = make(classes=8).predict([picture()])
+    (found,) = make(classes=8).predict([random_pixels()])
     assert len(found["top"]) == 5
     assert json.loads(json.dumps(found)) == found
 
 
 def test_batch_size_changes_nothing() -> None:
-    model, inputs = make(), [picture(seed=n) for n in range(7)]
+    model, inputs = make(), [random_pixels(seed=n) for n in range(7)]
     one_by_one = [row["probability"] for row in model.predict(inputs, batch_size=1)]
     assert [row["probability"] for row in model.predict(inputs, batch_size=3)] == pytest.approx(one_by_one, abs=1e-5)
     assert model.predict([]) == []
 
 
 def test_grey_and_colour_are_converted() -> None:
-    assert make(1).read(picture(3)).shape == (1, 6, 6)
-    assert make(3).read(picture(1)).shape == (3, 6, 6)
+    assert make(1).read(random_pixels(3)).shape == (1, 6, 6)
+    assert make(3).read(random_pixels(1)).shape == (3, 6, 6)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "I;16", "rotated"])
-def test_pictures_of_any_mode_agree_with_their_files(mode: str) -> None:
+def test_images_of_any_mode_agree_with_their_files(mode: str) -> None:
     model, exif = make(3), Image.Exif()
     if mode == "rotated":
         exif[0x0112] = 6
-        image = Image.fromarray(picture(3))
+        image = Image.fromarray(random_pixels(3))
     elif mode == "I;16":
         image = Image.fromarray(np.arange(0, 36 * 1800, 1800, dtype=np.uint16).reshape(6, 6))
     else:
-        image = Image.fromarray(picture(3)).convert(mode)
+        image = Image.fromarray(random_pixels(3)).convert(mode)
         image.putalpha(100)
     image.save("image.png", exif=exif)
     assert np.array_equal(model.read(Image.open("image.png")), model.read("image.png"))
 
 
-NO_PICTURES = [np.zeros((6, 6)), np.zeros((3, 6, 6), np.uint8), np.zeros(6, np.uint8), np.zeros((0, 6), np.uint8)]
+NOT_IMAGES = [np.zeros((6, 6)), np.zeros((3, 6, 6), np.uint8), np.zeros(6, np.uint8), np.zeros((0, 6), np.uint8)]
 
 
-@pytest.mark.parametrize("array", NO_PICTURES)
-def test_arrays_of_another_kind_are_refused(array: np.ndarray) -> None:
+@pytest.mark.parametrize("array", NOT_IMAGES)
+def test_arrays_that_are_not_images_are_refused(array: np.ndarray) -> None:
     with pytest.raises(InputError):
         make().predict([array])
 
@@ -178,11 +178,11 @@ def test_arrays_of_another_kind_are_refused(array: np.ndarray) -> None:
 def test_file_that_cannot_be_read_is_refused() -> None:
     Path("bad.png").write_text("no image")
     with pytest.raises(InputError, match=r"bad\.png: is not an image"):
-        make().predict([picture(), "bad.png"])
+        make().predict([random_pixels(), "bad.png"])
 
 
-def test_picture_that_cannot_be_read_is_refused() -> None:
-    Image.fromarray(picture(3, (40, 40))).save("cut.png")
+def test_image_that_cannot_be_read_is_refused() -> None:
+    Image.fromarray(random_pixels(3, (40, 40))).save("cut.png")
     Path("cut.png").write_bytes(Path("cut.png").read_bytes()[:500])
     with pytest.raises(InputError, match=r"cut\.png: is not an image"):
         make().predict([Image.open("cut.png")])
@@ -191,7 +191,7 @@ def test_picture_that_cannot_be_read_is_refused() -> None:
 # Models of faces
 
 
-def test_faces_in_files_pictures_and_arrays_agree() -> None:
+def test_faces_in_files_images_and_arrays_agree() -> None:
     model, image = make(size=48, subject="face"), Image.open(PORTRAIT)
     expected = make(size=48).read(crop_face(image)[0].resize((48, 48), BICUBIC))
     for one in (PORTRAIT, str(PORTRAIT), image, np.asarray(image)):
@@ -211,9 +211,9 @@ def test_face_crop_gives_the_same_at_any_size(side: int) -> None:
 
 
 def test_missing_face_is_a_warning() -> None:
-    Image.fromarray(picture(size=(60, 80))).save("wall.png")
+    Image.fromarray(random_pixels(size=(60, 80))).save("wall.png")
     with pytest.warns(FaceWarning, match=r"^wall\.png: no face was found; the whole image was used$") as caught:
-        found = make(size=48, subject="face").predict(["wall.png", PORTRAIT, picture(size=(48, 48))])
+        found = make(size=48, subject="face").predict(["wall.png", PORTRAIT, random_pixels(size=(48, 48))])
     assert len(caught) == 1
     assert found[0] == make(size=48).predict([ImageOps.fit(Image.open("wall.png"), (48, 48), BICUBIC)])[0]
 
@@ -231,11 +231,11 @@ def run(monkeypatch: pytest.MonkeyPatch, model: ImagePredictor | None = None, **
 def files() -> list[str]:
     Path("in").mkdir()
     for n in range(5):
-        Image.fromarray(picture(seed=n)).save(f"in/{n}.png")
+        Image.fromarray(random_pixels(seed=n)).save(f"in/{n}.png")
     return [f"in/{n}.png" for n in range(5)]
 
 
-def test_one_json_object_a_file(files: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_one_json_object_per_file(files: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     assert run(monkeypatch) == 0
     rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [row.pop("file") for row in rows] == files
@@ -257,7 +257,7 @@ def test_bad_files_are_listed_and_the_others_predicted(
     assert [line.split(": ")[1] for line in complaints] == [files[n] for n in bad]
 
 
-def test_table_has_a_row_a_file(files: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_table_has_one_row_per_file(files: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     assert run(monkeypatch, format="table") == 0
     lines = capfd.readouterr().out.splitlines()
     assert lines[0].split()[:3] == ["file", "label", "probability"]
@@ -265,11 +265,11 @@ def test_table_has_a_row_a_file(files: list[str], monkeypatch: pytest.MonkeyPatc
     assert all(line.split()[3] == "%" for line in lines[1:])
 
 
-def test_nothing_of_a_table_is_cut(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
-    """Long names are continued on the next line."""
+def test_no_cell_of_a_table_is_cut(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    """Long names continue on the next line."""
     name = "in a folder/IMG_20240712_183045_HDR_portrait_of_the_whole_family_by_the_sea.png"
     Path(name).parent.mkdir()
-    Image.fromarray(picture()).save(name)
+    Image.fromarray(random_pixels()).save(name)
     monkeypatch.setattr(module, "console", lambda: Console(width=80, soft_wrap=True))
     assert run(monkeypatch, format="table", input=name) == 0
     out = capfd.readouterr().out
@@ -279,7 +279,7 @@ def test_nothing_of_a_table_is_cut(monkeypatch: pytest.MonkeyPatch, capfd: Any) 
 
 
 @pytest.mark.parametrize(("top", "named"), [(1, 1), (2, 2), (3, 3), (9, 3)])
-def test_top_says_how_many_labels_are_listed(
+def test_top_is_the_number_of_listed_labels(
     top: int, named: int, files: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     assert run(monkeypatch, top=top) == 0
@@ -303,15 +303,13 @@ def test_top_says_how_many_labels_are_listed(
         ("batchsize", "did you mean batch_size?"),
     ],
 )
-def test_options_that_do_nothing_are_refused(
-    option: str, hint: str, files: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_options_are_refused(option: str, hint: str, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError) as caught:
         run(monkeypatch, **{option: "2"})
     assert str(caught.value) == f"{option}=2: this model has no option {option!r}; {hint}"
 
 
-def test_several_inputs_in_their_order(files: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_several_inputs_keep_their_order(files: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     given = [files[3], "nothing.png", "in/[01].png", files[2]]
     assert run(monkeypatch, input=given) == 2
     out, err = capfd.readouterr()
@@ -319,13 +317,13 @@ def test_several_inputs_in_their_order(files: list[str], monkeypatch: pytest.Mon
     assert err == "InputError: nothing.png: there is no such file, folder, or match of the pattern\n"
 
 
-def test_devices_that_are_not_there_are_refused() -> None:
+def test_missing_devices_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"^device=nowhere: .*nowhere") as caught:
         ImagePredictor(make().task, "nowhere")
     assert "\n" not in str(caught.value)
 
 
-def test_batches_of_nothing_are_refused(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_size_of_0_is_refused(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="batch_size=0: input should be greater than 0"):
         run(monkeypatch, batch_size=0)
 
@@ -359,7 +357,7 @@ def test_missing_faces_are_listed_after_the_predictions(
 
 
 @pytest.mark.filterwarnings("error")
-def test_pictures_of_the_size_of_the_model_need_no_face(
+def test_images_of_the_size_of_the_model_need_no_face(
     files: list[str], monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     assert run(monkeypatch, make(subject="face")) == 0

@@ -1,4 +1,4 @@
-"""Predicting texts: what is typed, a file of lines, standard input; whatever comes."""
+"""Prediction of texts: arguments, files of lines, tables, standard input, and unusual texts."""
 
 import io
 import json
@@ -47,7 +47,7 @@ def test_a_text_is_classified(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> No
     assert sum(p for _, p in row["top"]) == pytest.approx(1, abs=1e-5)
 
 
-def test_lines_of_a_file_are_classified_each(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_each_line_of_a_file_is_classified(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     Path("lines.txt").write_text("a good film\r\na bad film\nfine")
     assert run(monkeypatch, "lines.txt") == 0
     found = rows(capfd)
@@ -116,7 +116,9 @@ def test_bad_lines_are_listed_and_the_others_classified(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("given", "complaint"), [("", "input: a text is empty"), ("fine \udcff", "input: is not UTF-8")]
 )
-def test_what_is_no_text_is_refused(given: str, complaint: str, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_an_input_that_is_not_a_text_is_refused(
+    given: str, complaint: str, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
     assert run(monkeypatch, given) == 2
     assert complaint in capfd.readouterr().err
 
@@ -148,7 +150,7 @@ def test_a_long_text_is_classified_by_its_ends() -> None:
     assert found == model.predict(["a good film actors are fine"])[0]
 
 
-def test_a_table_has_a_row_a_text(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_a_table_has_one_row_per_text(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     Path("lines.txt").write_text(f"{'film ' * 50}\nfine\n")
     assert run(monkeypatch, "lines.txt", format="table") == 0
     lines = capfd.readouterr().out.splitlines()
@@ -170,12 +172,12 @@ def test_predicting_from_python() -> None:
 
 
 @pytest.mark.parametrize("given", ["a [good] film", "stray [/i] tag", "x" * 300, "a film. " * 40])
-def test_texts_are_no_markup_and_no_file_names(given: str, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_texts_are_not_markup_or_file_names(given: str, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     assert run(monkeypatch, given, format="table") == 0
     assert capfd.readouterr().out.splitlines()[1].startswith(short(given).strip())
 
 
-def test_what_was_meant_as_a_file_is_no_text(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_an_input_that_looks_like_a_file_is_not_a_text(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     Path("folder").mkdir()
     for given, complaint in (("folder", "is a folder"), ("reviwes.txt", "reviwes.txt: there is no such file")):
         assert run(monkeypatch, given) == 2
@@ -187,17 +189,17 @@ def test_what_was_meant_as_a_file_is_no_text(monkeypatch: pytest.MonkeyPatch, ca
     assert [row["text"] for row in rows(capfd)] == ["fine"]
 
 
-def test_a_text_that_is_no_file_name_is_a_text() -> None:
+def test_a_text_that_cannot_be_a_file_name_is_a_text() -> None:
     assert list(read_texts("a" * 5000)) == [("", b"a" * 5000)]
     assert list(read_texts("a\0b")) == [("", b"a\0b")]
 
 
-def test_short_texts_stay_as_they_are() -> None:
+def test_short_texts_are_not_truncated() -> None:
     assert short("naïve \u0928") == "naïve \u0928"
     assert short("two\nlines\x1b") == "two lines "
 
 
-def test_several_inputs_are_texts_and_files_in_their_order(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_several_texts_and_files_keep_their_order(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     Path("lines.txt").write_text("bad\n\nfine\n")
     assert run(monkeypatch, ["a good film", "missing.txt", "lines.txt", "", "the actors"]) == 2
     out, err = capfd.readouterr()

@@ -1,4 +1,4 @@
-"""Recurrent layers and classifiers of texts, against torch's own layers and by hand."""
+"""Recurrent layers and text classifiers, against torch's layers and by hand."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def test_reverse_by_hand() -> None:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_both_directions_are_those_of_packed_sequences(cell: Any) -> None:
+def test_both_directions_equal_packed_sequences(cell: Any) -> None:
     torch.manual_seed(0)
     net = Recurrent(10, embedding=6, hidden=[4, 3], cell=cell, bidirectional=True).eval()
     outputs, state = net.read(TOKENS, LENGTHS)
@@ -40,7 +40,7 @@ def test_both_directions_are_those_of_packed_sequences(cell: Any) -> None:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_carried_state_is_one_long_pass(cell: Any) -> None:
+def test_carrying_the_state_equals_one_long_pass(cell: Any) -> None:
     torch.manual_seed(0)
     net = Recurrent(10, embedding=6, hidden=[4, 3], cell=cell).eval()
     whole, end = net.read(TOKENS)
@@ -53,7 +53,7 @@ def test_carried_state_is_one_long_pass(cell: Any) -> None:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_dropped_weights_are_those_from_state_to_state(cell: Any) -> None:
+def test_weight_dropout_applies_to_the_state_to_state_weights(cell: Any) -> None:
     torch.manual_seed(0)
     net = Recurrent(10, embedding=6, hidden=[4], cell=cell, weight_dropout=1.0)
     plain = Recurrent(10, embedding=6, hidden=[4], cell=cell)
@@ -65,38 +65,38 @@ def test_dropped_weights_are_those_from_state_to_state(cell: Any) -> None:
     torch.testing.assert_close(net.read(TOKENS, state=state)[1], plain.read(TOKENS, state=state)[1])
 
 
-def test_dropped_weights_still_learn() -> None:
+def test_dropped_weights_get_gradients() -> None:
     net = Recurrent(10, embedding=6, hidden=[4], weight_dropout=0.5).train()
     net.read(TOKENS)[0].square().sum().backward()
     assert net.layers[0].weight_hh_l0.grad.abs().sum() > 0
 
 
-def test_dropped_tokens_are_left_out_wherever_they_occur() -> None:
+def test_token_dropout_drops_all_occurrences_of_a_token() -> None:
     torch.manual_seed(0)
     found = Embedding(20, 8, token_dropout=0.5).train()(torch.arange(20).repeat(3, 1))
-    gone = (found == 0).all(2)
-    assert 0 < gone[0].sum() < 20
-    assert torch.equal(gone[0], gone[1])
-    assert torch.equal((found == 0).any(2), gone)
+    dropped = (found == 0).all(2)
+    assert 0 < dropped[0].sum() < 20
+    assert torch.equal(dropped[0], dropped[1])
+    assert torch.equal((found == 0).any(2), dropped)
 
 
 @pytest.mark.parametrize("which", ["input_dropout", "output_dropout"])
-def test_masks_stay_the_same_for_all_positions(which: str) -> None:
+def test_dropout_masks_are_the_same_for_all_positions(which: str) -> None:
     torch.manual_seed(0)
     net = Recurrent(10, embedding=6, hidden=[50], **{which: 0.5}).train()
     if which == "output_dropout":
         outputs, _ = net.read(TOKENS)
-        gone = outputs == 0
-        assert 0.3 < gone.float().mean() < 0.7
-        assert torch.equal(gone.all(1), gone.any(1))
-        assert not torch.equal(gone[0], gone[1])
+        dropped = outputs == 0
+        assert 0.3 < dropped.float().mean() < 0.7
+        assert torch.equal(dropped.all(1), dropped.any(1))
+        assert not torch.equal(dropped[0], dropped[1])
     first, second = net.read(TOKENS)[0], net.read(TOKENS)[0]
     assert not torch.equal(first, second)
     assert torch.equal(net.eval().read(TOKENS)[0], net.read(TOKENS)[0])
 
 
 def pooled(pooling: str, bidirectional: bool = False) -> tuple[torch.Tensor, torch.Tensor, RecurrentClassifier]:
-    """What the head is given, and what the recurrent layers say."""
+    """The input of the head, the outputs of the recurrent layers, and the network."""
     torch.manual_seed(0)
     net = RecurrentClassifier(10, 2, pooling=[pooling], embedding=6, hidden=[4], bidirectional=bidirectional).eval()
     outputs, _ = net.read(TOKENS, LENGTHS)
@@ -104,7 +104,7 @@ def pooled(pooling: str, bidirectional: bool = False) -> tuple[torch.Tensor, tor
     return net(TOKENS, LENGTHS), outputs, net
 
 
-def test_last_is_where_each_direction_ends() -> None:
+def test_last_pooling_takes_the_end_of_each_direction() -> None:
     found, outputs, _ = pooled("last")
     torch.testing.assert_close(found, torch.stack([outputs[0, 3], outputs[1, 1], outputs[2, 4]]))
     found, outputs, _ = pooled("last", bidirectional=True)
@@ -127,29 +127,29 @@ def test_convolutions_by_hand() -> None:
     torch.manual_seed(0)
     net = TextCNN(10, 2, embedding=3, filters=4, widths=[2]).eval()
     (convolution,) = net.convolutions
-    text = nn.functional.pad(net.embedding(TOKENS[1, :2]), (0, 0, 1, 1))  # nothing, 7, 8, nothing
+    text = nn.functional.pad(net.embedding(TOKENS[1, :2]), (0, 0, 1, 1))  # padding, 7, 8, padding
     windows = torch.stack([text[start : start + 2].T.flatten() for start in range(3)])
-    answers = windows @ convolution.weight.flatten(1).T + convolution.bias
+    outputs = windows @ convolution.weight.flatten(1).T + convolution.bias
     net.head = nn.Identity()
-    torch.testing.assert_close(net(TOKENS, LENGTHS)[1], answers.amax(0).relu())
+    torch.testing.assert_close(net(TOKENS, LENGTHS)[1], outputs.amax(0).relu())
 
 
-def test_convolutions_over_words_are_those_of_one_hot_vectors() -> None:
+def test_convolutions_over_words_equal_those_over_one_hot_vectors() -> None:
     torch.manual_seed(0)
     net = OneHotCNN(10, 2, filters=4, widths=[2, 3]).eval()
     nn.init.normal_(net.bias)
     net.head = nn.Identity()
-    tables = net.embedding.weight.split(4, dim=1)  # [10, 4] for each place of each width
+    tables = net.embedding.weight.split(4, dim=1)  # [10, 4] for each position of each width
     for row, length in enumerate(LENGTHS.tolist()):
         words = nn.functional.one_hot(TOKENS[row, :length], 10).float().T
         found = []
         for width, places in ((2, tables[:2]), (3, tables[2:])):
             kernel = torch.stack([place.T for place in places], dim=2)
-            found.append(nn.functional.conv1d(words, kernel, padding=width).amax(1))  # an empty window too
+            found.append(nn.functional.conv1d(words, kernel, padding=width).amax(1))  # also an all-padding window
         torch.testing.assert_close(net(TOKENS, LENGTHS)[row], (torch.cat(found) + net.bias).relu())
 
 
-def test_the_course_network_is_that_of_the_courses() -> None:
+def test_the_course_network_has_the_size_of_the_original() -> None:
     net = RecurrentClassifier(10_000, 2, embedding=32, hidden=[64], one_logit=True)
     # 10,000 x 32, then 4 gates of 64 x (32 + 64) with torch's two biases each, then 64 + 1
     assert sum(p.numel() for p in net.parameters()) == 320_000 + 4 * 64 * (32 + 64 + 2) + 65
@@ -157,6 +157,6 @@ def test_the_course_network_is_that_of_the_courses() -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"hidden": []}, {"pooling": []}])
-def test_networks_of_nothing_are_refused(arguments: dict[str, Any]) -> None:
+def test_empty_networks_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="is empty"):
         RecurrentClassifier(10, 2, **arguments)

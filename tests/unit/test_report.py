@@ -1,4 +1,4 @@
-"""The report: complete, escaped, self-contained, and at ease with whatever is missing."""
+"""The report is complete, escaped and self-contained, and can be written if parts are missing."""
 
 import base64
 import csv
@@ -70,7 +70,7 @@ def write_metrics(run_dir: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def render(figure: Figure) -> Image.Image:
-    """Draws without a warning: none of a missing glyph, of a layout that collapsed, of a log of zero."""
+    """Draw a figure; warnings are errors (missing glyph, collapsed layout, log of zero)."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure.savefig(data := io.BytesIO(), dpi=50)
@@ -78,11 +78,11 @@ def render(figure: Figure) -> Image.Image:
 
 
 def words(figure: Figure) -> str:
-    """All texts of a figure."""
+    """All texts of a figure, one per line."""
     return "\n".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
 
 
-def test_report_says_what_the_results_say(tmp_path: Path) -> None:
+def test_report_contains_the_results(tmp_path: Path) -> None:
     write_metrics(tmp_path, [{"epoch": 1, "train/loss": 2, "val/loss": 1.5, "val/accuracy": 0.5}])
     page = write_report(tmp_path, {"seed": 7}, RESULTS, []).read_text("utf-8")
     for text in (
@@ -99,7 +99,7 @@ def test_report_says_what_the_results_say(tmp_path: Path) -> None:
         assert text in page, text
 
 
-def test_curves_say_what_makes_training_look_worse(tmp_path: Path) -> None:
+def test_curves_explain_worse_training_scores(tmp_path: Path) -> None:
     write_metrics(tmp_path, [{"epoch": 1, "train/loss": 2, "val/loss": 1.5}])
     page = write_report(tmp_path, {}, RESULTS, []).read_text("utf-8")
     assert "measured with label smoothing of 0.2 (in the loss) and augmentation, validation without, so" in page
@@ -108,17 +108,17 @@ def test_curves_say_what_makes_training_look_worse(tmp_path: Path) -> None:
 
 def test_best_of_each_column_is_marked(tmp_path: Path) -> None:
     page = write_report(tmp_path, {}, RESULTS, []).read_text("utf-8")
-    # The model on test, a baseline on validation; a loss that nothing else has is not called the best.
+    # The model on test, a baseline on validation; a loss without competitors is not marked.
     assert re.findall("<strong>(.*?)</strong>", page) == ["97.41%", "99.00%"]
 
 
-def test_generated_data_is_marked(tmp_path: Path) -> None:
+def test_synthetic_data_is_marked(tmp_path: Path) -> None:
     assert SYNTHETIC not in write_report(tmp_path, {}, RESULTS, []).read_text("utf-8")
     results = RESULTS | {"data": RESULTS["data"] | {"synthetic": True}}
     assert f'<p class="warning">{SYNTHETIC}</p>' in write_report(tmp_path, {}, results, []).read_text("utf-8")
 
 
-def test_a_baseline_that_failed_is_named(tmp_path: Path) -> None:
+def test_a_failed_baseline_is_named(tmp_path: Path) -> None:
     results = RESULTS | {"baselines": RESULTS["baselines"] | {"SVM": {"error": f"ValueError: {EVIL}"}}}
     page = write_report(tmp_path, {}, results, []).read_text("utf-8")
     assert re.search('SVM</th><td class="failed" colspan="3">failed: ValueError: &lt;script&gt;', page)
@@ -166,7 +166,7 @@ def test_passages_are_marked_by_their_weights(tmp_path: Path) -> None:
     assert f'<span style="background: {blue}">good </span><span style="background: {red}">bad </span>film' in page
 
 
-def test_a_table_shows_texts_to_the_left_and_numbers_as_they_are_read(tmp_path: Path) -> None:
+def test_a_table_aligns_texts_left_and_formats_numbers(tmp_path: Path) -> None:
     rows: list[list[str | float | None]] = [["cat", 0.5, 1000, "a | b"], ["dog", None, 12.34, "c"]]
     table = TableBlock("Classes", ["class", "recall", "support", "note"], rows, percent=("recall",))
     page = table.html(Page(tmp_path))
@@ -176,13 +176,13 @@ def test_a_table_shows_texts_to_the_left_and_numbers_as_they_are_read(tmp_path: 
     assert "<summary" in TableBlock("Many", ["n"], [[n] for n in range(31)]).html(Page(tmp_path))
 
 
-def test_pictures_of_any_kind_and_size_are_shown_and_saved(tmp_path: Path) -> None:
+def test_images_of_any_kind_and_size_are_shown_and_saved(tmp_path: Path) -> None:
     Image.new("L", (300, 200)).save(file := tmp_path / "photo.jpg")
     noise = np.random.default_rng(0).integers(0, 256, (1000, 2000, 3), dtype=np.uint8)
     block = ImageBlock("Before and after", [noise[:8, :8, 0], file, noise], ["small", "file", "large"])
     page = block.html(Page(tmp_path / "figures"))
     shown = [Image.open(io.BytesIO(base64.b64decode(source))) for source in re.findall('base64,(.*?)"', page)]
-    assert [image.size for image in shown] == [(8, 8), (300, 200), (1600, 800)]  # the large one smaller, and as WebP
+    assert [image.size for image in shown] == [(8, 8), (300, 200), (1600, 800)]  # the large one is reduced, WebP
     assert [image.format for image in shown] == ["PNG", "PNG", "WEBP"]
     assert np.array_equal(np.asarray(Image.open(tmp_path / "figures" / "before-and-after-3.png")), noise)
     assert page.count('class="pixels" width="32"') == 1
@@ -190,7 +190,7 @@ def test_pictures_of_any_kind_and_size_are_shown_and_saved(tmp_path: Path) -> No
         ImageBlock("One caption too few", [noise, noise], ["one"]).html(Page(tmp_path))
 
 
-def test_a_sound_is_played_and_a_long_one_in_part(tmp_path: Path) -> None:
+def test_sounds_are_embedded_and_long_ones_truncated(tmp_path: Path) -> None:
     def sound(source: bytes | Path) -> tuple[int, Any]:
         with wave.open(io.BytesIO(source) if isinstance(source, bytes) else str(source), "rb") as file:
             assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
@@ -220,12 +220,12 @@ def test_a_spectrogram_shows_the_pitch() -> None:
     (picture,) = axes.images
     assert tuple(picture.get_extent()) == (0, 1, 0, 8)  # seconds, kHz
     loudest = np.asarray(picture.get_array()).argmax(axis=0)
-    assert set(loudest) == {64}  # of 257 frequencies up to 8 kHz
+    assert set(loudest) == {64}  # 2 kHz: index 64 of 257 frequencies up to 8 kHz
     render(plots.spectrogram_figure(np.zeros(10), 8000))
 
 
 class Circle(Block):
-    """A block of a stranger's own."""
+    """A block class from outside the package."""
 
     def __init__(self, radius: int) -> None:
         super().__init__("A circle")
@@ -239,13 +239,13 @@ class Circle(Block):
         return svg
 
 
-def test_a_block_of_ones_own_needs_no_registration(tmp_path: Path) -> None:
+def test_a_block_from_outside_needs_no_registration(tmp_path: Path) -> None:
     page = write_report(tmp_path, {}, RESULTS, [Circle(3), Circle(-1), TextBlock("After", "the end")]).read_text(
         "utf-8"
     )
     assert '<h2>A circle</h2>\n<svg><circle r="3"/></svg>' in page
     assert {file.name for file in (tmp_path / "figures").iterdir()} == {"a-circle.svg", "a-circle-2.svg"}
-    assert "failed: ValueError: &lt;-1&gt;" in page  # and the page is written all the same
+    assert "failed: ValueError: &lt;-1&gt;" in page  # the page is written nevertheless
     assert "the end" in page
 
 
@@ -284,12 +284,12 @@ def test_missing_parts(tmp_path: Path, missing: str | None) -> None:
 
 
 @pytest.mark.parametrize("empty", list(RESULTS))
-def test_parts_that_are_none(tmp_path: Path, empty: str) -> None:
+def test_parts_with_the_value_none(tmp_path: Path, empty: str) -> None:
     page = write_report(tmp_path / "run", {}, {**RESULTS, empty: None}, []).read_text("utf-8")
     assert "None" not in page
 
 
-def test_without_a_test_split_the_page_says_so(tmp_path: Path) -> None:
+def test_a_report_without_test_scores_says_so(tmp_path: Path) -> None:
     page = write_report(tmp_path, {}, {**RESULTS, "test": None}, []).read_text("utf-8")
     assert "validation accuracy" in page
     assert "98.89%" in page
@@ -319,7 +319,7 @@ def test_history_reads_empty_cells_as_nan(tmp_path: Path) -> None:
         (SHARE, None, "\N{EN DASH}"),
     ],
 )
-def test_a_score_as_it_is_read(info: ScoreInfo, value: float | None, text: str) -> None:
+def test_formatted_scores(info: ScoreInfo, value: float | None, text: str) -> None:
     assert info.text(value) == text
 
 
@@ -343,7 +343,7 @@ def test_confusion_matrix_shows_one_mistake_among_thousands() -> None:
         render(figures.confusion_matrix_figure(np.array([[5000, 1], [0, 5000]]), ["a", "b"])).convert("RGB")
     )
     red, _, blue = (image[..., channel].astype(int) for channel in range(3))
-    assert (red - blue > 5).sum() > 500  # pixels: the cell is tinted, all of it
+    assert (red - blue > 5).sum() > 500  # pixels: the whole cell is tinted
 
 
 @pytest.mark.parametrize("size", [3, 30])
@@ -368,7 +368,7 @@ def test_reliability_bins() -> None:
     render(figures.reliability_figure(*torch.full((3, 15), 40.0)))
 
 
-def test_examples_mark_mistakes_by_sign_and_truth() -> None:
+def test_examples_mark_mistakes_with_a_symbol_and_the_truth() -> None:
     inputs = [np.zeros((8, 8), np.uint8), np.zeros((28, 20, 3), np.uint8), np.zeros((300, 200), np.uint8)]
     labels = [("cat", 0.987, "cat"), ("$dog", 0.5, "a very long\nname of a class"), ("x", 1.0, "x")]
     figure = images.examples_figure(inputs, labels)
@@ -378,7 +378,7 @@ def test_examples_mark_mistakes_by_sign_and_truth() -> None:
     render(figure)
 
 
-def test_heat_glows_on_a_grey_copy_beside_the_image() -> None:
+def test_heat_map_is_shown_on_a_grey_copy_beside_the_image() -> None:
     image = np.full((40, 20, 3), (200, 0, 0), np.uint8)
     heat = np.zeros((40, 20), np.float32)
     heat[:, 10:] = np.linspace(0.5, 1, 40, dtype=np.float32)[:, None]
@@ -389,20 +389,20 @@ def test_heat_glows_on_a_grey_copy_beside_the_image() -> None:
         plain, grey, glow = (np.asarray(layer.get_array()) for layer in axes.images)
         left, right, above = (layer.get_extent() for layer in axes.images)
         assert np.array_equal(plain, unlike)
-        assert grey.shape == (40, 20)  # no colour of the photograph is taken for heat
+        assert grey.shape == (40, 20)  # grey, so that no colour of the photograph looks like heat
         assert right == above
         assert left[1] < right[0]
         assert axes.get_xlim() == (0, right[1])
-        assert np.all(glow[:, :10, 3] == 0)  # where there is no heat the photograph is as it was
+        assert np.all(glow[:, :10, 3] == 0)  # without heat, the photograph is unchanged
         assert np.all(np.diff(glow[:, 15, 3]) > 0)
-        assert np.all(np.diff(glow[:, 15, :3].sum(axis=1)) > 0)  # hotter is brighter
-        assert glow[..., 3].max() < 0.8  # and even there the photograph is seen
+        assert np.all(np.diff(glow[:, 15, :3].sum(axis=1)) > 0)  # more heat is brighter
+        assert glow[..., 3].max() < 0.8  # the photograph stays visible
     image = np.asarray(render(figure).convert("RGB")).astype(int)
     assert (image[..., 0] - image[..., 2] > 100).sum() > 500
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 12])
-def test_heat_of_any_number_and_shape(count: int) -> None:
+def test_heat_maps_of_any_number_and_shape(count: int) -> None:
     for shape in ((48, 48), (40, 200), (200, 40, 3)):
         heats = [np.ones(shape[:2], np.float32)] * count
         figure = images.saliency_figure([np.zeros(shape, np.uint8)] * count, heats, [("a", 1.0, "b")] * count)
@@ -440,7 +440,7 @@ def test_curves_of_any_length(count: int) -> None:
     assert not count or all(line.get_marker() == ("o" if count < 13 else "") for line in figure.axes[0].lines[:2])
 
 
-def test_style_leaves_the_users_own_alone() -> None:
+def test_figures_do_not_change_the_style_of_the_user() -> None:
     with matplotlib.rc_context({"font.size": 31}):
         figure = plots.curves_figure([{"epoch": 1, "val/loss": 1.0}], {"loss": LOSS})
         assert matplotlib.rcParams["font.size"] == 31

@@ -1,4 +1,4 @@
-"""Which run is resumed, which is prolonged, and why another cannot be."""
+"""Resuming and extending runs, and the errors for runs that cannot be resumed."""
 
 import json
 from pathlib import Path
@@ -41,18 +41,18 @@ def test_states_of_a_folder() -> None:
 def test_the_newest_run_of_the_same_config_is_found() -> None:
     assert resume.find_run(config()) is None
     started("2026-01-01_00-00-00-zzzz")
-    wanted = started("2026-01-02_00-00-00-aaaa", trainer={"max_epochs": 50, "max_time": None, "devices": 1})
+    matching = started("2026-01-02_00-00-00-aaaa", trainer={"max_epochs": 50, "max_time": None, "devices": 1})
     started("2026-01-04_00-00-00-aaaa", seed=2)
     started("2026-01-05_00-00-00-aaaa", checkpoint=False)
     locked = started("2026-01-06_00-00-00-aaaa")
     with rundir.locked(locked):
-        assert resume.find_run(config()) == wanted
+        assert resume.find_run(config()) == matching
     assert resume.find_run(config()) == locked
     assert resume.find_run(config(seed=2)) == Path("runs/toy/2026-01-04_00-00-00-aaaa").absolute()
     assert resume.find_run(config(experiment="other")) is None
 
 
-def test_auto_leaves_a_finished_run_alone_and_prolongs_it_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_auto_keeps_a_finished_run_and_extends_it_on_request(capsys: pytest.CaptureFixture[str]) -> None:
     folder = end(started("2026-01-01_00-00-00-aaaa"))
     auto = {"resume": "auto"}
     assert resume.create_or_resume(config() | auto, "") == folder
@@ -73,12 +73,12 @@ def test_auto_leaves_a_finished_run_alone_and_prolongs_it_when_asked(capsys: pyt
         (lambda: end(started("a"), 7), "finished after 7 epochs.*trainer.max_epochs=N, with N above 7"),
     ],
 )
-def test_why_a_run_cannot_be_resumed(prepare: Any, words: str) -> None:
+def test_runs_that_cannot_be_resumed(prepare: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         resume.resume(str(prepare()), config(), set())
 
 
-def test_a_run_at_work_is_not_resumed() -> None:
+def test_a_run_in_use_is_not_resumed() -> None:
     folder = started("a")
     with rundir.locked(folder), pytest.raises(ConfigError, match="another process is using it"):
         resume.resume(str(folder), config(), set())
@@ -90,7 +90,7 @@ def test_a_length_that_is_not_longer_is_refused() -> None:
         resume.resume(str(folder), length(max_epochs=3), {"trainer.max_epochs"})
 
 
-def test_prolonging_changes_the_length_and_nothing_else() -> None:
+def test_extending_changes_only_the_length() -> None:
     folder = started("a")
     longer = length(max_epochs=10, max_time="00:02:00:00", devices=4)
     before = rundir.read_config(folder)
@@ -102,7 +102,7 @@ def test_prolonging_changes_the_length_and_nothing_else() -> None:
         resume.resume(str(folder), longer, {"trainer.max_epochs", "seed"})
 
 
-def test_another_checkpoint_takes_the_place_of_the_last() -> None:
+def test_a_given_checkpoint_replaces_the_last() -> None:
     folder = started("a")
     checkpoints = folder / "checkpoints"
     (checkpoints / "last.ckpt").write_text("damaged")
@@ -112,8 +112,8 @@ def test_another_checkpoint_takes_the_place_of_the_last() -> None:
     assert (checkpoints / "last-before.ckpt").read_text() == "damaged"
 
 
-def test_a_finished_run_is_prolonged_and_its_schedule_stretched() -> None:
-    """And a damaged checkpoint is named, with the one to resume from."""
+def test_a_finished_run_is_extended_with_its_schedule() -> None:
+    """A damaged checkpoint is also named, with an older one to resume from."""
     results = sightseq.train(sightseq.compose(*TINY, "trainer.max_epochs=2") | {"run_test": False})
     folder = Path(results["folder"])
     longer = sightseq.compose(*TINY, "trainer.max_epochs=4")
@@ -130,7 +130,7 @@ def test_a_finished_run_is_prolonged_and_its_schedule_stretched() -> None:
     assert results["epochs"] == 4
     whole = sightseq.train(longer | {"run_test": False})
     expected = read_history(Path(whole["folder"]) / "metrics.csv")
-    assert history[1]["lr"] < 0.2 * expected[1]["lr"]  # the short schedule had come down to nothing
+    assert history[1]["lr"] < 0.2 * expected[1]["lr"]  # the short schedule had ended near 0
     assert [row["lr"] for row in history[2:]] == pytest.approx([row["lr"] for row in expected[2:]])
     steps = read_checkpoint(last)["lr_schedulers"][0]["total_steps"]
     assert steps == read_checkpoint(Path(whole["folder"]) / "checkpoints" / "last.ckpt")["global_step"]

@@ -1,4 +1,4 @@
-"""Run directories: made, found again, prolonged; and never mistaken for another."""
+"""Run directories: creating, locking, comparing and cleaning up, and finding checkpoints."""
 
 import errno
 import re
@@ -26,7 +26,7 @@ def config(**changes: Any) -> dict[str, Any]:
 
 
 def started(name: str, checkpoint: bool = True, **changes: Any) -> Path:
-    """A run directory that was left with a checkpoint."""
+    """A run directory of an interrupted run, with or without a checkpoint."""
     folder = Path("runs/toy").absolute() / name
     (folder / "checkpoints").mkdir(parents=True)
     if checkpoint:
@@ -35,13 +35,13 @@ def started(name: str, checkpoint: bool = True, **changes: Any) -> Path:
     return folder
 
 
-def test_a_folder_that_cannot_be_made_is_named() -> None:
+def test_a_folder_that_cannot_be_created_is_named() -> None:
     Path("runs").write_text("a file stands where the runs should go")
     with pytest.raises(ConfigError, match=r"runs/toy.* cannot be created .*paths\.runs="):
         rundir.create(config(), "sightseq train")
 
 
-def test_create_writes_the_config_down() -> None:
+def test_create_writes_the_config() -> None:
     wanted = config(title="Ünïcode: ${x}")
     folder = rundir.create(wanted, "sightseq train 'a b'")
     assert folder.parent == Path("runs/toy").absolute()
@@ -49,21 +49,21 @@ def test_create_writes_the_config_down() -> None:
     saved = rundir.read_config(folder)
     assert saved == wanted
     assert saved["run"] == {"command": "sightseq train 'a b'"}
-    assert {path.name for path in folder.iterdir()} == {"config.yaml", rundir.NEW}  # nothing half-written beside it
+    assert {path.name for path in folder.iterdir()} == {"config.yaml", rundir.NEW}  # no partial files
 
 
-def test_an_experiment_that_needs_weights_does_not_begin_without() -> None:
+def test_an_experiment_that_needs_weights_does_not_start_without() -> None:
     with pytest.raises(ConfigError, match=r"experiment=toy fine-tunes the weights of another run: init_from=RUN"):
         rundir.create(config(init_from="required"), "")
     assert not Path("runs").exists()
 
 
-def test_created_folder_bears_the_name() -> None:
+def test_created_folder_contains_the_name() -> None:
     assert rundir.create(config(name="mine"), "").name.endswith("-mine")
 
 
 @pytest.mark.parametrize("name", [None, "mine"])
-def test_runs_within_a_second_get_folders_of_their_own(name: str | None) -> None:
+def test_runs_within_a_second_get_separate_folders(name: str | None) -> None:
     assert len({rundir.create(config(name=name), "") for _ in range(5)}) == 5
 
 
@@ -79,7 +79,7 @@ def test_second_run_of_a_name_in_one_second_is_numbered(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("content", [None, "a: [b", "a: b: c"])
-def test_read_config_of_what_is_no_run(tmp_path: Path, content: str | None) -> None:
+def test_read_config_of_a_folder_that_is_not_a_run(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "config.yaml").write_text(content)
     with pytest.raises(ConfigError, match="is not a run directory"):
@@ -87,25 +87,25 @@ def test_read_config_of_what_is_no_run(tmp_path: Path, content: str | None) -> N
 
 
 @pytest.mark.parametrize("content", [b"", b"- 1", b"\xff\xfe\x00"])
-def test_read_config_of_a_file_that_holds_no_config(tmp_path: Path, content: bytes) -> None:
+def test_read_config_of_a_file_without_a_config(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.yaml").write_bytes(content)
     with pytest.raises(ConfigError, match="is not a run directory"):
         rundir.read_config(tmp_path)
 
 
-def test_comparable_leaves_out_what_may_differ() -> None:
+def test_without_variable_keys_drops_what_may_differ() -> None:
     one = config(name="a", resume="auto", run_test=True, run={"dir": "x"})
     one["trainer"] |= {"max_epochs": 99, "max_time": "00:01:00:00"}
     assert rundir.without_variable_keys(one) == rundir.without_variable_keys(config())
-    assert one["trainer"]["max_epochs"] == 99  # not changed itself
+    assert one["trainer"]["max_epochs"] == 99  # the argument is unchanged
 
 
 @pytest.mark.parametrize("change", [{"seed": 2}, {"trainer": {"devices": 2}}, {"paths": {"runs": "x"}}, {"new": 1}])
-def test_comparable_keeps_the_rest(change: dict[str, Any]) -> None:
+def test_without_variable_keys_keeps_everything_else(change: dict[str, Any]) -> None:
     assert rundir.without_variable_keys(config(**change)) != rundir.without_variable_keys(config())
 
 
-def test_lock_is_held_once_and_let_go_when_the_block_fails() -> None:
+def test_lock_is_exclusive_and_released_when_the_block_fails() -> None:
     folder = started("a")
     with rundir.locked(folder), pytest.raises(ConfigError, match="in use by another process"), rundir.locked(folder):
         pass
@@ -132,8 +132,8 @@ def test_a_run_that_fails_later_is_kept(kept: str) -> None:
     assert folder.exists()
 
 
-def test_a_folder_that_no_command_made_is_kept() -> None:
-    """Somebody wrote its config by hand, or it has failed before."""
+def test_a_folder_that_no_command_created_is_kept() -> None:
+    """Its config was written by hand, or an earlier run in it failed."""
     folder = Path("mine")
     folder.mkdir()
     rundir.write_config(folder, config())
@@ -142,7 +142,7 @@ def test_a_folder_that_no_command_made_is_kept() -> None:
     assert (folder / "config.yaml").exists()
 
 
-def test_a_run_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_cannot_be_written_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = rundir.create(config(), "")
 
     def refuse(lock: Any) -> None:
@@ -156,7 +156,7 @@ def test_a_run_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -
         pass
 
 
-def test_a_run_that_another_process_fills_is_kept() -> None:
+def test_a_run_in_use_by_another_process_is_kept() -> None:
     folder = rundir.create(config(), "")
     with rundir.locked(folder), pytest.raises(ConfigError, match="in use"), rundir.locked_run(folder):
         pass
@@ -166,7 +166,7 @@ def test_a_run_that_another_process_fills_is_kept() -> None:
 # find_checkpoint
 
 
-def test_what_stands_for_a_checkpoint(capfd: pytest.CaptureFixture[str]) -> None:
+def test_paths_that_name_a_checkpoint(capfd: pytest.CaptureFixture[str]) -> None:
     old, newest, unfinished = started("2026-01-01_a"), started("2026-01-02_b"), started("2026-01-03_c")
     for run in (old, newest, unfinished):
         (run / "checkpoints/best.ckpt").touch()

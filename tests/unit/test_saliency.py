@@ -1,4 +1,4 @@
-"""Heat maps: where they glow, by hand; of every kind of network; and what they leave behind, which is nothing."""
+"""Heat maps: positions by hand, all kinds of networks, and no side effects on the model."""
 
 import copy
 import logging
@@ -19,7 +19,7 @@ from sightseq.vision.spec import ImageSpec
 
 
 class Halves(nn.Module):
-    """[B, 1, H, W] to a map for each half of the image: [B, 2, H, W]."""
+    """[B, 1, H, W] to one map for each half of the image: [B, 2, H, W]."""
 
     def forward(self, images: Tensor) -> Tensor:
         left = (torch.arange(images.shape[3]) < images.shape[3] // 2).float()
@@ -40,15 +40,15 @@ def explain(net: nn.Module, images: Tensor, classes: Sequence[int]) -> Tensor:
 
 
 def last(net: nn.Module, *shape: int) -> str | None:
-    """The name of the layer that is looked at, of an image of this shape."""
+    """The name of the layer whose map is used for an image of this shape."""
     found = _last_map(net.eval(), torch.rand(1, *shape))
     return next(name for name, module in net.named_modules() if module is found[0]) if found else None
 
 
-# Where they glow
+# Positions of the heat
 
 
-def test_a_class_that_looks_at_one_half_glows_there() -> None:
+def test_a_class_that_depends_on_one_half_has_its_heat_there() -> None:
     heat = explain(pooled(Halves()), torch.ones(2, 1, 40, 40), [0, 1])
     left = (torch.arange(40) < 20).float().expand(40, 40)
     torch.testing.assert_close(heat, torch.stack([left, 1 - left]), atol=1e-4, rtol=0)
@@ -63,7 +63,7 @@ def test_grad_cam_by_hand() -> None:
         weights = dense.weight - dense.weight.mean(dim=0)
         expected = torch.einsum("nk,nkhw->nhw", weights[[2, 0]], features).relu()
     heat = explain(nn.Sequential(*pooled(convolution, nn.ReLU(inplace=True)), dense), images, [2, 0])
-    cells = heat[:, ::2, ::2]  # the pixels at which the cells look
+    cells = heat[:, ::2, ::2]  # the pixels at the centres of the cells
     assert expected.amax(dim=(1, 2)).min() > 0
     torch.testing.assert_close(
         cells / cells.amax(dim=(1, 2), keepdim=True), expected / expected.amax(dim=(1, 2), keepdim=True)
@@ -72,7 +72,7 @@ def test_grad_cam_by_hand() -> None:
 
 
 def conv(width: int, *arguments: Any) -> nn.Conv2d:
-    """Its output is the sum of what it sees."""
+    """A convolution whose output is the sum of its receptive field."""
     layer = nn.Conv2d(width, 2, *arguments, bias=False)
     nn.init.ones_(layer.weight)
     return layer
@@ -81,12 +81,12 @@ def conv(width: int, *arguments: Any) -> nn.Conv2d:
 @pytest.mark.parametrize(
     ("layers", "dot"),
     [
-        ([conv(1, 3, 2, 1), conv(2, 3, 2, 1), conv(2, 3, 2, 1)], 40),  # 5 * 8, and not 5 * 8 + 3.5
-        ([conv(1, 5), nn.MaxPool2d(3, 2), conv(2, 3, 2)], 29),  # 2, 3, 5 by steps of 1, 2, 4: 5 + 6 * 4
+        ([conv(1, 3, 2, 1), conv(2, 3, 2, 1), conv(2, 3, 2, 1)], 40),  # 5 * 8 (not 5 * 8 + 3.5)
+        ([conv(1, 5), nn.MaxPool2d(3, 2), conv(2, 3, 2)], 29),  # starts 2, 3, 5 with strides 1, 2, 4: 5 + 6 * 4
         ([conv(1, 3, 2, 0), nn.AvgPool2d((3, 3), (2, 2), (1, 1)), conv(2, 1, 1, "same")], 21),
     ],
 )
-def test_a_bright_dot_glows_where_it_is(layers: list[nn.Module], dot: int) -> None:
+def test_the_heat_of_a_bright_dot_is_at_the_dot(layers: list[nn.Module], dot: int) -> None:
     images, head = torch.zeros(1, 1, 64, 64), nn.Linear(2, 2, bias=False)
     images[0, 0, dot, dot] = 1
     head.weight.data = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
@@ -101,15 +101,15 @@ def test_a_bright_dot_glows_where_it_is(layers: list[nn.Module], dot: int) -> No
     ("name", "start", "step"),
     [("alexnet", 15, 16), ("resnet18", 0, 32), ("vgg11", 7.5, 16), ("mobilenet_v2", 0, 32), ("densenet121", 14, 32)],
 )
-def test_where_the_cells_of_known_networks_look(name: str, start: float, step: float) -> None:
-    with torch.device("meta"):  # shapes alone
+def test_cell_positions_of_known_networks(name: str, start: float, step: float) -> None:
+    with torch.device("meta"):  # only shapes
         found = _last_map(get_model(name).eval(), torch.empty(1, 3, 224, 224))
     assert found
     assert found[1].start == (start, start)
     assert found[1].step == (step, step)
 
 
-def test_cells_of_unknown_places_share_the_image() -> None:
+def test_cells_of_unknown_positions_divide_the_image_evenly() -> None:
     class Unknown(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return Halves()(F.avg_pool2d(images, (4, 8)))
@@ -119,9 +119,9 @@ def test_cells_of_unknown_places_share_the_image() -> None:
     assert (found[1].start, found[1].step) == ((1.5, 3.5), (4, 8))
 
 
-def test_nothing_glows_where_nothing_spoke_for_the_class() -> None:
+def test_no_heat_without_evidence_for_the_class() -> None:
     images = torch.ones(1, 1, 40, 40)
-    images[..., :20] = 0  # the left half says nothing, and the right one speaks against it
+    images[..., :20] = 0  # the left half is no evidence, the right half is evidence against the class
     assert explain(pooled(Halves()), images, [0]).max() == 0
 
 
@@ -150,7 +150,7 @@ def test_classifiers_of_torchvision(name: str, size: int, layer: str) -> None:
     heat = explain(net, torch.rand(1, 3, size, size).expand(2, -1, -1, -1), [0, 1])
     assert net.training
     assert heat.amax() == 1
-    # What speaks for one of two classes speaks against the other: no cell glows for both, only pixels between cells.
+    # Evidence for one of two classes is evidence against the other: only pixels between cells have heat for both.
     assert torch.minimum(heat[0], heat[1]).max() < 0.6
     assert last(net, 3, size, size) == layer
 
@@ -165,14 +165,14 @@ def test_classifiers_of_torchvision(name: str, size: int, layer: str) -> None:
         (lambda: ResNet(1, 2, (4, 8), (1, 1), stem_stride=2, dropout=0.5), "stages"),
     ],
 )
-def test_our_own_networks(make: Callable[[], nn.Module], layer: str) -> None:
-    torch.manual_seed(0)  # a hidden layer of five may begin dead
+def test_networks_of_sightseq(make: Callable[[], nn.Module], layer: str) -> None:
+    torch.manual_seed(0)  # with other seeds, all five hidden units may be 0
     net = make()
     assert explain(net, torch.rand(1, 1, 48, 48).expand(2, -1, -1, -1), [0, 1]).amax() == 1
     assert last(net, 1, 48, 48) == layer
 
 
-def test_a_layer_that_is_called_again_on_no_map_is_not_looked_at() -> None:
+def test_a_layer_that_is_also_called_on_vectors_is_not_used() -> None:
     torch.manual_seed(0)
     relu = nn.ReLU(inplace=True)
     net = nn.Sequential(conv(1, 3, 1, 1), relu, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 4), relu)
@@ -192,27 +192,27 @@ def test_one_output_bytes_and_inference_mode(frozen: bool) -> None:
     torch.manual_seed(0)
     task = one_logit().requires_grad_(not frozen)
     assert task.net(torch.rand(1, 1, 32, 40)).shape == (1, 1)
-    with torch.inference_mode():  # as validation of Lightning makes them
+    with torch.inference_mode():  # as in Lightning's validation
         images = torch.randint(256, (1, 1, 32, 40), dtype=torch.uint8).expand(2, -1, -1, -1)
         floats, classes = images.float() / 255, torch.tensor([0, 1])
         within = heat_maps(task, images, classes)
     heat = heat_maps(task, images, classes)
     assert heat is not None
     assert within is not None
-    assert heat.amax(dim=(1, 2)).tolist() == pytest.approx([1, 1])  # class 0 is explained too, whose logit is always 0
+    assert heat.amax(dim=(1, 2)).tolist() == pytest.approx([1, 1])  # class 0, whose logit is always 0, is explained too
     assert not heat.requires_grad
     torch.testing.assert_close(heat, within)
     torch.testing.assert_close(heat, heat_maps(task, floats, classes))
 
 
-# What they leave behind
+# No side effects
 
 
-def test_the_model_stays_as_it_was() -> None:
+def test_the_model_is_not_changed() -> None:
     net = nn.Sequential(ConvNet(1, 3, (40, 40), (4, 4), batch_norm=True, dropout=0.5), nn.Identity())
     layers = net[0].layers
     layers[0].requires_grad_(False)
-    layers[1].eval()  # as a frozen layer is
+    layers[1].eval()  # like a frozen layer
     layers[-1].weight.grad = torch.ones_like(layers[-1].weight)
     before = copy.deepcopy(net.state_dict())
     modes = [module.training for module in net.modules()]
@@ -233,7 +233,7 @@ def test_the_model_stays_as_it_was() -> None:
     assert torch.is_grad_enabled()
 
 
-def test_the_model_stays_as_it_was_when_it_fails() -> None:
+def test_the_model_is_not_changed_if_it_fails() -> None:
     class Broken(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             raise ValueError("broken")
@@ -246,7 +246,7 @@ def test_the_model_stays_as_it_was_when_it_fails() -> None:
     assert not net[0]._forward_hooks
 
 
-# Where they would say nothing
+# Networks without a useful map
 
 
 class Tokens(nn.Module):
@@ -260,18 +260,21 @@ class Tokens(nn.Module):
     ("net", "size"),
     [
         (ConvNet(1, 2, (31, 31)), 31),
-        (ConvNet(1, 2, (32, 32), (2, 2, 2, 2, 2)), 32),  # its last map has 2x2 cells
+        (ConvNet(1, 2, (32, 32), (2, 2, 2, 2, 2)), 32),  # the last map has 2x2 cells
         (nn.Sequential(nn.Flatten(), nn.Linear(1600, 2)), 40),
-        (nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(1600, 2)), 40),  # the image itself is no map
+        (
+            nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(1600, 2)),
+            40,
+        ),  # the image itself is not a feature map
         (nn.Sequential(nn.Conv2d(1, 8, 4, 4), Tokens(), nn.Linear(8, 8), nn.Flatten(), nn.Linear(800, 2)), 40),
-        (pooled(nn.Conv2d(1, 2, 4, 4), nn.Conv2d(2, 2, 10)), 40),  # its last map is a point
+        (pooled(nn.Conv2d(1, 2, 4, 4), nn.Conv2d(2, 2, 10)), 40),  # the last map has one cell
     ],
 )
-def test_none_where_a_map_says_nothing(net: nn.Module, size: int) -> None:
+def test_none_without_a_useful_map(net: nn.Module, size: int) -> None:
     assert heat_maps(net, torch.rand(2, 1, size, size), torch.tensor([0, 1])) is None
 
 
-def test_a_network_that_hides_its_gradients_costs_no_report(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_network_without_gradients_gives_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     class Hidden(nn.Module):
         def __init__(self) -> None:
             super().__init__()

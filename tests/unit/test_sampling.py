@@ -1,4 +1,4 @@
-"""How the next token is chosen."""
+"""Sampling of the next token."""
 
 from typing import Any
 
@@ -11,8 +11,10 @@ from sightseq.decoding.sampling import Sampling, run_step, sample
 LOGITS = torch.tensor([0.5, 0.25, 0.15, 0.1]).log()
 
 
-def shares(sampling: Sampling, logits: Tensor = LOGITS, seen: tuple[int, ...] = (), count: int = 20_000) -> list[float]:
-    """How often each token is chosen."""
+def frequencies(
+    sampling: Sampling, logits: Tensor = LOGITS, seen: tuple[int, ...] = (), count: int = 20_000
+) -> list[float]:
+    """The relative frequency of each sampled token."""
     was = torch.zeros(count, len(logits), dtype=torch.bool)
     was[:, list(seen)] = True
     chosen = sampling.choose(logits.expand(count, -1), was, torch.Generator().manual_seed(0))
@@ -35,13 +37,13 @@ def shares(sampling: Sampling, logits: Tensor = LOGITS, seen: tuple[int, ...] = 
         (Sampling(top_k=2, forbidden=(0,)), [0, 0.625, 0.375, 0]),
     ],
 )
-def test_shares_by_hand(sampling: Sampling, expected: list[float]) -> None:
-    assert shares(sampling) == pytest.approx(expected, abs=0.015)
+def test_frequencies_by_hand(sampling: Sampling, expected: list[float]) -> None:
+    assert frequencies(sampling) == pytest.approx(expected, abs=0.015)
 
 
-def test_what_was_there_before_is_less_probable() -> None:
+def test_repeated_tokens_are_less_probable() -> None:
     logits = torch.tensor([2.0, 2.0, -1.0, -1.0])
-    found = shares(Sampling(repetition_penalty=2), logits, seen=(0, 2))
+    found = frequencies(Sampling(repetition_penalty=2), logits, seen=(0, 2))
     expected = torch.tensor([1.0, 2.0, -2.0, -1.0]).softmax(0).tolist()
     assert found == pytest.approx(expected, abs=0.015)
 
@@ -49,19 +51,19 @@ def test_what_was_there_before_is_less_probable() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.1}, {"top_k": 0}, {"repetition_penalty": 0}]
 )
-def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_options_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Sampling(**wrong)
 
 
 def successor(tokens: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-    """After each token almost surely the next number, of 10; the state counts what was read."""
+    """Predicts (id + 1) % 10 with a probability of almost 1; the state counts the tokens read."""
     read = torch.zeros(1) if state is None else state
     logits = 20 * torch.nn.functional.one_hot((tokens + 1) % 10, 10).float()
     return logits, read + tokens.shape[1]
 
 
-def test_each_token_is_one_step_from_the_last() -> None:
+def test_each_token_needs_one_step() -> None:
     calls: list[int] = []
 
     def step(tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -73,7 +75,7 @@ def test_each_token_is_one_step_from_the_last() -> None:
     assert calls == [3, 1, 1, 1]
 
 
-def test_the_seed_decides() -> None:
+def test_samples_depend_on_the_seed() -> None:
     def step(tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         return torch.zeros(*tokens.shape, 50), state
 
@@ -81,10 +83,10 @@ def test_the_seed_decides() -> None:
         return [t.tolist() for t in sample(step, torch.zeros(3, 1, dtype=torch.long), 10, Sampling(), seed)]
 
     assert draw(1) == draw(1) != draw(2)
-    assert len({tuple(row) for row in zip(*draw(1), strict=True)}) == 3  # the rows go their own ways
+    assert len({tuple(row) for row in zip(*draw(1), strict=True)}) == 3  # the rows are sampled independently
 
 
-def test_only_single_tokens_go_without_onednn() -> None:
+def test_only_single_tokens_disable_onednn() -> None:
     seen = []
 
     def step(tokens: Tensor, state: Any) -> tuple[Tensor, Any]:

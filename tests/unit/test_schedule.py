@@ -1,4 +1,4 @@
-"""The schedule against values computed by hand."""
+"""The warmup-cosine schedule against values computed by hand."""
 
 import math
 
@@ -10,7 +10,7 @@ from sightseq.core.schedule import WarmupCosine
 
 
 def rates(steps: int, **arguments: float) -> list[float]:
-    """The learning rate of each step, for a highest rate of 2."""
+    """The learning rate of each step, with a peak of 2."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=2.0)
     schedule = WarmupCosine(optimizer, **arguments)
     found = []
@@ -23,19 +23,19 @@ def rates(steps: int, **arguments: float) -> list[float]:
 
 def test_by_hand() -> None:
     root = math.sqrt(2)
-    expected = [0.5, 1.0, 1.5, 2.0, 2.0, 1 + root / 2, 1.0, 1 - root / 2, 0.0, 0.0]  # stays at nothing after the end
+    expected = [0.5, 1.0, 1.5, 2.0, 2.0, 1 + root / 2, 1.0, 1 - root / 2, 0.0, 0.0]  # stays at 0 after the end
     assert rates(10, total_steps=8, warmup=0.5) == pytest.approx(expected, abs=1e-12)
 
 
-def test_ends_at_the_final_share() -> None:
+def test_ends_at_the_final_fraction() -> None:
     found = rates(12, total_steps=10, warmup=0.2, final=0.1)
     assert found[0] == pytest.approx(1.0)
-    assert found[6] == pytest.approx(2 * (0.1 + 0.9 / 2))  # half-way down
+    assert found[6] == pytest.approx(2 * (0.1 + 0.9 / 2))  # halfway between peak and end
     assert found[10:] == pytest.approx([0.2, 0.2])
     assert found[2:] == sorted(found[2:], reverse=True)
 
 
-def test_without_warmup_it_begins_at_the_top() -> None:
+def test_without_warmup_it_starts_at_the_peak() -> None:
     assert rates(1, total_steps=100, warmup=0.0) == [2.0]
 
 

@@ -1,4 +1,4 @@
-"""Scores: the loss by its true count, and directions that are known."""
+"""Scores: the loss is averaged by its count, and the direction of each metric is known."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from sightseq.core.naming import ScoreInfo
 from sightseq.core.scores import MeanLoss, Score
 
 
-def test_the_direction_is_that_of_the_metric() -> None:
+def test_the_direction_comes_from_the_metric() -> None:
     accuracy = Score(MulticlassAccuracy(3), "accuracy", percent=True)
     assert accuracy.info == ScoreInfo("accuracy", higher_is_better=True, percent=True)
     assert not Score(MulticlassCalibrationError(3), "calibration error").info.higher_is_better
@@ -24,7 +24,7 @@ def test_an_unknown_direction_is_an_error() -> None:
         _ = Score(MeanMetric(), "distance").info
 
 
-def test_the_loss_is_averaged_by_its_true_count() -> None:
+def test_the_loss_is_averaged_by_its_count() -> None:
     loss = MeanLoss()
     for total, count in ((6.0, 3), (1.0, 1), (0.0, 0)):
         loss.update(torch.tensor(total), torch.tensor(count))

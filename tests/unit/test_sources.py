@@ -1,4 +1,4 @@
-"""The source code that a module stands on, found without importing any of it."""
+"""The source code of all modules that a module imports, found without importing them."""
 
 import importlib
 import py_compile
@@ -18,7 +18,7 @@ def write(files: dict[str, str]) -> None:
 
 @pytest.fixture
 def imported(monkeypatch: pytest.MonkeyPatch):
-    """Imports a module from the current folder, and forgets it and its package afterwards."""
+    """A function that imports a module from the current folder; its package is removed from sys.modules afterwards."""
     monkeypatch.syspath_prepend(Path.cwd())
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     before = set(sys.modules)
@@ -27,7 +27,7 @@ def imported(monkeypatch: pytest.MonkeyPatch):
         del sys.modules[name]
 
 
-def test_every_way_to_import_is_followed_and_nothing_else(imported) -> None:
+def test_only_imported_modules_are_found(imported) -> None:
     write(
         {
             "cottage/__init__.py": "",
@@ -84,5 +84,5 @@ def test_a_changed_file_is_read_again(imported) -> None:
     assert set(sources(["one.entry"], {"one"})) == {"one.entry", "one.two", "one.three"}
 
 
-def test_a_module_of_no_file_has_no_source() -> None:
+def test_a_module_without_a_file_has_no_source() -> None:
     assert sources(["sys", "not.there"], {"sys"}) == {}

@@ -1,4 +1,4 @@
-"""A spec survives a checkpoint and JSON, and nothing else becomes one."""
+"""Specs are restored from checkpoints and JSON; other content is refused."""
 
 import json
 from dataclasses import FrozenInstanceError, dataclass
@@ -22,7 +22,7 @@ def test_round_trip_through_json() -> None:
     assert again == SPEC
     assert isinstance(again, ImageSpec)
     assert again.classes == ("cat", "${dog}", "ä,b=c")
-    assert hash(again) == hash(SPEC)  # tuples all the way down
+    assert hash(again) == hash(SPEC)  # nested lists became tuples again
 
 
 def test_dictionary_is_plain() -> None:
@@ -44,7 +44,7 @@ def test_dictionary_is_plain() -> None:
         ({"subject": "moon"}, "Input should be 'centre' or 'face'"),
     ],
 )
-def test_what_is_no_spec_is_refused(change: dict[str, object], words: str) -> None:
+def test_values_that_are_not_a_spec_are_refused(change: dict[str, object], words: str) -> None:
     with pytest.raises(CheckpointError, match=words):
         Spec.from_dict(SPEC.to_dict() | change)
 
@@ -60,12 +60,12 @@ def test_missing_fields_are_refused() -> None:
 
 
 class Photographs(ImageSpec):
-    """Of someone who inherits and says nothing of their own."""
+    """A spec from outside the package that only inherits."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """Part of a spec, and none itself."""
+    """Part of a spec, but not a spec."""
 
     words: tuple[str, ...]
     size: int
@@ -73,7 +73,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair(Spec):
-    """Of problems with two sides."""
+    """A spec of tasks with a source and a target."""
 
     source: Side
     target: ImageSpec
@@ -83,13 +83,13 @@ class Pair(Spec):
         return {}
 
 
-def test_a_strangers_specs_need_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_specs_from_outside_need_no_registration(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = Photographs(1, 2, 4, ("a", "b"), (0.5,), (0.5,))
     pair = Pair(Side(("a", "b"), 2), mine, (SPEC, LanguageSpec("", 3)))
     with pytest.raises(CheckpointError, match=r"add trust=\[tests\]"):
         Spec.from_dict(mine.to_dict())
     monkeypatch.setattr(build, "_trusted", build._trusted | {"tests"})
-    for spec in (mine, pair, SPEC):  # a subclass does not stand for its base
+    for spec in (mine, pair, SPEC):  # a subclass is restored as itself
         again = Spec.from_dict(json.loads(json.dumps(spec.to_dict())))
         assert again == spec
         assert type(again) is type(spec)
@@ -101,11 +101,11 @@ def test_frozen() -> None:
         SPEC.channels = 1
 
 
-def test_what_a_network_is_told() -> None:
+def test_arguments_for_the_network() -> None:
     assert SPEC.net_arguments() == {"in_channels": 3, "num_classes": 3, "image_size": (10, 20)}
 
 
-def test_examples_are_as_a_plot_wants_them() -> None:
+def test_examples_have_the_layout_for_plots() -> None:
     colour = np.arange(3 * 2 * 4, dtype=np.uint8).reshape(3, 2, 4)
     assert SPEC.to_example(colour).shape == (2, 4, 3)
     assert SPEC.to_example(colour)[1, 2].tolist() == [6, 14, 22]
@@ -121,7 +121,7 @@ class Plain(Spec):
         return {"size": self.size}
 
 
-def test_what_a_spec_tells_the_terminal_and_an_exported_file() -> None:
+def test_summary_and_metadata() -> None:
     assert Plain(3).summary() == Plain(3).metadata() == {}
     assert SPEC.summary() == {"classes": 3}
     assert json.loads(SPEC.metadata()["labels"]) == ["cat", "${dog}", "ä,b=c"]

@@ -1,4 +1,4 @@
-"""Splits of datasets without labels, and of groups that stay together; those of labelled data are in test_images."""
+"""Splits of datasets without labels, and splits by group; test_images tests splits of labelled data."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,7 @@ GROUPS = np.repeat(np.arange(20), np.arange(1, 21))
 
 
 def split(groups: NDArray[Any] | None, **options: Any) -> dict[str, tuple[str, NDArray[np.int64]]]:
-    """What `SplitData` makes of 210 samples, without a data module around it."""
+    """The splits of 210 samples by `SplitData`, without a data module."""
     common = {"val_fraction": 0.1, "test_fraction": 0.2, "split_seed": 3, "fold": None, "folds": 5, "name": "x"}
     own: Any = SimpleNamespace(**{**common, **options}, groups=lambda arrays: groups)
     own.strata = lambda arrays: SplitData.strata(own, arrays)
@@ -21,7 +21,7 @@ def split(groups: NDArray[Any] | None, **options: Any) -> dict[str, tuple[str, N
 
 
 @pytest.mark.parametrize("groups", [None, GROUPS])
-def test_the_parts_are_disjoint_and_all(groups: NDArray[Any] | None) -> None:
+def test_the_parts_are_disjoint_and_complete(groups: NDArray[Any] | None) -> None:
     parts = {name: rows for name, (_, rows) in split(groups).items()}
     assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(210))
     if groups is None:
@@ -29,7 +29,7 @@ def test_the_parts_are_disjoint_and_all(groups: NDArray[Any] | None) -> None:
     else:
         of = {name: set(groups[rows].tolist()) for name, rows in parts.items()}
         assert [len(of[name]) for name in ("test", "val", "train")] == [4, 2, 14]
-        assert len(set.union(*of.values())) == 20  # no group is torn apart
+        assert len(set.union(*of.values())) == 20  # no group is divided
 
 
 @pytest.mark.parametrize("groups", [None, GROUPS])
@@ -38,9 +38,9 @@ def test_each_sample_is_tested_in_one_fold(groups: NDArray[Any] | None) -> None:
     assert sorted(np.concatenate(tests).tolist()) == list(range(210))
 
 
-def test_groups_follow_the_seed_and_are_names_or_numbers() -> None:
+def test_group_splits_depend_on_the_seed_and_accept_names_and_integers() -> None:
     names = np.array([f"patient {number}" for number in GROUPS])
     assert np.array_equal(grouped(names, 0.2, 1), grouped(names, 0.2, 1))
     assert not np.array_equal(grouped(names, 0.2, 1), grouped(names, 0.2, 2))
-    assert len(grouped(np.array([0, 0, 1]), 0.99, 0)) < 3  # something is left to train
+    assert len(grouped(np.array([0, 0, 1]), 0.99, 0)) < 3  # at least one group is left for training
     assert len(np.unique(names[grouped_fold(names, 0, 5, 0)])) == 4

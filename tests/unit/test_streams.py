@@ -1,4 +1,4 @@
-"""Texts for language models: documents, their splits, tokens, streams and windows."""
+"""Data of language models: documents, splits, tokens, streams and windows."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,17 +30,17 @@ def spans(order: StreamSampler) -> list[list[list[int]]]:
 def test_windows_by_hand() -> None:
     # 11 tokens in 2 streams of 6, the second one shorter, in windows of 4
     assert spans(StreamSampler(11, 2, 4)) == [[[0, 4, 1], [6, 10, 1]], [[4, 6, 0], [10, 11, 0]]]
-    # two processes have every other stream
+    # each of two processes has every second stream
     assert spans(StreamSampler(11, 2, 4, rank=0, world=2)) == [[[0, 4, 1]], [[4, 6, 0]]]
     assert spans(StreamSampler(11, 2, 4, rank=1, world=2)) == [[[6, 10, 1]], [[10, 11, 0]]]
     # one stream for two processes: the second reads nothing
     assert spans(StreamSampler(6, 1, 4, rank=0, world=2)) == [[[0, 4, 1]], [[4, 6, 0]]]
     assert spans(StreamSampler(6, 1, 4, rank=1, world=2)) == [[[6, 6, 1]], [[6, 6, 0]]]
-    # more streams than tokens: the last are of nothing
+    # more streams than tokens: the last streams are empty
     assert spans(StreamSampler(3, 4, 4)) == [[[0, 1, 1], [1, 2, 1], [2, 3, 1], [3, 3, 1]]]
 
 
-def test_an_interrupted_epoch_goes_on_where_it_was() -> None:
+def test_an_interrupted_epoch_resumes_at_its_window() -> None:
     order = StreamSampler(100, 3, 5)
     whole = spans(order)
     assert len(order) == len(whole) == 7
@@ -58,20 +58,20 @@ def test_batches_by_hand() -> None:
     assert second["target"].tolist() == [[14, 15], [20, -1]]
     assert second["input"].tolist() == [[13, 14], [19, 0]]
     assert second["fresh"].tolist() == [False, False]
-    assert dataset[torch.tensor([[11, 11, 0]])]["target"].tolist() == [[-1]]  # a process may have nothing to read
+    assert dataset[torch.tensor([[11, 11, 0]])]["target"].tolist() == [[-1]]  # a process may have no stream
     nothing = dataset[torch.tensor([[3, 5, 0], [11, 11, 0]])]
     assert nothing["index"].tolist() == [3, -1]
     assert nothing["target"][1].tolist() == [-1, -1]
 
 
-def test_a_document_is_cut_where_lines_end() -> None:
+def test_a_document_is_split_at_line_ends() -> None:
     text = "".join(f"line {n}\n" for n in range(100))
     parts = dict(split_document(text, 0.1, 0.2))
     assert all(part.endswith("\n") for part in parts.values())
     assert len(parts["test"]) == pytest.approx(0.2 * len(text), abs=10)
     assert len(parts["val"]) == pytest.approx(0.08 * len(text), abs=10)
     assert "".join(parts[split] for split in ("val", "train", "test")) == text
-    # Whole lines validate in a short document too.
+    # In a short document, the validation split also consists of whole lines.
     lines = [f"line {n}\n" for n in range(9)]
     assert dict(split_document("a long title\n" + "".join(lines), 0.05, 0.1)) == {
         "val": "a long title\n",
@@ -87,7 +87,7 @@ def test_a_document_is_cut_where_lines_end() -> None:
 
 
 class Documents(TextFiles):
-    """Documents of a test."""
+    """Text data with given documents instead of files."""
 
     given: list[tuple[str, str]]
 
@@ -106,18 +106,18 @@ def prepared(given: list[tuple[str, str]], **arguments: Any) -> Documents:
 GIVEN = [("train", "a b"), ("val", "b c"), ("train", "b a a"), ("test", ""), ("test", "a")]
 
 
-def test_documents_are_one_row_each_ended() -> None:
+def test_documents_are_joined_and_each_ends_with_eos() -> None:
     data = prepared(GIVEN)
     tokenizer = Tokenizer(data.spec.tokenizer)
     a, b = tokenizer.encode("a b")
     assert data.dataset("train").tokens.tolist() == [a, b, 0, b, a, a, 0]
-    assert data.dataset("val").tokens.tolist() == [b, 1, 0]  # c is not to train on
+    assert data.dataset("val").tokens.tolist() == [b, 1, 0]  # c is not in the training documents
     assert data.dataset("test").tokens.tolist() == [0, a, 0]
     assert tokenizer.vocab_size == 4
 
 
 @pytest.mark.parametrize("unit", ["words", "subwords", "characters"])
-def test_long_documents_are_read_in_pieces(unit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_in_pieces_gives_the_same_tokens(unit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "".join(f"line {n} of a long one\n" for n in range(300))
     given = [("train", text), ("val", "line 1"), ("test", "line 2"), ("train", "another")]
     whole = prepared(given, unit=unit, vocab_size=400)
@@ -128,7 +128,7 @@ def test_long_documents_are_read_in_pieces(unit: Any, monkeypatch: pytest.Monkey
     assert pieces.dataset("train").tokens.tolist() == whole.dataset("train").tokens.tolist()
 
 
-def test_every_token_is_predicted_once_and_streams_are_as_many_as_asked_for() -> None:
+def test_every_token_is_predicted_once_in_the_requested_number_of_streams() -> None:
     text = " ".join(str(n % 50) for n in range(1000))
     data = prepared([("train", text), ("val", text), ("test", text)], batch_size=6, eval_batch_size=3, bptt=7)
     for split, rows in (("train", 6), ("val", 3), ("test", 1)):
@@ -140,18 +140,18 @@ def test_every_token_is_predicted_once_and_streams_are_as_many_as_asked_for() ->
         assert torch.equal(before[:, 1:][streams_read[:, 1:] >= 0], streams_read[:, :-1][streams_read[:, 1:] >= 0])
 
 
-def test_what_is_scored_does_not_depend_on_the_number_of_processes() -> None:
+def test_scored_tokens_do_not_depend_on_the_number_of_processes() -> None:
     text = " ".join(str(n % 50) for n in range(1000))
     data = prepared([("train", text), ("val", text), ("test", text)], batch_size=6, eval_batch_size=5, bptt=7)
 
     def windows(split: str, world: int) -> list[list[tuple[int, ...]]]:
-        """What is read at each step by all processes together."""
+        """The windows that all processes together read in each step."""
         orders = [data.batch_sampler(split, rank, world) for rank in range(world)]
         assert len({len(order) for order in orders}) == 1
         steps = zip(*orders, strict=True)
         return [sorted(tuple(w) for part in step for w in part.tolist() if w[0] < w[1]) for step in steps]
 
-    for world in (2, 3, 7):  # more than there are streams, too
+    for world in (2, 3, 7):  # including more processes than streams
         for split in ("val", "test"):
             assert windows(split, world) == windows(split, 1)
         assert len(windows("train", world)[0]) == 6 * world
@@ -171,7 +171,7 @@ def test_a_process_without_a_stream_counts_nothing() -> None:
         assert int(task.scoreboard.metrics(stage)["accuracy"].count) == 0
 
 
-def test_a_model_reads_with_its_own_tokenizer() -> None:
+def test_a_given_spec_keeps_its_tokenizer() -> None:
     spec = LanguageSpec(fit(["b"], "words", 10).json, 3)
     Path("x.txt").write_text("x")
     data = Documents(name="mine", cache="cache", path="x.txt")
@@ -199,7 +199,7 @@ def text_of(data: Any, split: str) -> str:
     return Tokenizer(data.spec.tokenizer).decode(texts.tokens.tolist())
 
 
-def test_whole_files_train_validate_and_test() -> None:
+def test_files_are_assigned_whole_to_splits() -> None:
     Path("mine/deep").mkdir(parents=True)
     for n in range(20):
         Path(f"mine/{'deep/' * (n % 2)}{n}.txt").write_text(f"only{n}")
@@ -208,7 +208,7 @@ def test_whole_files_train_validate_and_test() -> None:
     assert [int((data.dataset(split).tokens == 0).sum()) for split in ("train", "val", "test")] == [14, 2, 4]
 
 
-def test_one_file_is_cut() -> None:
+def test_a_single_file_is_split() -> None:
     Path("one.txt").write_text("".join(f"{n}\n" for n in range(1000)))
     data = TextFiles(name="mine", cache="cache", path="one.txt", unit="characters", vocab_size=300)
     data.prepare_data()
@@ -216,7 +216,7 @@ def test_one_file_is_cut() -> None:
     assert "".join(parts) == Path("one.txt").read_text()
 
 
-def test_a_file_of_one_line_is_cut_too() -> None:
+def test_a_file_of_one_line_is_split() -> None:
     Path("one.txt").write_text("x" * 99 + "\n")
     data = TextFiles(name="mine", cache="cache", path="one.txt", unit="characters", vocab_size=300, test_fraction=0.2)
     data.prepare_data()
@@ -225,7 +225,7 @@ def test_a_file_of_one_line_is_cut_too() -> None:
     assert len(parts[2]) == 20
 
 
-def test_the_number_of_streams_is_said() -> None:
+def test_the_number_of_streams_is_shown() -> None:
     data = TextFiles(name="mine", cache="cache", synthetic=True, folders=["mine"], batch_size=7, eval_batch_size=3)
     data.prepare_data()
     assert describe(data).endswith(" to test, in 7, 3, 1 streams")
@@ -240,7 +240,7 @@ def test_tokens_stay_on_disk() -> None:
         assert isinstance(dataset[torch.tensor([[0, 5, 1]])]["target"], torch.Tensor)
 
 
-def test_a_model_learns_what_an_unknown_word_is_like() -> None:
+def test_rare_words_are_unknown_in_the_training_tokens() -> None:
     Path("mine").mkdir()
     for n in range(20):
         Path(f"mine/{n}.txt").write_text(f"the king met number{n}")
@@ -276,7 +276,7 @@ def sentences(folder: str, *names: str) -> None:
         Path(folder, name).write_text("".join(f" {part} sentence N <unk> \n" for _ in range(20)))
 
 
-def test_treebank_with_and_without_its_test() -> None:
+def test_treebank_with_and_without_its_test_file() -> None:
     sentences("data/ptb", "ptb.train.txt", "ptb.valid.txt", "ptb.test.txt")
     data = PTB(name="ptb", root="data", cache="cache", unit="whitespace")
     data.prepare_data()
@@ -300,7 +300,7 @@ def test_wikitext_as_published(suffix: str) -> None:
     assert text_of(data, "train").startswith("train sentence N <unk> <eos> train")
 
 
-def test_shakespeare_is_the_file_itself() -> None:
+def test_shakespeare_splits_join_to_the_file() -> None:
     Path("data/shakespeare").mkdir(parents=True)
     text = "".join(f"ROMEO {n}:\nHo!\n\n" for n in range(400))
     Path("data/shakespeare/input.txt").write_text(text)
@@ -312,7 +312,7 @@ def test_shakespeare_is_the_file_itself() -> None:
 
 
 @pytest.mark.parametrize("dataset", [PTB, WikiText2, TinyShakespeare])
-def test_what_is_nowhere_is_missed(dataset: Any) -> None:
+def test_missing_data_is_reported(dataset: Any) -> None:
     with pytest.raises(DataError, match=r"found no .* debug=synthetic"):
         dataset(name="mine", root="data", cache="cache").prepare_data()
 
@@ -327,7 +327,7 @@ def test_no_paragraph_of_python_is_in_two_splits() -> None:
     assert texts["val"].isdisjoint(texts["train"])
 
 
-def test_python_carries_prose() -> None:
+def test_python_docs_contain_english_text() -> None:
     data = PythonDocs(name="python_docs", cache="cache", lowercase=True)
     data.prepare_data()
     assert len(data.dataset("train")) > 60_000

@@ -1,4 +1,4 @@
-"""Sweeps: which jobs see the test split, what is averaged, and what is said of failures."""
+"""Sweeps: which jobs use the test split, what is averaged, and how failures are reported."""
 
 import json
 import math
@@ -26,7 +26,7 @@ LOSS, SHARE = ScoreInfo("loss", higher_is_better=False), ScoreInfo("accuracy", h
 
 
 def job(name: str, choice: str, accuracy: float | None, test: float | None = None, status: int = 0) -> Job:
-    """A job that ended; without an accuracy it left no results."""
+    """A finished job; without an accuracy, it wrote no results."""
     folder = Path("runs").absolute() / name
     folder.mkdir(parents=True)
     if accuracy is not None:
@@ -42,7 +42,7 @@ def job(name: str, choice: str, accuracy: float | None, test: float | None = Non
 
 
 def table(sweep: list[Job], capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
-    """The exit status and the lines that are printed, with single spaces."""
+    """The exit status and the printed lines, with single spaces."""
     status = summarise(sweep)
     return status, [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if line.strip()]
 
@@ -65,7 +65,7 @@ def test_mean_std_by_hand() -> None:
         (SECONDS, 61.7, 2.2, "62 ± 2"),
     ],
 )
-def test_numbers_as_they_are_written(info: ScoreInfo, mean: float, std: float, text: str) -> None:
+def test_formatted_means_and_deviations(info: ScoreInfo, mean: float, std: float, text: str) -> None:
     assert info.mean_std_text(mean, std) == text
 
 
@@ -87,7 +87,7 @@ def test_without_a_test_split_only_validation_is_shown(capsys: pytest.CaptureFix
 
 def test_failed_job_is_counted_named_and_gives_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     sweep = [job("1", "a", 0.8), job("bad", "a", None, status=2), job("worse", "b", None, status=1)]
-    (sweep[1].folder / "log.txt").touch()  # the other failed before it trained
+    (sweep[1].folder / "log.txt").touch()  # the other job failed before it trained
     status, lines = table(sweep, capsys)
     assert status == 1
     assert lines[1] == "a 1 of 2 80.00 % 0.2000 10"
@@ -96,7 +96,7 @@ def test_failed_job_is_counted_named_and_gives_status_1(capsys: pytest.CaptureFi
     assert lines[3:] == [f"failed with status 2: {log}", "failed with status 1: b"]
 
 
-def test_sweep_whose_jobs_all_failed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweep_with_only_failed_jobs(capsys: pytest.CaptureFixture[str]) -> None:
     status, lines = table([job("1", "a", None, status=2)], capsys)
     assert status == 1
     assert lines[1] == "a 0 of 1"
@@ -122,7 +122,7 @@ def config(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def overrides(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was typed for the job at hand; its process is replaced by one that leaves results, or fails."""
+    """The overrides of the current job; its process is replaced by a function that writes results or fails."""
     typed: list[str] = []
     with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="t"):
         composed = compose("train", return_hydra_config=True)
@@ -143,22 +143,22 @@ def overrides(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("swept", "sees_test"),
+    ("swept", "uses_test"),
     [({"seed"}, True), ({"seed", "data.fold"}, True), ({"seed", "optimizer"}, False), ({"model.optimizer.lr"}, False)],
 )
-def test_only_repetitions_see_the_test_split(overrides: list[str], swept: set[str], sees_test: bool) -> None:
+def test_only_repetitions_use_the_test_split(overrides: list[str], swept: set[str], uses_test: bool) -> None:
     sweep: list[Job] = []
     assert run_job(job_config := config(), swept, TYPED, sweep) == 0.75
-    assert job_config["run_test"] is sees_test
-    assert f"run_test: {str(sees_test).lower()}" in (sweep[0].folder / "config.yaml").read_text()
+    assert job_config["run_test"] is uses_test
+    assert f"run_test: {str(uses_test).lower()}" in (sweep[0].folder / "config.yaml").read_text()
 
 
-def test_run_test_that_was_typed_stays(overrides: list[str]) -> None:
+def test_an_explicit_run_test_is_kept(overrides: list[str]) -> None:
     run_job(job_config := config(run_test=True), {"optimizer"}, TYPED, [])
     assert job_config["run_test"] is True
 
 
-def test_choice_is_what_was_swept_besides_seeds(overrides: list[str]) -> None:
+def test_choice_consists_of_swept_keys_except_seeds(overrides: list[str]) -> None:
     overrides += ["optimizer=sgd", "seed=3", "trainer.max_epochs=2", "model.optimizer.lr=0.1"]
     sweep: list[Job] = []
     run_job(config(), {"optimizer", "seed", "model.optimizer.lr"}, TYPED, sweep)
@@ -168,14 +168,14 @@ def test_choice_is_what_was_swept_besides_seeds(overrides: list[str]) -> None:
     assert "command: sightseq train optimizer=sgd seed=3" in (sweep[1].folder / "config.yaml").read_text()
 
 
-def test_choice_of_a_key_that_was_added(overrides: list[str]) -> None:
+def test_choice_of_an_added_key(overrides: list[str]) -> None:
     overrides += ["+trainer.val_check_interval=0.5"]
     sweep: list[Job] = []
     run_job(config(), {"trainer.val_check_interval"}, TYPED, sweep)
     assert "val_check_interval=0.5" in sweep[0].choice
 
 
-def test_failed_job_scores_nan_and_the_sweep_goes_on(overrides: list[str]) -> None:
+def test_failed_job_scores_nan_and_the_sweep_continues(overrides: list[str]) -> None:
     overrides.append("fails=1")
     sweep: list[Job] = []
     score = run_job(config(), {"seed"}, TYPED, sweep)
@@ -198,21 +198,23 @@ def test_the_status_of_a_process() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_who_is_told_to_leave_waits_for_the_job_to_save(number: int, tmp_path: Path) -> None:
-    # From a terminal Ctrl-C reaches both; here the parent alone is told, and so the job ends by itself.
-    sleep = 20 if number == signal.SIGTERM else 1  # seconds; one that is told to end does not wait for it
+def test_an_interrupted_sweep_waits_until_the_job_has_saved(number: int, tmp_path: Path) -> None:
+    # In a terminal, Ctrl-C reaches both processes. Here only the parent gets SIGINT, so the job ends by itself.
+    sleep = 20 if number == signal.SIGTERM else 1  # seconds; SIGTERM is forwarded and ends the job early
     job = (
         f"trap 'sleep 0.2; echo saved > {tmp_path}/saved; exit 130' TERM; touch {tmp_path}/begun; sleep {sleep} & wait"
     )
-    teller = subprocess.Popen(["sh", "-c", f"until [ -e {tmp_path}/begun ]; do :; done; kill -{number} {os.getpid()}"])
+    signal_sender = subprocess.Popen(
+        ["sh", "-c", f"until [ -e {tmp_path}/begun ]; do :; done; kill -{number} {os.getpid()}"]
+    )
     with pytest.raises(KeyboardInterrupt):
         run_process(["sh", "-c", job])
-    teller.wait()
+    signal_sender.wait()
     assert (tmp_path / "saved").exists() == (number == signal.SIGTERM)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_before_the_job_has_started_ends_it(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_before_the_start_ends_the_job(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     start = subprocess.Popen
 
     def signalled(command: list[str]) -> subprocess.Popen[bytes]:

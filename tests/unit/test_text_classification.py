@@ -1,4 +1,4 @@
-"""Classification of texts, and the words that mattered."""
+"""Classification of texts, and the weights of their words."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ BAD, GOOD, FILM = (TOKENIZER.encode(word)[0] for word in ("bad", "good", "film")
 
 
 class Counts(nn.Module):
-    """Says how many good words there are more than bad ones."""
+    """The logit is the number of "good" minus half the number of "bad"."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,18 +53,18 @@ def test_probabilities_by_hand() -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_words_weigh_what_they_say() -> None:
+def test_word_weights_by_hand() -> None:
     rows = batch("good film bad unknown", "bad", target=[1, 0])
     weights = token_weights(make(), rows["input"], rows["length"], torch.tensor([1, 0]))
     assert weights is not None
-    # The output is linear in the embedding, so the integral is exact. For the second class: good 1, bad -0.5;
-    # the largest of a text is 1. For the first class, bad speaks for it.
+    # The output is linear in the embedding, so the integral is exact. For the second class: good 1, bad -0.5; the
+    # largest weight of a text is scaled to 1. For the first class, "bad" is evidence.
     torch.testing.assert_close(weights[0], torch.tensor([1.0, 0.0, -0.5, 0.0]), atol=1e-4, rtol=0)
     assert weights[1, 0].item() == pytest.approx(1.0)
     assert weights[1, 1:].abs().sum() == 0
 
 
-def test_explaining_leaves_the_model_as_it_was() -> None:
+def test_explaining_does_not_change_the_model() -> None:
     task = TextClassificationTask(spec=SPEC.to_dict(), net=NET).train()
     before = {name: value.clone() for name, value in task.state_dict().items()}
     rows = batch("good film", target=[1])
@@ -81,7 +81,7 @@ def test_networks_without_an_embedding_are_not_explained() -> None:
     assert token_weights(nn.Linear(2, 2), torch.zeros(1, 2), torch.ones(1), torch.zeros(1)) is None
 
 
-def observed() -> TextClassificationTask:
+def task_with_examples() -> TextClassificationTask:
     task = make()
     for first, texts, target in ((0, ["good", "bad " * 190], [1, 1]), (2, ["good film <b>"], [0])):
         rows = batch(*texts, target=target)
@@ -93,7 +93,7 @@ def observed() -> TextClassificationTask:
 
 
 def test_the_report_shows_the_texts() -> None:
-    blocks = {block.title: block for block in observed().blocks("test")}
+    blocks = {block.title: block for block in task_with_examples().blocks("test")}
     assert {"Confusion matrix", "Calibration", "Sample predictions"} <= set(blocks)
     mistakes, mattering = blocks["Most confident mistakes"], blocks["The words that mattered"]
     assert isinstance(mistakes, PassagesBlock)
@@ -111,5 +111,5 @@ def test_the_report_shows_the_texts() -> None:
     assert [(word, round(weight, 3)) for word, weight in right.words] == [("good ", 1.0)]
 
 
-def test_the_picture_of_a_batch_is_its_texts() -> None:
+def test_plot_batch_gives_the_texts() -> None:
     assert make().plot_batch(batch("good film", "bad", target=[1, 0])) == ["positive: good film ", "negative: bad "]

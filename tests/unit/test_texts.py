@@ -1,4 +1,4 @@
-"""Labelled texts: how they are kept, split, tokenised and batched, in the formats of IMDB and of anyone's tables."""
+"""Labelled texts: storage, splits, tokens and batches, from IMDB and from tables of users."""
 
 import io
 import json
@@ -40,10 +40,10 @@ def texts_of(data: TextCSV | IMDB, split: str) -> list[tuple[str, int]]:
 ROWS = [f"{'good' if n % 2 else 'bad'} film number {n},{n % 2}" for n in range(40)]
 
 
-# Texts as they are kept
+# Storage
 
 
-def test_texts_come_back() -> None:
+def test_texts_round_trip() -> None:
     strings = ["", "naïve", "\U0001f600", "a"]
     raw = [text.encode() for text in strings]
     texts = Texts(np.frombuffer(b"".join(raw), np.uint8), np.cumsum([len(r) for r in raw]))
@@ -56,7 +56,7 @@ def test_texts_come_back() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
-def test_the_three_kinds_of_tables_say_the_same(suffix: str) -> None:
+def test_all_kinds_of_tables_give_the_same_data(suffix: str) -> None:
     lines = [json.dumps({"text": f'"Odd", text\n{n}', "label": "ab"[n % 2]}) for n in range(30)]
     if suffix != "jsonl":
         comma = "," if suffix == "csv" else "\t"
@@ -75,7 +75,7 @@ def test_files_of_the_splits_are_the_splits() -> None:
     assert [len(data.dataset(split)) for split in ("train", "val")] == [36, 4]
 
 
-def test_columns_may_have_other_names_and_a_file_may_begin_with_a_mark() -> None:
+def test_columns_may_have_other_names_and_a_file_may_start_with_a_bom() -> None:
     data = prepared(path=table("mine.csv", "\ufeffreview,extra,stars", *(r.replace(",", ",x,") for r in ROWS)),
                     text="review", label="stars")  # fmt: skip
     assert data.spec.classes == ("0", "1")
@@ -96,7 +96,7 @@ def test_columns_may_have_other_names_and_a_file_may_begin_with_a_mark() -> None
         (["text,label", *ROWS, '"fine" film,1'], "cannot be read after row 40: ',' expected after '\"'"),
     ],
 )
-def test_tables_that_cannot_be_used_are_refused(rows: list[str], complaint: str) -> None:
+def test_invalid_tables_are_refused(rows: list[str], complaint: str) -> None:
     with pytest.raises(DataError, match=complaint):
         prepared(path=table("mine.csv", *rows))
 
@@ -126,14 +126,14 @@ def test_the_delimiter_is_an_option(delimiter: str) -> None:
     assert texts_of(data, "train")[0][0].startswith(("good, film", "bad, film"))
 
 
-def test_what_is_no_delimiter_is_refused() -> None:
+def test_an_invalid_delimiter_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"data.delimiter=semi is not a delimiter; .*semicolon"):
         prepared(path=table("mine.csv", "text;label", *SEMICOLONS), delimiter="semi")
     with pytest.raises(ConfigError, match=r"data.delimiter=tab: mine.jsonl has one JSON object per line"):
         prepared(path=table("mine.jsonl", json.dumps({"text": "a", "label": 1})), delimiter="tab")
 
 
-def test_a_label_of_its_own_for_each_row_is_refused() -> None:
+def test_a_different_label_in_each_row_is_refused() -> None:
     with pytest.raises(DataError, match=r"each of the 40 rows has a different label in the column 'id' \('0', '1', "):
         prepared(path=table("mine.csv", "text,id", *(f"film,{n}" for n in range(40))), label="id")
 
@@ -153,13 +153,13 @@ def test_rows_without_text_or_label_are_left_out_on_request() -> None:
         ("mine.txt", b"text", r"is not one of \.csv"),
     ],
 )
-def test_files_that_are_no_tables_are_refused(name: str, content: bytes, complaint: str) -> None:
+def test_files_that_are_not_tables_are_refused(name: str, content: bytes, complaint: str) -> None:
     Path(name).write_bytes(content)
     with pytest.raises(DataError, match=complaint):
         prepared(path=name)
 
 
-def test_what_is_not_there_is_refused() -> None:
+def test_missing_files_are_refused() -> None:
     with pytest.raises(DataError, match=r"data.path=FILE"):
         prepared(path="nowhere.csv")
     table("mine/val.csv", "text,label", *ROWS)
@@ -167,7 +167,7 @@ def test_what_is_not_there_is_refused() -> None:
         prepared(path="mine")
 
 
-def test_labels_that_are_not_trained_are_refused() -> None:
+def test_labels_without_training_samples_are_refused() -> None:
     table("mine/train.csv", "text,label", *ROWS)
     table("mine/test.csv", "text,label", "what,7")
     with pytest.raises(DataError, match=r"test has labels that train does not have: \['7'\]"):
@@ -177,7 +177,7 @@ def test_labels_that_are_not_trained_are_refused() -> None:
 # Tokens and batches
 
 
-def test_the_tokenizer_knows_the_training_texts_alone() -> None:
+def test_the_tokenizer_is_fitted_only_on_the_training_texts() -> None:
     table("mine/train.csv", "text,label", *ROWS)
     table("mine/val.csv", "text,label", "unheard,0", "bad,1")
     table("mine/test.csv", "text,label", "unseen,0", "good,1")
@@ -207,7 +207,7 @@ def test_a_batch_by_hand() -> None:
     assert dataset.lengths.tolist() == [4, 1, 1]
 
 
-def test_a_model_that_is_tested_reads_with_its_own_tokenizer() -> None:
+def test_a_tested_model_keeps_its_tokenizer() -> None:
     path = table("mine.csv", "text,label", *ROWS)
     given = TextSpec(fit(["film"], "words", 100).json, 3, ("0", "1"), max_tokens=7)
     data = TextCSV(name="mine", cache="cache", path=path)
@@ -215,14 +215,14 @@ def test_a_model_that_is_tested_reads_with_its_own_tokenizer() -> None:
     data.prepare_data()
     assert data.spec == given
     batch = next(iter(data.train_dataloader()))
-    assert batch["input"].max() == 2  # all but "film" is unknown
+    assert batch["input"].max() == 2  # all words except "film" are unknown
     other = TextCSV(name="mine", cache="cache", path=path)
     other.given_spec = TextSpec(given.tokenizer, 3, ("yes", "no"))
     with pytest.raises(DataError, match="it knows the classes yes, no, and the data has 0, 1"):
         other.prepare_data()
 
 
-def test_a_warm_start_reads_with_the_tokenizer_it_was_trained_with() -> None:
+def test_a_warm_start_keeps_the_tokenizer() -> None:
     path = table("mine.csv", "text,label", *ROWS)
     own = prepared(path=path)
     data = TextCSV(name="mine", cache="cache", path=path)
@@ -232,15 +232,15 @@ def test_a_warm_start_reads_with_the_tokenizer_it_was_trained_with() -> None:
     assert own.spec.vocab_size > 3
 
 
-def test_batches_are_of_about_one_length() -> None:
+def test_batches_have_texts_of_similar_length() -> None:
     rows = [f"{'word ' * (1 + n % 37)}end,{n % 2}" for n in range(400)]
     data = prepared(path=table("mine.csv", "text,label", *rows), batch_size=16)
-    filled = [float((batch["length"] / batch["input"].shape[1]).mean()) for batch in data.train_dataloader()]
-    assert np.mean(filled) > 0.9  # about half of it, in random order
+    used_fractions = [float((batch["length"] / batch["input"].shape[1]).mean()) for batch in data.train_dataloader()]
+    assert np.mean(used_fractions) > 0.9  # about 0.5 in random order
 
 
 @pytest.mark.parametrize("unit", ["subwords", "characters"])
-def test_other_units_lose_nothing(unit: Any) -> None:
+def test_other_units_are_lossless(unit: Any) -> None:
     data = prepared(path=table("mine.csv", "text,label", *ROWS), unit=unit, vocab_size=300, lowercase=False)
     assert data.spec.vocab_size <= 300
     tokenizer, batch = Tokenizer(data.spec.tokenizer), next(iter(data.val_dataloader()))
@@ -273,7 +273,7 @@ def reviews(folder: Path, count: int = 20) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_reviews_in_folders_or_packed(packed: bool) -> None:
+def test_reviews_in_folders_or_in_an_archive(packed: bool) -> None:
     reviews(Path("data/aclImdb"))
     if packed:
         with tarfile.open("aclImdb_v1.tar.gz", "w:gz") as archive:
@@ -287,7 +287,7 @@ def test_reviews_in_folders_or_packed(packed: bool) -> None:
     assert data.spec.classes == ("negative", "positive")
     assert [len(data.dataset(split)) for split in ("train", "val", "test")] == [36, 4, 40]
     assert ("train neg\n\n3 \u201cquoted\u201d", 0) in texts_of(data, "train")
-    # Those of the highest numbers validate, and numbers are no words: 9 comes before 10.
+    # The reviews with the highest numbers are the validation split, in numeric order: 9 comes before 10.
     assert sorted(texts_of(data, "val")) == [
         (f"train {name}\n\n{n} \u201cquoted\u201d", label)
         for label, name in enumerate(("neg", "pos"))
@@ -295,7 +295,7 @@ def test_reviews_in_folders_or_packed(packed: bool) -> None:
     ]
 
 
-def test_reviews_that_lack_a_class_are_refused() -> None:
+def test_reviews_without_a_class_are_refused() -> None:
     reviews(Path("data/aclImdb"))
     for file in Path("data/aclImdb/test/pos").iterdir():
         file.unlink()
@@ -315,6 +315,6 @@ def test_a_damaged_archive_is_refused() -> None:
         IMDB(name="imdb", root="data", cache="cache", folders=["aclImdb"]).prepare_data()
 
 
-def test_reviews_that_are_nowhere_are_missed() -> None:
+def test_missing_reviews_are_reported() -> None:
     with pytest.raises(DataError, match=r"imdb: found no reviews .* debug=synthetic"):
         IMDB(name="imdb", root="data", cache="cache", folders=["aclImdb"]).prepare_data()

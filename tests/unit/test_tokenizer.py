@@ -27,14 +27,14 @@ ODD = [
 
 def test_words_by_hand() -> None:
     tokenizer = fit(TEXTS, "words", 7, lowercase=True)
-    # "film" and "," come three and two times, "don't" and "the" twice, all others once.
+    # "film" occurs three times, ",", "don't" and "the" twice, all others once.
     assert tokenizer.vocab_size == 7
     assert tokenizer.decode(tokenizer.encode("The film, don't panic")) == "the film , don't <unk>"
     assert tokenizer.pieces(tokenizer.encode("Film, film")) == ["film ", ", ", "film "]
     assert tokenizer.encode("panic") == [1]
 
 
-def test_capitals_are_told_apart_on_request() -> None:
+def test_upper_case_is_kept_on_request() -> None:
     tokenizer = fit(TEXTS, "words", 100)
     assert tokenizer.encode("film") != tokenizer.encode("FILM") != [1]
 
@@ -47,22 +47,22 @@ def test_decoding_is_the_inverse_of_encoding(unit: Unit, text: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["subwords", "characters"])
-def test_any_unicode_survives(unit: Unit) -> None:
+def test_any_unicode_round_trips(unit: Unit) -> None:
     tokenizer, random = fit(TEXTS, unit, 300), Random(0)
     for _ in range(1000):
-        top = random.choice([0x80, 0x800, 0xD800, 0x110000])  # those of one byte, two, three, four
+        top = random.choice([0x80, 0x800, 0xD800, 0x110000])  # characters of up to one, two, three and four bytes
         codes = [random.randrange(top) for _ in range(random.randrange(30))]
-        text = "".join(chr(code) for code in codes if not 0xD800 <= code < 0xE000)  # halves of pairs
+        text = "".join(chr(code) for code in codes if not 0xD800 <= code < 0xE000)  # surrogates
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 @pytest.mark.parametrize("unit", ["words", "subwords", "characters"])
-def test_nothing_in_a_text_is_taken_for_a_special_token(unit: Unit) -> None:
+def test_no_part_of_a_text_is_a_special_token(unit: Unit) -> None:
     assert 0 not in fit([*TEXTS, *ODD], unit, 400).encode("<eos> a<eos>b")
 
 
 @pytest.mark.parametrize("unit", ["words", "subwords", "characters"])
-def test_json_is_all_of_it(unit: Unit) -> None:
+def test_json_contains_the_whole_tokenizer(unit: Unit) -> None:
     tokenizer = fit([*TEXTS, *ODD], unit, 300, lowercase=True)
     again = Tokenizer(tokenizer.json)
     assert again.json == tokenizer.json
@@ -72,7 +72,7 @@ def test_json_is_all_of_it(unit: Unit) -> None:
         assert max(tokenizer.encode(text), default=0) < tokenizer.vocab_size
 
 
-def test_frequent_characters_are_one_token_and_rare_ones_bytes() -> None:
+def test_frequent_characters_are_tokens_and_rare_ones_are_bytes() -> None:
     tokenizer = fit(["aaab", "aé"], "characters", 2 + 256 + 2)
     assert [len(tokenizer.encode(text)) for text in ("a", "b", "é", "日")] == [1, 1, 2, 3]
 
@@ -83,13 +83,13 @@ def test_subwords_grow_with_the_vocabulary() -> None:
 
 
 @pytest.mark.parametrize(("unit", "least"), [("words", 3), ("subwords", 258), ("characters", 258)])
-def test_a_vocabulary_has_room_for_what_it_needs(unit: Unit, least: int) -> None:
+def test_a_vocabulary_has_a_smallest_size(unit: Unit, least: int) -> None:
     assert fit(TEXTS, unit, least).vocab_size <= least
     with pytest.raises(ConfigError, match=rf"data.vocab_size={least - 1}: {unit} need at least {least}"):
         fit(TEXTS, unit, least - 1)
 
 
-def test_halves_of_characters_are_refused() -> None:
+def test_surrogates_are_refused() -> None:
     with pytest.raises(InputError, match="not valid Unicode"):
         fit(TEXTS, "words", 100).encode("a \udc80 b")
 
@@ -120,7 +120,7 @@ def changed(**parts: Any) -> str:
         changed(more=1),
     ],
 )
-def test_a_strangers_tokenizer_is_refused(description: str) -> None:
+def test_invalid_tokenizers_are_refused(description: str) -> None:
     with pytest.raises(CheckpointError, match="tokenizer"):
         Tokenizer(description)
 

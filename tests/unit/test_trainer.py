@@ -1,4 +1,4 @@
-"""The Trainer of a run: what its callbacks monitor, which checkpoint is scored, and every argument it takes."""
+"""The Trainer of a run: monitored scores, the checkpoint that is scored, schedules, and all Trainer arguments."""
 
 import csv
 import inspect
@@ -33,7 +33,7 @@ TINY = (
 
 
 def run(*overrides: str, test: bool = False) -> tuple[dict[str, Any], Path]:
-    """The results and the folder of a tiny training."""
+    """The results and the run directory of a tiny training."""
     results = sightseq.train(sightseq.compose(*TINY, *overrides) | {"run_test": test})
     return results, Path(results["folder"])
 
@@ -57,7 +57,7 @@ def callbacks(*overrides: str) -> dict[type, Any]:
 @pytest.mark.parametrize(
     ("monitor", "mode"), [(None, "max"), ("val/accuracy", "max"), ("val/loss", "min"), ("train/loss", "min")]
 )
-def test_the_direction_is_that_of_the_monitored_score(monitor: str | None, mode: str) -> None:
+def test_the_mode_comes_from_the_monitored_score(monitor: str | None, mode: str) -> None:
     given = f",monitor:{monitor}" if monitor else ""
     typed = [f"+callbacks.stop={{_target_:lightning.pytorch.callbacks.EarlyStopping{given}}}"]
     if monitor:
@@ -67,7 +67,7 @@ def test_the_direction_is_that_of_the_monitored_score(monitor: str | None, mode:
         assert (found[kind].monitor, found[kind].mode) == (monitor or "val/accuracy", mode)
 
 
-def test_a_mode_that_is_no_direction_is_left_alone() -> None:
+def test_a_mode_that_is_not_a_direction_is_kept() -> None:
     found = callbacks("+callbacks.find._target_=lightning.pytorch.callbacks.LearningRateFinder")
     assert found[LearningRateFinder]._mode == "exponential"
 
@@ -91,7 +91,7 @@ def test_the_epoch_of_the_lowest_loss_is_kept_and_scored() -> None:
 
 @pytest.mark.parametrize("typed", [("save_top_k=3",), ("filename=mine",), ("save_top_k=2", "filename=mine")])
 def test_the_best_of_several_checkpoints_is_scored(typed: tuple[str, ...]) -> None:
-    # The rate rises until the loss does, so that the last epoch is not the best.
+    # With this learning rate the loss increases later, so the last epoch is not the best.
     rising = ("scheduler=none", "model.optimizer.lr=0.05", "seed=3")
     overrides = [f"{'' if 'filename' in one else '+'}callbacks.best.{one}" for one in typed]
     results, folder = run("trainer.max_epochs=6", "+callbacks.best.monitor=train/loss", *rising, *overrides)
@@ -104,7 +104,7 @@ def test_the_best_of_several_checkpoints_is_scored(typed: tuple[str, ...]) -> No
     assert len({read_checkpoint(folder / "checkpoints" / name)["epoch"] for name in kept}) == count
 
 
-def test_the_learning_rate_finder_sets_the_rate_of_optimizer_and_schedule() -> None:
+def test_the_learning_rate_finder_sets_optimizer_and_schedule() -> None:
     _, folder = run(
         *("+callbacks.find._target_=lightning.pytorch.callbacks.LearningRateFinder", "+callbacks.find.min_lr=0.0123"),
         *("+callbacks.find.max_lr=0.0124", "trainer.max_epochs=5", "model.optimizer.lr=0.5"),
@@ -123,7 +123,7 @@ def test_the_learning_rate_finder_sets_the_rate_of_optimizer_and_schedule() -> N
         ("trainer.max_epochs=0", "0 trains nothing"),
     ],
 )
-def test_what_cannot_train_is_one_line_and_leaves_nothing(typed: str, words: str) -> None:
+def test_settings_that_cannot_train_give_a_one_line_error_and_no_run(typed: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         run("trainer.max_epochs=1", typed)
     assert "\n" not in str(caught.value)
@@ -142,7 +142,7 @@ def schedule(name: str, total_steps: float = 100, **arguments: Any) -> dict[str,
     return make_schedule(config, optimizer(), total_steps, "val/accuracy", higher_is_better=True)
 
 
-def test_when_a_schedule_is_stepped() -> None:
+def test_interval_of_a_schedule() -> None:
     assert schedule("OneCycleLR", max_lr=0.1)["interval"] == "step"
     assert schedule("StepLR", step_size=3)["interval"] == "epoch"
     assert schedule("CyclicLR", base_lr=0.1, max_lr=0.2, interval="step")["interval"] == "step"
@@ -158,13 +158,13 @@ def test_a_schedule_that_needs_a_length_says_so() -> None:
 
 
 @pytest.mark.parametrize("rate", [0, 0.0, -1])
-def test_a_rate_that_is_not_above_0_is_refused(rate: float) -> None:
+def test_a_learning_rate_that_is_not_above_0_is_refused(rate: float) -> None:
     with pytest.raises(ConfigError, match=r"model\.optimizer\.lr=.* is not above 0"):
         make_optimizer({"_target_": "torch.optim.SGD", "lr": rate}, [])
 
 
 @pytest.mark.parametrize("name", ["OneCycleLR", "sightseq"])
-def test_a_prolonged_schedule_is_that_of_the_new_length(name: str) -> None:
+def test_an_extended_schedule_equals_one_of_the_new_length(name: str) -> None:
     def make(steps: int) -> Any:
         if name == "OneCycleLR":
             return schedule(name, steps, max_lr=0.1)["scheduler"]
@@ -195,7 +195,7 @@ def test_a_prolonged_schedule_is_that_of_the_new_length(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments"), [("ReduceLROnPlateau", {"patience": 2}), ("CosineAnnealingWarmRestarts", {"T_0": 3})]
 )
-def test_a_schedule_without_a_length_is_restored_as_it_was(name: str, arguments: dict[str, Any]) -> None:
+def test_a_schedule_without_a_length_is_restored_unchanged(name: str, arguments: dict[str, Any]) -> None:
     before, restored = (schedule(name, **arguments)["scheduler"] for _ in range(2))
     for score in (0.5, 0.4, 0.3, 0.2):
         before.optimizer.step()
@@ -207,7 +207,7 @@ def test_a_schedule_without_a_length_is_restored_as_it_was(name: str, arguments:
     assert restored.state_dict() == before.state_dict()
 
 
-def test_a_plateau_lowers_the_rate_in_a_training() -> None:
+def test_a_plateau_lowers_the_learning_rate() -> None:
     _, folder = run(
         "trainer.max_epochs=4", "scheduler=plateau", "model.scheduler.patience=0", "model.optimizer.lr=1e-6"
     )
@@ -289,15 +289,15 @@ def weights(folder: Path) -> torch.Tensor:
     return torch.cat([value.flatten() for value in content["state_dict"].values() if value.is_floating_point()])
 
 
-def test_accumulated_batches_weigh_by_their_samples() -> None:
-    """110 samples: batches of 40, 40 and 30 accumulated are one step of all of them."""
+def test_accumulated_batches_are_weighted_by_their_samples() -> None:
+    """Accumulating batches of 40, 40 and 30 samples equals one step of all 110."""
     plain = ("trainer.max_epochs=1", "optimizer=sgd", "model.optimizer.lr=0.5", "scheduler=none", "data.shuffle=false")
     _, whole = run(*plain, "data.batch_size=110")
     _, parts = run(*plain, "data.batch_size=40", "trainer.accumulate_grad_batches=3")
     torch.testing.assert_close(weights(parts), weights(whole), atol=1e-6, rtol=1e-5)
 
 
-def test_gradients_are_clipped_by_value_when_asked() -> None:
+def test_gradients_are_clipped_by_value_on_request() -> None:
     plain = ("trainer.max_epochs=1", "optimizer=sgd", "scheduler=none", "data.batch_size=110", "model.optimizer.lr=1")
     plain += ("model.optimizer.momentum=0", "model.optimizer.nesterov=false", "model.optimizer.weight_decay=0")
     _, free = run(*plain, "model.optimizer.lr=1e-12")
@@ -305,10 +305,10 @@ def test_gradients_are_clipped_by_value_when_asked() -> None:
     _, clipped = run(*plain, *clip)
     change = (weights(clipped) - weights(free)).abs()
     assert change.max().item() == pytest.approx(1e-4, rel=0.01)
-    assert (change > 0.99e-4).float().mean() > 0.2  # many values stand at the bound, which a norm would not give
+    assert (change > 0.99e-4).float().mean() > 0.2  # many values are at the limit, unlike with clipping by norm
 
 
-def test_the_results_name_the_scores() -> None:
+def test_the_results_describe_the_scores() -> None:
     results, folder = run("trainer.max_epochs=1")
     found = json.loads((folder / "results.json").read_text())["metrics"]
     assert found["calibration_error"] == {"title": "calibration error", "higher_is_better": False, "percent": True}
