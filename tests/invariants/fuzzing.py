@@ -66,7 +66,7 @@ def run(kind: str, count: int, results: Any) -> None:
         case = KINDS[kind](Path(folder))
         for number in range(count):
             signal.alarm(SECONDS)
-            faulthandler.dump_traceback_later(SECONDS + 5, exit=True)  # native code does not handle the signal
+            faulthandler.dump_traceback_later(SECONDS + 5, exit=True)  # Python handlers do not run within native code
             try:
                 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                     case(Random(number))

@@ -51,9 +51,9 @@ def longer(batch: Batch) -> Batch:
 
 def largest_difference(found: Graph, call: Call, batch: Batch) -> float:
     """The largest difference between the outputs of an exported file and of PyTorch."""
-    ((mine, _), (theirs, _)) = (next(iter(found.read(way, [batch]))) for way in (call, found.call))
-    assert theirs.std() > 1e-4, "the output is the same for every input"
-    return float(np.abs(mine - theirs).max())
+    ((actual, _), (expected, _)) = (next(iter(found.read(way, [batch]))) for way in (call, found.call))
+    assert expected.std() > 1e-4, "the output is the same for every input"
+    return float(np.abs(actual - expected).max())
 
 
 def example(option: str) -> Batch:

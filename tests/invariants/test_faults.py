@@ -72,7 +72,7 @@ def wait_for(mark: Path, process: ForkServerProcess) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_a_checkpoint_and_exits(number: int, tmp_path: Path) -> None:
     mark = f"+callbacks.mark={{_target_:tests.invariants.victims.Mark,path:'{tmp_path}/mark',step:20}}"
-    process = start(tmp_path, *SHORT, "data.batch_size=1", "data.workers=1", mark)  # 808 steps per epoch
+    process = start(tmp_path, *SHORT, "data.batch_size=1", "data.workers=1", mark)  # 808 steps in the epoch
     wait_for(tmp_path / "mark", process)
     for one in (process.pid, *(worker.pid for worker in psutil.Process(process.pid).children())):
         os.kill(one, number)  # as a terminal does

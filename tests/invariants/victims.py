@@ -108,7 +108,7 @@ def train(folder: Path, *overrides: str, slowly: bool = False) -> None:
         slowly: write each checkpoint in two halves, 0.05 s apart.
     """
     torch.set_num_threads(1)
-    multiprocessing.set_start_method("fork", force=True)  # the fork server itself cannot start another fork server
+    multiprocessing.set_start_method("fork", force=True)  # workers are forked directly from this process
     os.chdir(folder)
     if slowly:
         save = torch.save
@@ -163,7 +163,7 @@ def score_half(folder: Path, rank: int) -> None:
     checkpoint: dict[str, Any] = {}
     task.on_save_checkpoint(checkpoint)
     resumed = make()
-    resumed._trainer = SimpleNamespace(is_global_zero=rank == 0)  # type: ignore[assignment]  # read by Lightning
+    resumed._trainer = SimpleNamespace(is_global_zero=rank == 0)  # type: ignore[assignment]  # a partial Trainer
     resumed.on_load_checkpoint(checkpoint)
     (figure,) = (block.figure for block in task.blocks("val") if block.title == "Calibration")
     found = {

@@ -27,7 +27,7 @@ def images(count: int = 64, channels: int = 3, height: int = 9, width: int = 11)
     return torch.rand(count, channels, height, width, generator=torch.Generator().manual_seed(3))
 
 
-def on(augmentation: nn.Module) -> Callable[[Tensor], Tensor]:
+def apply(augmentation: nn.Module) -> Callable[[Tensor], Tensor]:
     """A function that applies an augmentation to images only."""
     return lambda batch: augmentation({"input": batch})["input"]
 
@@ -54,7 +54,7 @@ def highest(monkeypatch: pytest.MonkeyPatch) -> None:
 @every
 def test_identity_in_eval_mode(name: str) -> None:
     batch = images()
-    assert torch.equal(on(ALL[name]().eval())(batch), batch)
+    assert torch.equal(apply(ALL[name]().eval())(batch), batch)
 
 
 @every
@@ -63,7 +63,7 @@ def test_identity_in_eval_mode(name: str) -> None:
 def test_shape_dtype_and_range_are_kept(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
     batch = images(*shape).to(dtype)
     before = batch.clone()
-    found = on(ALL[name]())(batch)
+    found = apply(ALL[name]())(batch)
     assert found.shape == batch.shape
     assert found.dtype == dtype
     assert 0 <= found.min() <= found.max() <= 1 + 1e-6
@@ -76,7 +76,7 @@ def test_follows_torchs_seed(name: str) -> None:
     found = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        found.append(on(augment)(images()))
+        found.append(apply(augment)(images()))
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])
 
@@ -85,14 +85,14 @@ def test_follows_torchs_seed(name: str) -> None:
 def test_images_of_a_batch_get_different_random_numbers(name: str) -> None:
     same = images(1).expand(64, -1, -1, -1)
     torch.manual_seed(0)
-    different = {tuple(image.flatten().tolist()) for image in on(ALL[name]())(same)}
+    different = {tuple(image.flatten().tolist()) for image in apply(ALL[name]())(same)}
     assert len(different) >= (2 if name == "flip" else 20)
 
 
 def test_flip_mirrors_about_half_exactly() -> None:
     batch = images(1000, 1, 4, 5)
     torch.manual_seed(0)
-    found = on(Flip())(batch)
+    found = apply(Flip())(batch)
     mirrored = (found == batch.flip(-1)).flatten(1).all(1)
     kept = (found == batch).flatten(1).all(1)
     assert torch.equal(mirrored, ~kept)
@@ -103,7 +103,7 @@ def test_flip_mirrors_about_half_exactly() -> None:
 def test_flip_probability(p: float, share: float) -> None:
     batch = images(1000, 1, 4, 5)
     torch.manual_seed(0)
-    mirrored = (on(Flip(p))(batch) == batch.flip(-1)).flatten(1).all(1)
+    mirrored = (apply(Flip(p))(batch) == batch.flip(-1)).flatten(1).all(1)
     assert mirrored.float().mean().item() == pytest.approx(share, abs=0.04)
 
 
@@ -112,7 +112,7 @@ def test_shift_moves_by_whole_pixels_within_its_range(mode: str) -> None:
     pixels, h, w = 2, 6, 7
     batch = images(400, 2, h, w)
     torch.manual_seed(0)
-    found = on(Shift(pixels, mode))(batch).numpy()
+    found = apply(Shift(pixels, mode))(batch).numpy()
     padded = np.pad(batch.numpy(), ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode=mode)
     seen: dict[tuple[int, int], int] = {}
     for image, whole in zip(found, padded, strict=True):
@@ -129,18 +129,18 @@ def test_shift_moves_by_whole_pixels_within_its_range(mode: str) -> None:
 
 
 def test_shift_by_nothing_is_the_identity() -> None:
-    assert torch.equal(on(Shift(0))(images()), images())
+    assert torch.equal(apply(Shift(0))(images()), images())
 
 
 def test_affine_without_ranges_is_the_identity() -> None:
-    assert torch.allclose(on(Affine(0, 0, 0, 0))(images()), images(), atol=1e-5)
+    assert torch.allclose(apply(Affine(0, 0, 0, 0))(images()), images(), atol=1e-5)
 
 
 @pytest.mark.usefixtures("highest")
 def test_affine_rotates_counterclockwise() -> None:
     square = images(2, 3, 8, 8)
-    assert torch.allclose(on(Affine(90, 0, 0, 0))(square), torch.rot90(square, 1, (2, 3)), atol=1e-5)
-    assert torch.allclose(on(Affine(180, 0, 0, 0))(images()), images().flip(2, 3), atol=1e-5)
+    assert torch.allclose(apply(Affine(90, 0, 0, 0))(square), torch.rot90(square, 1, (2, 3)), atol=1e-5)
+    assert torch.allclose(apply(Affine(180, 0, 0, 0))(images()), images().flip(2, 3), atol=1e-5)
 
 
 @pytest.mark.usefixtures("highest")
@@ -153,7 +153,7 @@ def test_affine_rotates_pixels_also_where_the_image_is_not_square(height: int, w
         slice((height - 5) // 2, (height + 5) // 2),
         slice((width - 5) // 2, (width + 5) // 2),
     )
-    found = on(Affine(90, 0, 0, 0))(batch)
+    found = apply(Affine(90, 0, 0, 0))(batch)
     assert torch.allclose(found[cut], torch.rot90(batch[cut], 1, (2, 3)), atol=1e-5)
     found[cut] = 0
     assert found.abs().max() == 0  # black beyond the image
@@ -162,7 +162,7 @@ def test_affine_rotates_pixels_also_where_the_image_is_not_square(height: int, w
 @pytest.mark.usefixtures("highest")
 def test_affine_moves_by_a_fraction_of_the_image() -> None:
     batch = images(2, 1, 8, 12)
-    found = on(Affine(0, 0, 0, 0.25))(batch)
+    found = apply(Affine(0, 0, 0, 0.25))(batch)
     expected = torch.zeros_like(batch)
     expected[:, :, :6, :9] = batch[:, :, 2:, 3:]
     assert torch.allclose(found, expected, atol=1e-5)
@@ -171,7 +171,7 @@ def test_affine_moves_by_a_fraction_of_the_image() -> None:
 @pytest.mark.usefixtures("highest")
 def test_affine_scales_about_the_centre() -> None:
     batch = images(1, 1, 8, 8)
-    found = on(Affine(0, 1.0, 0, 0))(batch)  # sampled at twice the distance: half the size
+    found = apply(Affine(0, 1.0, 0, 0))(batch)  # sampled at twice the distance: half the size
     inner = batch.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))  # the mean of four pixels
     assert torch.allclose(found[:, :, 2:6, 2:6], inner, atol=1e-5)
 
@@ -179,7 +179,7 @@ def test_affine_scales_about_the_centre() -> None:
 @pytest.mark.usefixtures("highest")
 def test_affine_shears_rows() -> None:
     batch = images(1, 1, 7, 7)
-    found = on(Affine(0, 0, 45, 0))(batch)
+    found = apply(Affine(0, 0, 45, 0))(batch)
     expected = torch.zeros_like(batch)
     for y in range(7):  # each row shifts by its distance from the centre, since tan(45 degrees) = 1
         for x in range(7):
@@ -192,7 +192,7 @@ def test_affine_rotates_within_its_range() -> None:
     bar = torch.zeros(200, 1, 33, 33)
     bar[:, :, 16, :] = 1
     torch.manual_seed(0)
-    found = on(Affine(30, 0, 0, 0))(bar)
+    found = apply(Affine(30, 0, 0, 0))(bar)
     y, x = torch.meshgrid(torch.arange(33) - 16.0, torch.arange(33) - 16.0, indexing="ij")
     xx, yy, xy = ((found[:, 0] * t).sum((1, 2)) for t in (x * x, y * y, x * y))
     degrees = 0.5 * torch.atan2(2 * xy, xx - yy) * 180 / math.pi
@@ -204,7 +204,7 @@ def test_affine_rotates_within_its_range() -> None:
 def test_erase_fills_a_rectangle_within_bounds() -> None:
     h, w = 20, 30
     torch.manual_seed(0)
-    found = on(Erase(1.0, smallest=0.2, largest=0.6))(torch.ones(300, 3, h, w))
+    found = apply(Erase(1.0, smallest=0.2, largest=0.6))(torch.ones(300, 3, h, w))
     grey = found == 0.5
     assert torch.equal(grey[:, 0], grey[:, 1])
     assert torch.equal(found[~grey], torch.ones_like(found[~grey]))
@@ -221,14 +221,14 @@ def test_erase_fills_a_rectangle_within_bounds() -> None:
 @pytest.mark.parametrize(("p", "share"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0)])
 def test_erase_probability(p: float, share: float) -> None:
     torch.manual_seed(0)
-    found = on(Erase(p))(torch.ones(1000, 1, 16, 16))
+    found = apply(Erase(p))(torch.ones(1000, 1, 16, 16))
     assert (found == 0.5).flatten(1).any(1).float().mean().item() == pytest.approx(share, abs=0.05)
 
 
 def test_elastic_bends_smoothly_and_within_its_range() -> None:
     ramp = torch.linspace(0, 1, 32).expand(64, 1, 32, 32)  # the value of a pixel is its position
     torch.manual_seed(0)
-    moved = on(Affine(0, 0, 0, 0, elastic=0.1))(ramp) - ramp
+    moved = apply(Affine(0, 0, 0, 0, elastic=0.1))(ramp) - ramp
     inner = moved[:, :, 8:-8, 8:-8]
     assert 0.03 < inner.abs().max() <= 0.1 * 1.3  # bicubic interpolation overshoots slightly
     assert (inner.diff(dim=3).abs() < 0.05).all()
@@ -237,13 +237,13 @@ def test_elastic_bends_smoothly_and_within_its_range() -> None:
 
 def test_resized_crop_has_the_requested_size() -> None:
     batch = images(5, 3, 20, 24)
-    assert on(ResizedCrop((9, 7)))(batch).shape == (5, 3, 9, 7)
-    assert torch.equal(on(ResizedCrop((9, 7)).eval())(batch), batch)  # the centre crop follows later
+    assert apply(ResizedCrop((9, 7)))(batch).shape == (5, 3, 9, 7)
+    assert torch.equal(apply(ResizedCrop((9, 7)).eval())(batch), batch)  # the centre crop follows later
 
 
 def test_resized_crop_of_the_whole_image_is_the_identity() -> None:
     batch = images(8)
-    found = on(ResizedCrop((9, 11), smallest=1, stretch=1))(batch)
+    found = apply(ResizedCrop((9, 11), smallest=1, stretch=1))(batch)
     torch.testing.assert_close(found, batch, rtol=0, atol=1e-5)
 
 
@@ -251,7 +251,7 @@ def test_resized_crop_stays_inside_and_has_areas_within_its_range() -> None:
     y, x = torch.meshgrid(torch.linspace(0, 1, 64), torch.linspace(0, 1, 64), indexing="ij")
     batch = torch.stack([y, x]).expand(500, 2, 64, 64)  # the value of a pixel is its position
     torch.manual_seed(0)
-    found = on(ResizedCrop((64, 64), smallest=0.25, stretch=4 / 3))(batch)
+    found = apply(ResizedCrop((64, 64), smallest=0.25, stretch=4 / 3))(batch)
     height = found[:, 0, -1, 0] - found[:, 0, 0, 0]
     width = found[:, 1, 0, -1] - found[:, 1, 0, 0]
     area = height * width
@@ -271,12 +271,12 @@ def test_resized_crop_refuses(arguments: dict[str, float]) -> None:
 
 def test_colour_by_hand(highest: None) -> None:
     batch = torch.tensor([0.2, 0.4, 0.3]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
-    brighter = on(Colour(0.5, 0, 0))(batch)
+    brighter = apply(Colour(0.5, 0, 0))(batch)
     torch.testing.assert_close(brighter[0, :, 0, 0], torch.tensor([0.3, 0.6, 0.45]))
-    contrast = on(Colour(0, 1, 0))(batch)  # twice as far from the mean of 0.3
+    contrast = apply(Colour(0, 1, 0))(batch)  # twice as far from the mean of 0.3
     torch.testing.assert_close(contrast[0, :, 0, 0], torch.tensor([0.1, 0.5, 0.3]))
     grey = torch.full((1, 1, 2, 2), 0.25)
-    torch.testing.assert_close(on(Colour(0, 0, 1))(grey), grey)  # grey has no saturation
+    torch.testing.assert_close(apply(Colour(0, 0, 1))(grey), grey)  # grey has no saturation
 
 
 def test_mix_returns_partners_and_fractions() -> None:
@@ -347,7 +347,7 @@ def moving_batch(count: int = 16) -> dict[str, Tensor]:
     phase = torch.rand(count, 1, 1, generator=torch.Generator().manual_seed(1))
     input = ((torch.sin(5 * x + 4 * y + 6 * phase) + 1.5) / 2.5)[:, None]  # at least 0.2
     batch = {"input": input, "mask": (input[:, 0] > 0.6).long(), "target": input.clone(), "index": torch.arange(count)}
-    return {**batch, "weight": torch.rand(count, 3, 5)}  # another size
+    return {**batch, "weight": torch.rand(count, 3, 5)}  # a column of another size
 
 
 @pytest.mark.parametrize("name", MOVING)

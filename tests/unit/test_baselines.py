@@ -105,17 +105,17 @@ def data() -> DataModule:
 
 
 def test_baselines_fit_on_train_and_for_the_test_on_train_and_val(data: DataModule) -> None:
-    noted = Recording()
-    scores = score_baselines({"noted": noted}, data, test=True)
-    assert noted.seen == [("fit", [0, 2, 4]), ("predict", [1, 3]), ("fit", [0, 2, 4, 1, 3]), ("predict", [5])]
+    recording = Recording()
+    scores = score_baselines({"noted": recording}, data, test=True)
+    assert recording.seen == [("fit", [0, 2, 4]), ("predict", [1, 3]), ("fit", [0, 2, 4, 1, 3]), ("predict", [5])]
     assert scores["noted"]["val"]["accuracy"] == scores["noted"]["test"]["accuracy"] == 1
     assert scores["noted"]["seconds"] >= 0
 
 
 def test_baselines_use_the_test_split_only_on_request(data: DataModule) -> None:
-    noted = Recording()
-    assert score_baselines({"noted": noted}, data, test=False)["noted"]["test"] is None
-    assert [5] not in [labels for _, labels in noted.seen]
+    recording = Recording()
+    assert score_baselines({"noted": recording}, data, test=False)["noted"]["test"] is None
+    assert [5] not in [labels for _, labels in recording.seen]
 
 
 def test_training_data_is_not_read_for_a_baseline_without_fit(data: DataModule) -> None:

@@ -320,10 +320,10 @@ def test_an_interrupt_waits_for_a_short_validation_only() -> None:
 
 
 def test_all_processes_exit_or_none() -> None:
-    last, asked = ResumeCheckpoint("c", minutes=None), list[bool]()
+    last, decisions = ResumeCheckpoint("c", minutes=None), list[bool]()
 
     def decide(decision: bool, all: bool) -> bool:
-        asked.append(decision)
+        decisions.append(decision)
         return True  # another process received the signal
 
     trainer = trainer_in_an_epoch(save_checkpoint=lambda path: None, world_size=2)
@@ -334,7 +334,7 @@ def test_all_processes_exit_or_none() -> None:
     trainer.global_step = CHECK_EVERY_STEPS
     with pytest.raises(KeyboardInterrupt):
         last.on_train_batch_end(trainer, NET, None, {}, CHECK_EVERY_STEPS - 1)
-    assert asked == [False]
+    assert decisions == [False]
 
 
 def test_metadata_is_added_to_the_entry_of_the_task() -> None:

@@ -403,8 +403,8 @@ def test_empty_input_is_refused(typed: str) -> None:
 
 
 def test_flags_are_not_inputs() -> None:
-    rest, inputs = split_inputs(["--cfg", "job", "ckpt=x", "-h", "~seed", "a.png"])
-    assert rest == ["--cfg", "job", "++ckpt='x'", "-h", "~seed"]
+    remaining, inputs = split_inputs(["--cfg", "job", "ckpt=x", "-h", "~seed", "a.png"])
+    assert remaining == ["--cfg", "job", "++ckpt='x'", "-h", "~seed"]
     assert inputs == ["'a.png'"]
 
 

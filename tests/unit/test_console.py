@@ -64,12 +64,12 @@ def test_results_keep_names_and_numbers(narrow: Callable[[], list[str]]) -> None
 
 def test_the_ending_shows_the_links_of_the_trackers(narrow: Callable[[], list[str]]) -> None:
     offline = {"offline": "no account", "folders": ["runs/my digits/wandb/offline-run-1"]}
-    for found, said in (
+    for found, shown_link in (
         ({"url": "https://w/r"}, "https://w/r"),
         (offline, "wandb sync 'runs/my digits/wandb/offline-run-1'"),
     ):
         ending(RESULTS | {"trackers": {"wandb": found}}, Path("runs/digits/x"), Path("runs/digits/x/report.html"))
-        assert any(line.endswith(said) for line in narrow())
+        assert any(line.endswith(shown_link) for line in narrow())
 
 
 def test_results_on_synthetic_data_are_marked(narrow: Callable[[], list[str]]) -> None:

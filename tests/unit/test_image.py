@@ -316,19 +316,19 @@ def test_unreadable_image_is_named() -> None:
     Image.fromarray(gradient(40, 40)).save("cut.png")
     Path("cut.png").write_bytes(Path("cut.png").read_bytes()[:200])
     with (
-        Image.open("cut.png") as picture,
+        Image.open("cut.png") as image,
         pytest.raises(InputError, match=r"^.*cut\.png: is not an image that can be read"),
     ):
-        open_image(picture)
+        open_image(image)
     with pytest.raises(InputError, match=r"^an image: the range of its pixel values is unknown"):
         open_image(Image.new("F", (2, 2)))
 
 
 def test_images_are_left_open() -> None:
     Image.fromarray(gradient()).save(FILE)
-    with Image.open(FILE) as picture:
-        assert np.array_equal(np.asarray(open_image(picture)), gradient())
-        assert np.array_equal(np.asarray(picture), gradient())
+    with Image.open(FILE) as image:
+        assert np.array_equal(np.asarray(open_image(image)), gradient())
+        assert np.array_equal(np.asarray(image), gradient())
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "gif", "tif"])

@@ -198,7 +198,7 @@ def test_validation_and_test_files_do_not_affect_the_spec(split: str) -> None:
     paint(f"photos/{split}/a", (255, 255, 255), 7)
     assert spec_of() == before
     paint("photos/train/a", (255, 255, 255), 4)
-    assert spec_of() != before  # training files do
+    assert spec_of() != before  # but training files do
 
 
 def test_images_are_centre_cropped_and_resized() -> None:

@@ -40,7 +40,7 @@ def test_every_sample_once_and_the_same_number_of_batches(count: int, size: int,
     assert [len(rank) for rank in found] == [expected] * world
     assert [len(BatchSampler(count, size, rank=r, world=world)) for r in range(world)] == [expected] * world
     for together in zip(*found, strict=True):
-        assert len({len(batch) for batch in together}) == 1  # all ranks have equally large batches
+        assert len({len(batch) for batch in together}) == 1  # equal sizes, so no rank waits for another
         assert max(len(batch) for batch in together) <= size
     if world == 1:
         assert PAD_INDEX not in read

@@ -198,11 +198,11 @@ def test_sounds_are_embedded_and_long_ones_truncated(tmp_path: Path) -> None:
 
     tone = np.sin(2 * np.pi * 440 * np.arange(8000) / 16000)
     page = AudioBlock("Tone", tone, 16000, spectrogram=True).html(Page(tmp_path))
-    source, picture = re.findall('src="(data:.*?)"', page)
+    source, image_data = re.findall('src="(data:.*?)"', page)
     rate, heard = sound(base64.b64decode(source.removeprefix("data:audio/wav;base64,")))
     assert rate == 16000
     assert heard == pytest.approx(tone, abs=1e-4)
-    assert picture.startswith("data:image/png")
+    assert image_data.startswith("data:image/png")
     assert np.array_equal(sound(tmp_path / "tone.wav")[1], heard)
 
     loud = np.full(LARGEST_WAV, 3.0)
@@ -217,9 +217,9 @@ def test_sounds_are_embedded_and_long_ones_truncated(tmp_path: Path) -> None:
 def test_a_spectrogram_shows_the_pitch() -> None:
     tone = np.sin(2 * np.pi * 2000 * np.arange(16000) / 16000)
     (axes,) = plots.spectrogram_figure(tone, 16000).axes
-    (picture,) = axes.images
-    assert tuple(picture.get_extent()) == (0, 1, 0, 8)  # seconds, kHz
-    loudest = np.asarray(picture.get_array()).argmax(axis=0)
+    (image_data,) = axes.images
+    assert tuple(image_data.get_extent()) == (0, 1, 0, 8)  # seconds, kHz
+    loudest = np.asarray(image_data.get_array()).argmax(axis=0)
     assert set(loudest) == {64}  # 2 kHz: index 64 of 257 frequencies up to 8 kHz
     render(plots.spectrogram_figure(np.zeros(10), 8000))
 

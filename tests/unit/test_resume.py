@@ -17,11 +17,11 @@ from .test_rundir import config, started
 from .test_trainer import TINY
 
 
-def length(**changes: Any) -> dict[str, Any]:
+def config_with_length(**changes: Any) -> dict[str, Any]:
     return config(trainer={"max_epochs": 3, "max_time": None, "devices": 1} | changes)
 
 
-def end(folder: Path, epochs: int = 3) -> Path:
+def finish(folder: Path, epochs: int = 3) -> Path:
     (folder / "results.json").write_text(json.dumps({"epochs": epochs}))
     return folder
 
@@ -35,7 +35,7 @@ def test_states_of_a_folder() -> None:
     assert resume.state_of(folder) == "interrupted"
     with rundir.locked(folder):
         assert resume.state_of(folder) == "at work"
-    assert resume.state_of(end(folder)) == "finished"
+    assert resume.state_of(finish(folder)) == "finished"
 
 
 def test_the_newest_run_of_the_same_config_is_found() -> None:
@@ -53,12 +53,12 @@ def test_the_newest_run_of_the_same_config_is_found() -> None:
 
 
 def test_auto_keeps_a_finished_run_and_extends_it_on_request(capsys: pytest.CaptureFixture[str]) -> None:
-    folder = end(started("2026-01-01_00-00-00-aaaa"))
+    folder = finish(started("2026-01-01_00-00-00-aaaa"))
     auto = {"resume": "auto"}
     assert resume.create_or_resume(config() | auto, "") == folder
     assert resume.finished(folder)
     assert "has finished with this config" in capsys.readouterr().out
-    assert resume.create_or_resume(length(max_epochs=5) | auto, "") == folder
+    assert resume.create_or_resume(config_with_length(max_epochs=5) | auto, "") == folder
     assert not resume.finished(folder)
     assert rundir.read_config(folder)["trainer"]["max_epochs"] == 5
     assert (folder / "results-3-epochs.json").exists()
@@ -70,7 +70,7 @@ def test_auto_keeps_a_finished_run_and_extends_it_on_request(capsys: pytest.Capt
         (lambda: Path("nowhere"), "there is no such folder"),
         (lambda: started("a").parent, "is not a run directory"),
         (lambda: started("a", checkpoint=False), "before its first checkpoint"),
-        (lambda: end(started("a"), 7), "finished after 7 epochs.*trainer.max_epochs=N, with N above 7"),
+        (lambda: finish(started("a"), 7), "finished after 7 epochs.*trainer.max_epochs=N, with N above 7"),
     ],
 )
 def test_runs_that_cannot_be_resumed(prepare: Any, words: str) -> None:
@@ -85,14 +85,14 @@ def test_a_run_in_use_is_not_resumed() -> None:
 
 
 def test_a_length_that_is_not_longer_is_refused() -> None:
-    folder = end(started("a"), 3)
+    folder = finish(started("a"), 3)
     with pytest.raises(ConfigError, match="above 3"):
-        resume.resume(str(folder), length(max_epochs=3), {"trainer.max_epochs"})
+        resume.resume(str(folder), config_with_length(max_epochs=3), {"trainer.max_epochs"})
 
 
 def test_extending_changes_only_the_length() -> None:
     folder = started("a")
-    longer = length(max_epochs=10, max_time="00:02:00:00", devices=4)
+    longer = config_with_length(max_epochs=10, max_time="00:02:00:00", devices=4)
     before = rundir.read_config(folder)
     assert resume.resume(str(folder), longer, {"trainer.max_epochs"}) == folder
     after = rundir.read_config(folder)

@@ -42,12 +42,12 @@ def test_a_folder_that_cannot_be_created_is_named() -> None:
 
 
 def test_create_writes_the_config() -> None:
-    wanted = config(title="Ünïcode: ${x}")
-    folder = rundir.create(wanted, "sightseq train 'a b'")
+    expected = config(title="Ünïcode: ${x}")
+    folder = rundir.create(expected, "sightseq train 'a b'")
     assert folder.parent == Path("runs/toy").absolute()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-[0-9a-f]{4}", folder.name)
     saved = rundir.read_config(folder)
-    assert saved == wanted
+    assert saved == expected
     assert saved["run"] == {"command": "sightseq train 'a b'"}
     assert {path.name for path in folder.iterdir()} == {"config.yaml", rundir.NEW}  # no partial files
 
