@@ -5,8 +5,6 @@ import runpy
 from pathlib import Path
 
 import pytest
-import torch
-from torch.nn import functional as F
 
 import sightseq
 
@@ -49,15 +47,6 @@ def test_runs_of_one_config_are_averaged_and_others_refused(tmp_path: Path) -> N
     (folders[0] / "results.json").write_text(json.dumps(results))
     with pytest.raises(SystemExit, match="synthetic data"):
         SCRIPT["record"](folders[:2], None)
-
-
-def test_upsampling_convolution_equals_interpolation_then_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(REPOSITORY / "scripts"))
-    from course_networks import UpsamplingConv2d
-
-    layer, images = UpsamplingConv2d(5, 3, 3, padding=1), torch.randn(2, 5, 6, 7)
-    plain = F.conv2d(F.interpolate(images, scale_factor=2), layer.weight, layer.bias, padding=1)
-    torch.testing.assert_close(layer(images), plain)
 
 
 def test_folds_are_averaged() -> None:

@@ -188,7 +188,7 @@ def test_settings_of_published_experiments_are_dropped() -> None:
         ("model/net=convnet", "model/net=convnet: there is no such option; did you mean image/convnet"),
         ("model/net=image/convnt", "model/net=image/convnt: there is no such option; did you mean image/convnet"),
         ("noise=poison", "noise=poison: there is no such option; did you mean poisson"),
-        ("~noise", "~noise: a run needs this; to go without, write noise=none"),
+        ("~noise", "~noise: a run needs this; to disable it, write noise=none"),
         ("data=bas", "data=bas: there is no such option; "),
         ("optimiser=sgd", "there is no key or group 'optimiser'; did you mean optimizer"),
         ("trainer.max_epoch=3", "there is no key or group 'trainer.max_epoch'; did you mean trainer.max_epochs"),
