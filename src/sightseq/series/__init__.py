@@ -1,0 +1,1 @@
+"""Codecs of time series: tables, time stamps, calendar features, statistics of the training part, specs."""
