@@ -27,10 +27,13 @@ class SeriesSpec(Spec):
         mean, std: of each input column, [C + P]; `std` is 1 for a constant column.
         known_mean, known_std: of each known covariate, [K]; 0 and 1 for calendar features.
         scale: mean absolute error of the seasonal naive forecast for each target, [C], pooled over the series: the
-            denominator of MASE. It is never 0.
+            denominator of MASE. Of log returns, it is the error of the last price: the mean absolute return. Never 0.
         log_returns: the input columns that are log returns ln(x[t] / x[t - 1]) of the values in the table.
         calendar: names of the calendar features, in the order of `series.times.calendar`.
         timezone: IANA name of the time zone in which calendar features are computed.
+        series: names of the series, by their number; empty if there are more than 1,000.
+        num_series: number of series.
+        short_series: how many of them are shorter than one window, and so not used but for the statistics.
     """
 
     targets: tuple[str, ...]
@@ -49,6 +52,9 @@ class SeriesSpec(Spec):
     log_returns: tuple[str, ...] = ()
     calendar: tuple[str, ...] = ()
     timezone: str = "UTC"
+    series: tuple[str, ...] = ()
+    num_series: int = 1
+    short_series: int = 0
 
     def __post_init__(self) -> None:
         inputs, known = len(self.targets) + len(self.past), len(self.known)
@@ -64,6 +70,11 @@ class SeriesSpec(Spec):
     def inputs(self) -> tuple[str, ...]:
         """Names of the input columns: targets, then past covariates, [C + P]."""
         return self.targets + self.past
+
+    @property
+    def forecasts_returns(self) -> bool:
+        """Whether the targets are log returns; a batch then has `level`, the last prices."""
+        return set(self.targets) <= set(self.log_returns)
 
     def difference(self, other: Spec) -> str:
         """Return which columns or which frequency differ; statistics and series may differ."""
@@ -98,6 +109,10 @@ class SeriesSpec(Spec):
             found["past covariates"] = _few(self.past)
         if self.known:
             found["known covariates"] = _few(self.known)
+        if self.num_series > 1:
+            found["series"] = self.num_series
+        if self.short_series:
+            found["too short series"] = self.short_series
         return found | {
             "lookback": self.lookback,
             "horizon": self.horizon,

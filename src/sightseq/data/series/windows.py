@@ -22,8 +22,8 @@ class WindowDataset(ArrayDataset):
             values are replaced by the last value before them.
         `target` [B, H, C]: NaN where the value is missing.
         `known` [B, L + H, K]: covariates known in advance.
-        `scale` [B, C]: mean absolute seasonal naive error of the window's series over its training part (the
-            denominator of MASE for this series).
+        `scale` [B, C]: mean absolute error of the seasonal naive forecast (of log returns: of the last price) over the
+            training part of the window's series: the denominator of MASE for this series.
         `level` [B, C]: last price before the origin, only if the targets are log returns.
         `series` int64 [B]: number of the series.
         `time` int64 [B, L + H]: seconds since 1970, UTC.

@@ -1,0 +1,203 @@
+"""Tables of time series: CSV, TSV and Parquet files, read by pyarrow (extra `forecasting`)."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightseq.core.errors import ConfigError, DataError, nearest
+from sightseq.core.extras import require
+from sightseq.series.clock import parse_times
+from sightseq.series.zones import Seconds
+
+EXTRA = "forecasting"
+SUFFIXES = {".csv": "", ".tsv": "\t", ".txt": "", ".parquet": ""}
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
+MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "None", "-", "?"]
+HEADER = 2**20  # bytes in which the header line of a CSV file ends
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns of a table are read, and how.
+
+    Attributes:
+        targets: columns that are forecast; None: every column that is not named otherwise.
+        past: covariates that are known up to the origin.
+        known: covariates that are known in advance.
+        time: column of the times; None: the first column.
+        series: column that names the series of each row; None: the table is one series.
+        delimiter: between columns of a CSV file, one of `DELIMITERS` or a sign; None: the one that the header has.
+        decimal: sign before decimals in a CSV file.
+        time_format: format of the times for strptime, such as "%d.%m.%Y %H:%M", or "unix" for seconds since 1970, UTC;
+            None: ISO 8601 (2024-03-31 02:30:00), or a part of it that begins with the year.
+    """
+
+    targets: tuple[str, ...] | None = None
+    past: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    time: str | None = None
+    series: str | None = None
+    delimiter: str | None = None
+    decimal: str = "."
+    time_format: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers by time.
+
+    Attributes:
+        targets: names of the first columns of `values`.
+        columns: names of all columns of `values`: targets, past and known covariates.
+        values: NaN where a value is missing, [N, columns].
+        times: seconds since 1970, [N].
+        in_utc: whether the times are UTC; otherwise they are wall times.
+        series: number of the series of each row, [N].
+        names: names of the series.
+    """
+
+    targets: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: NDArray[np.float64]
+    times: Seconds
+    in_utc: bool
+    series: NDArray[np.int64]
+    names: Sequence[str]
+
+
+def read_table(file: Path, layout: Layout) -> Table:
+    """Read a table; its suffix is one of `SUFFIXES`.
+
+    Raises:
+        ConfigError: pyarrow is not installed, or an option is wrong.
+        DataError: the file is not such a table, lacks a column, or contains text or infinities in a column of numbers,
+            or a time that cannot be read; the message names the row (1 is the first row after the header).
+    """
+    header, delimiter = _header(file, layout)
+    time = header[0] if layout.time is None else layout.time
+    taken = (time, *layout.past, *layout.known, *((layout.series,) if layout.series else ()))
+    targets = tuple(name for name in header if name not in taken) if layout.targets is None else layout.targets
+    columns = (*targets, *layout.past, *layout.known)
+    wanted = [*dict.fromkeys((*taken, *targets))]
+    for name in wanted:
+        if header.count(name) != 1:
+            problem = "has no column" if name not in header else "has more than one column"
+            hint = nearest(name, header) if name not in header else "rename all but one"
+            raise DataError(f"{file} {problem} {name!r}; {hint}")
+    if not targets:
+        raise DataError(f"{file} has no column to forecast; name one with data.targets=[NAME]")
+    if len(set(columns)) < len(columns) or {time, layout.series} & set(columns):
+        raise ConfigError(
+            "a column is named twice in data.time, data.series, data.targets, data.past and data.known; name it once"
+        )
+    table = _read(file, layout, wanted, delimiter, time)
+    if not table.num_rows:
+        raise DataError(f"{file} has no rows")
+    place = str(file)
+    values = np.empty((table.num_rows, len(columns)))
+    for number, name in enumerate(columns):
+        values[:, number] = _numbers(table[name], name, place)
+    times, in_utc = parse_times(table[time], time, place, layout.time_format)
+    if layout.series is None:
+        return Table(targets, columns, values, times, in_utc, np.zeros(len(times), np.int64), [file.stem])
+    codes, names = _codes(table[layout.series], layout.series, place)
+    return Table(targets, columns, values, times, in_utc, codes, names)
+
+
+def _header(file: Path, layout: Layout) -> tuple[list[str], str]:
+    """Return the names of the columns, and the delimiter of a CSV file."""
+    if file.suffix.lower() == ".parquet":
+        parquet = require("pyarrow.parquet", EXTRA)
+        try:
+            return list(parquet.read_schema(file).names), ""
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file} cannot be read: {_brief(error)}") from error
+    try:
+        with file.open("rb") as stream:
+            line = stream.readline(HEADER).decode("utf-8-sig").strip("\r\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8; save it as such") from error
+    if not line.strip():
+        raise DataError(f"{file} has no header line with the names of its columns")
+    sign = layout.delimiter and DELIMITERS.get(layout.delimiter, layout.delimiter)
+    sign = sign or SUFFIXES.get(file.suffix.lower()) or max(DELIMITERS.values(), key=line.count)
+    if len(sign) != 1 or sign in '"\r\n':
+        raise ConfigError(
+            f"data.delimiter={layout.delimiter} is not a delimiter; {nearest(sign, DELIMITERS)}, or a sign"
+        )
+    return next(csv.reader([line], delimiter=sign)), sign
+
+
+def _read(file: Path, layout: Layout, wanted: list[str], delimiter: str, time: str) -> Any:
+    """Return the wanted columns as a pyarrow table."""
+    pyarrow = require("pyarrow", EXTRA)
+    try:
+        if file.suffix.lower() == ".parquet":
+            return require("pyarrow.parquet", EXTRA).read_table(file, columns=wanted)
+        reader = require("pyarrow.csv", EXTRA)
+        as_text = {time} if layout.time_format not in (None, "unix") else set()
+        as_text |= {layout.series} if layout.series else set()
+        return reader.read_csv(
+            file,
+            parse_options=reader.ParseOptions(delimiter=delimiter),
+            convert_options=reader.ConvertOptions(
+                include_columns=wanted,
+                column_types={name: pyarrow.string() for name in as_text},
+                null_values=MISSING,
+                strings_can_be_null=True,
+                decimal_point=layout.decimal,
+            ),
+        )
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise DataError(f"{file} cannot be read: {_brief(error)}") from error
+
+
+def _numbers(column: Any, name: str, place: str) -> NDArray[np.float64]:
+    """Return a column of numbers, NaN where a value is missing, [N]."""
+    pyarrow, compute = require("pyarrow", EXTRA), require("pyarrow.compute", EXTRA)
+    kind = column.type
+    if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or pyarrow.types.is_dictionary(kind):
+        text = compute.utf8_trim_whitespace(column.cast(pyarrow.string()))
+        number = compute.match_substring_regex(text, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+        bad = np.flatnonzero(compute.fill_null(compute.invert(number), False).to_numpy(zero_copy_only=False))
+        if len(bad):
+            raise DataError(
+                f"{place}, row {bad[0] + 1}: the column {name!r} has {text[int(bad[0])].as_py()!r}, which is not a "
+                "number; correct it, or name the columns to forecast with data.targets=[...]"
+            )
+        column = text
+    elif not (
+        pyarrow.types.is_integer(kind)
+        or pyarrow.types.is_floating(kind)
+        or pyarrow.types.is_decimal(kind)
+        or pyarrow.types.is_boolean(kind)
+        or pyarrow.types.is_null(kind)
+    ):
+        raise DataError(f"{place}: the column {name!r} has {kind}, not numbers; leave it out with data.targets=[...]")
+    values: NDArray[np.float64] = column.cast(pyarrow.float64(), safe=False).to_numpy().astype(np.float64)
+    if np.isinf(values).any():
+        row = int(np.flatnonzero(np.isinf(values))[0])
+        raise DataError(f"{place}, row {row + 1}: the column {name!r} is infinite; correct it, or leave it empty")
+    if np.isnan(values).all():
+        raise DataError(f"{place}: the column {name!r} has no value in any row")
+    return values
+
+
+def _codes(column: Any, name: str, place: str) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the number of the series of each row, [N], and the names of the series in order of their first row."""
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null().to_numpy())[0])
+        raise DataError(f"{place}, row {row + 1}: the column {name!r}, which names the series, is empty")
+    encoded = column.dictionary_encode().unify_dictionaries()
+    codes = encoded.combine_chunks()
+    chunk = codes.chunk(0) if hasattr(codes, "chunk") else codes
+    return chunk.indices.to_numpy().astype(np.int64), [str(value) for value in chunk.dictionary.to_pylist()]
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
