@@ -14,6 +14,7 @@ MONTH = 31_556_952 / 12  # mean seconds of a Gregorian month
 FIXED = {"W": WEEK, "D": DAY, "h": 3600, "min": 60, "s": 1}
 MONTHS = {"Y": 12, "Q": 3, "M": 1}
 ALIAS = re.compile(r"(\d*)(W|D|B|h|min|s|[YQM][SE])")
+CYCLES = ("hour", "weekday", "yearday")  # day, week and year, as calendar features
 SEASONS = {"s": 60, "min": 60, "h": 24, "D": 7, "B": 5, "W": 52, "M": 12, "Q": 4, "Y": 1}
 
 
@@ -159,14 +160,16 @@ def future_times(last: int, count: int, frequency: str, zone: str = "UTC") -> Se
     return to_utc(step.times(to_wall(first, zone), ahead), zone)
 
 
-def calendar_names(frequency: Frequency) -> tuple[str, ...]:
-    """Return the names of the calendar features that vary at this frequency, a sine and a cosine for each cycle."""
-    cycles = [
-        name
-        for name, longest in (("hour", DAY), ("weekday", WEEK), ("yearday", 12 * MONTH))
-        if frequency.seconds < longest
-    ]
-    return tuple(f"{cycle}_{wave}" for cycle in cycles for wave in ("sin", "cos"))
+def calendar_names(frequency: Frequency, cycles: tuple[str, ...] = CYCLES) -> tuple[str, ...]:
+    """Return the names of the calendar features that vary at this frequency, a sine and a cosine for each cycle.
+
+    Args:
+        frequency: of the times.
+        cycles: of `CYCLES`, those that are wanted.
+    """
+    lengths = dict(zip(CYCLES, (DAY, WEEK, 12 * MONTH), strict=True))
+    found = [cycle for cycle in CYCLES if cycle in cycles and frequency.seconds < lengths[cycle]]
+    return tuple(f"{cycle}_{wave}" for cycle in found for wave in ("sin", "cos"))
 
 
 def calendar(wall: Seconds, names: tuple[str, ...]) -> NDArray[np.float32]:

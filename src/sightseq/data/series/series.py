@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from sightseq.core.arrays import ArrayDataset, save_about, save_split
 from sightseq.core.datamodule import DataModule, check_shares
-from sightseq.core.errors import ConfigError, DataError
+from sightseq.core.errors import ConfigError, DataError, nearest
 from sightseq.data.series.windows import Rows, WindowDataset, find_origins
 from sightseq.series.frame import Frame, select
 from sightseq.series.scaling import fill_forward, log_returns, moments, seasonal_errors
 from sightseq.series.spec import SeriesSpec
-from sightseq.series.times import Frequency, calendar, calendar_names
+from sightseq.series.times import CYCLES, Frequency, calendar, calendar_names
 
 SOURCE = "series"
 SPLITS = ("train", "val", "test")
@@ -36,7 +36,8 @@ class SeriesData(DataModule):
         lookback: steps of the input, L.
         horizon: steps that are forecast, H.
         season: steps of one season; None: usual for the frequency, such as 24 for hours.
-        calendar: whether calendar features are covariates known in advance.
+        calendar: cycles that are covariates known in advance, of "hour" (of the day), "weekday" and "yearday"; True:
+            all that vary at the frequency; False: none.
         val_fraction: share of the times that validate, before those that test.
         test_fraction: share of the times that test, the last ones.
         common: see `DataModule`.
@@ -51,7 +52,7 @@ class SeriesData(DataModule):
         lookback: int = 48,
         horizon: int = 12,
         season: int | None = None,
-        calendar: bool = True,
+        calendar: bool | tuple[str, ...] = True,
         val_fraction: float = 0.1,
         test_fraction: float = 0.2,
         **common: Any,
@@ -62,9 +63,12 @@ class SeriesData(DataModule):
             raise ConfigError("data.val_fraction and data.test_fraction: leave a part of the times for training")
         if min(lookback, horizon) < 1 or (season is not None and season < 1):
             raise ConfigError("data.lookback, data.horizon and data.season must be at least 1")
-        self.lookback, self.horizon, self.season, self.calendar = lookback, horizon, season, calendar
+        self.lookback, self.horizon, self.season = lookback, horizon, season
+        self.cycles = (CYCLES if calendar else ()) if isinstance(calendar, bool) else calendar
+        if unknown := set(self.cycles) - set(CYCLES):
+            raise ConfigError(f"data.calendar: {min(unknown)} is not known; {nearest(min(unknown), CYCLES)}")
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
-        features = calendar_names(Frequency.parse("h")) if calendar else ()
+        features = calendar_names(Frequency.parse("h"), self.cycles)
         self.example_spec: SeriesSpec = SeriesSpec(
             ("value",),
             (),
@@ -184,6 +188,12 @@ class SeriesData(DataModule):
                 )
         return rows
 
+    def spec_key(self) -> dict[str, Any]:
+        """Return the options of windows, calendar and parts; of a checkpoint's spec if there is one."""
+        given = self.given_spec if isinstance(self.given_spec, SeriesSpec) else None
+        chosen = (given.season, given.calendar) if given else (self.season, self.cycles)
+        return {"windows": (*self._steps(), *chosen), "parts": (self.val_fraction, self.test_fraction)}
+
     def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> SeriesSpec:
         """Compute the statistics of all rows before the validation part.
 
@@ -195,8 +205,7 @@ class SeriesData(DataModule):
         step = Frequency.parse(about["frequency"])
         given = self.given_spec if isinstance(self.given_spec, SeriesSpec) else None
         season = given.season if given else self.season or step.season
-        with_calendar = bool(given.calendar) if given else self.calendar
-        features = calendar_names(step) if with_calendar else ()
+        features = given.calendar if given else calendar_names(step, self.cycles)
         mean, std = moments(arrays["values"], rows)
         known_mean, known_std = moments(arrays["known"], rows)
         for number, name in enumerate(about["targets"]):
@@ -240,8 +249,8 @@ class SeriesData(DataModule):
             arrays["target"], ends, self._training(arrays), 0 if "level" in arrays else spec.season
         )
         known = fill_forward(arrays["known"], ends, np.array(spec.known_mean))
-        if spec.calendar:
-            known = np.concatenate([known, arrays["calendar"]], axis=1)
+        every = calendar_names(Frequency.parse(spec.frequency))
+        known = np.concatenate([known, arrays["calendar"][:, [every.index(name) for name in spec.calendar]]], axis=1)
         columns = {
             "values": fill_forward(arrays["values"], ends, np.array(spec.mean)),
             "target": arrays["target"],
