@@ -19,6 +19,7 @@ from sightseq.core.loading import Batch
 from sightseq.core.places import group_options
 from sightseq.data.series import series
 from sightseq.data.series.series import SeriesData
+from sightseq.data.series.series_csv import SeriesCSV
 from sightseq.series.frame import Frame
 from sightseq.series.scaling import moments
 from sightseq.series.spec import SeriesSpec
@@ -85,6 +86,28 @@ def seen(dataset: ArrayDataset, origin: int) -> Batch:
 def test_no_look_ahead(dataset: str) -> None:
     config = compose(f"data={dataset}", "debug=synthetic")["data"]
     check_no_look_ahead(find_class(config["_target_"], SeriesData, "data"), config)
+
+
+def test_a_file_that_ends_at_the_origin() -> None:
+    """Another end of the file, with other text, changes no window of the training part, and no spec."""
+    times = np.datetime64("2024-01-01", "s") + np.arange(400) * np.timedelta64(1, "h")
+    lines = [f"{time},{number % 24},{number % 5}" for number, time in enumerate(times)]
+    found = []
+    for name in ("a", "b"):
+        Path(name).mkdir()
+        end = lines[320:] if name == "a" else [f"{time},1e6,-1.5" for time in times[320:]]
+        Path(name, "series.csv").write_text("\n".join(["time,y,x", *lines[:320], *end]))
+        data = SeriesCSV(name="series_csv", path=f"{name}/series.csv", cache="cache", targets=("y",), past=("x",))
+        data.prepare_data()
+        found.append(data)
+    assert found[0].spec == found[1].spec
+    train = [data.dataset("train").numpy() for data in found]
+    for column, values in train[0].items():
+        np.testing.assert_array_equal(values, train[1][column])
+    first = [data.dataset("test")[0] for data in found]
+    assert first[0]["time"][48] == 1704067200 + 320 * 3600
+    assert torch.equal(first[0]["input"], first[1]["input"])
+    assert not torch.equal(first[0]["target"], first[1]["target"])
 
 
 def fill_backward(values: Values, ends: NDArray[np.int64], default: Values | None = None) -> Values:

@@ -19,6 +19,8 @@ FORMATS = (
     "%Y.%m.%d %H:%M:%S",
     "%Y-%m-%d %H:%M",
     "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d",
 )
 
 

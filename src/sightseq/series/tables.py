@@ -99,10 +99,10 @@ def read_table(file: Path, layout: Layout) -> Table:
     if not table.num_rows:
         raise DataError(f"{file} has no rows")
     place = str(file)
+    times, in_utc = parse_times(table[time], time, place, layout.time_format)
     values = np.empty((table.num_rows, len(columns)))
     for number, name in enumerate(columns):
         values[:, number] = _numbers(table[name], name, place)
-    times, in_utc = parse_times(table[time], time, place, layout.time_format)
     if layout.series is None:
         return Table(targets, columns, values, times, in_utc, np.zeros(len(times), np.int64), [file.stem])
     codes, names = _codes(table[layout.series], layout.series, place)
