@@ -125,9 +125,13 @@ def test_missing_values_take_the_last_one_and_are_not_counted() -> None:
         (
             lambda r: [*r[:9], *r[10:]],
             {},
-            "1 times are missing at the frequency D, the first from 2024-01-08 to 2024-01",
+            "1 times are missing at the frequency D, the first between 2024-01-08 and 2024-01-10",
         ),
-        (lambda r: [*r, "2024-03-01 07:00:00,1,2"], {}, "not regular: the step from 2024-02-29 to 2024-03-01 07:00:00"),
+        (
+            lambda r: [*r, "2024-03-01 07:00:00,1,2"],
+            {},
+            "not regular: 2024-03-01 07:00:00 does not fit the frequency D from 2024-01-01 on",
+        ),
         (
             lambda r: [*r[:9], "2024-01-09,many,3", *r[10:]],
             {},
@@ -306,6 +310,24 @@ def test_log_returns_and_levels() -> None:
     # The scale is the error of the last price, not of the last return.
     step = np.abs(np.diff(np.log(prices)))[: len(prices) * 7 // 10 - 1]
     np.testing.assert_allclose(spec.scale, step.mean(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("sliding", [False, True])
+def test_a_walk_forward_backtest_tests_every_block_once(sliding: bool) -> None:
+    tested: list[int] = []
+    for fold in range(3):
+        data, spec = prepared(write(wave(100)), targets=("x",), horizon=1, fold=fold, folds=3, sliding=sliding)
+        windows = {split: data.dataset(split).numpy()["index"] for split in ("train", "val", "test")}
+        # 70 train, 10 validate, 20 test in blocks of 6, 7 and 7.
+        shift = (0, 6, 13)[fold]
+        start = shift if sliding else 0
+        assert windows["train"].tolist() == list(range(max(start, 4), 70 + shift))
+        assert windows["val"].tolist() == list(range(70 + shift, 80 + shift))
+        assert spec.mean == (np.arange(start, 70 + shift).mean(),)
+        tested += windows["test"].tolist()
+    assert tested == list(range(80, 100))
+    with pytest.raises(ConfigError, match=r"data\.fold=3"):
+        prepared(write(wave()), fold=3, folds=3)
 
 
 def test_a_model_reads_other_data_in_its_own_windows() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sightseq.core.errors import DataError
 from sightseq.series.tables import Table
-from sightseq.series.times import Frequency, describe_step, infer_frequency
+from sightseq.series.times import Frequency, infer_frequency
 from sightseq.series.zones import Seconds, format_times, to_utc, to_wall
 
 Gaps = Literal["error", "fill", "keep"]
@@ -114,10 +114,12 @@ def _on_grid(frame: Frame, name: str, gaps: Gaps) -> Frame:
     positions, fits = step.positions(times, np.repeat(times[starts], lengths))
     if not fits.all():
         row = int(np.flatnonzero(~fits)[0])
+        first = int(starts[np.searchsorted(frame.ends, row, side="right")])
         raise DataError(
-            f"{name}: the times are not regular: the step {describe_step(frame.wall[row - 1], frame.wall[row])}"
-            f"{_named(frame, row)} does not fit the frequency {step.alias} ({(~fits).sum():,} rows in all); resample "
-            "them, give another data.frequency=, or take the rows as consecutive steps with data.gaps=keep"
+            f"{name}: the times are not regular: {format_times(frame.wall[[row]])[0]}{_named(frame, row)} does not fit "
+            f"the frequency {step.alias} from {format_times(frame.wall[[first]])[0]} on ({(~fits).sum():,} rows in all); "
+            "resample them, give another data.frequency= or data.timezone=, or take the rows as consecutive steps with "
+            "data.gaps=keep"
         )
     ahead = np.diff(positions)
     ahead[frame.ends[:-1] - 1] = 1
@@ -125,9 +127,10 @@ def _on_grid(frame: Frame, name: str, gaps: Gaps) -> Frame:
     if not holes.size:
         return frame
     missing, row = int((ahead - 1).sum()), int(holes[0])
+    before, after = format_times(frame.wall[row : row + 2])
     what = (
         f"{name}: {missing:,} times are missing at the frequency {step.alias}, the first "
-        f"{describe_step(frame.wall[row], frame.wall[row + 1])}{_named(frame, row)}"
+        f"between {before} and {after}{_named(frame, row)}"
     )
     if gaps == "error":
         raise DataError(

@@ -24,8 +24,10 @@ def fill_forward(values: Values, ends: Rows, default: Values | None = None) -> V
         default: [D]; None: they stay missing.
 
     Returns:
-        A copy, [T, D].
+        [T, D]: the argument itself if no value is missing, else a copy.
     """
+    if not np.isnan(values).any():
+        return values
     filled = values.copy()
     starts, rows = starts_of(ends), np.arange(len(values))
     for number, column in enumerate(filled.T):

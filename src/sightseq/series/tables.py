@@ -79,34 +79,66 @@ def read_table(file: Path, layout: Layout) -> Table:
             or a time that cannot be read; the message names the row (1 is the first row after the header).
     """
     header, delimiter = _header(file, layout)
-    time = header[0] if layout.time is None else layout.time
-    taken = (time, *layout.past, *layout.known, *((layout.series,) if layout.series else ()))
-    targets = tuple(name for name in header if name not in taken) if layout.targets is None else layout.targets
+    wanted = _wanted(header, layout, str(file))
+    return make_table(_read(file, layout, wanted, delimiter), layout, str(file), file.stem)
+
+
+def make_table(columns: Any, layout: Layout, place: str, name: str) -> Table:
+    """Read the columns of a pyarrow table, such as one made from a pandas data frame.
+
+    Args:
+        columns: pyarrow table.
+        layout: which columns are read; a time column of None is the first one.
+        place: where the table is from, for messages.
+        name: of the series, if the table is one.
+
+    Raises:
+        ConfigError: see `read_table`.
+        DataError: see `read_table`.
+    """
+    header = list(columns.column_names)
+    _wanted(header, layout, place)
+    time, targets = _time(header, layout), _targets(header, layout)
+    names = (*targets, *layout.past, *layout.known)
+    if not columns.num_rows:
+        raise DataError(f"{place} has no rows")
+    times, in_utc = parse_times(columns[time], time, place, layout.time_format)
+    values = np.empty((columns.num_rows, len(names)))
+    for number, column in enumerate(names):
+        values[:, number] = _numbers(columns[column], column, place)
+    if layout.series is None:
+        return Table(targets, names, values, times, in_utc, np.zeros(len(times), np.int64), [name])
+    codes, series = _codes(columns[layout.series], layout.series, place)
+    return Table(targets, names, values, times, in_utc, codes, series)
+
+
+def _time(header: list[str], layout: Layout) -> str:
+    return header[0] if layout.time is None else layout.time
+
+
+def _targets(header: list[str], layout: Layout) -> tuple[str, ...]:
+    """Return the columns that are forecast: the chosen ones, or all that have no other role."""
+    others = {_time(header, layout), layout.series, *layout.past, *layout.known}
+    return tuple(name for name in header if name not in others) if layout.targets is None else layout.targets
+
+
+def _wanted(header: list[str], layout: Layout, place: str) -> list[str]:
+    """Return the columns that are read; check that each is there once and has one role."""
+    time, targets = _time(header, layout), _targets(header, layout)
     columns = (*targets, *layout.past, *layout.known)
-    wanted = [*dict.fromkeys((*taken, *targets))]
+    wanted = [*dict.fromkeys((time, *columns, *((layout.series,) if layout.series else ())))]
     for name in wanted:
         if header.count(name) != 1:
             problem = "has no column" if name not in header else "has more than one column"
             hint = nearest(name, header) if name not in header else "rename all but one"
-            raise DataError(f"{file} {problem} {name!r}; {hint}")
+            raise DataError(f"{place} {problem} {name!r}; {hint}")
     if not targets:
-        raise DataError(f"{file} has no column to forecast; name one with data.targets=[NAME]")
+        raise DataError(f"{place} has no column to forecast; name one with data.targets=[NAME]")
     if len(set(columns)) < len(columns) or {time, layout.series} & set(columns):
         raise ConfigError(
             "a column is named twice in data.time, data.series, data.targets, data.past and data.known; name it once"
         )
-    table = _read(file, layout, wanted, delimiter, time)
-    if not table.num_rows:
-        raise DataError(f"{file} has no rows")
-    place = str(file)
-    times, in_utc = parse_times(table[time], time, place, layout.time_format)
-    values = np.empty((table.num_rows, len(columns)))
-    for number, name in enumerate(columns):
-        values[:, number] = _numbers(table[name], name, place)
-    if layout.series is None:
-        return Table(targets, columns, values, times, in_utc, np.zeros(len(times), np.int64), [file.stem])
-    codes, names = _codes(table[layout.series], layout.series, place)
-    return Table(targets, columns, values, times, in_utc, codes, names)
+    return wanted
 
 
 def _header(file: Path, layout: Layout) -> tuple[list[str], str]:
@@ -133,14 +165,14 @@ def _header(file: Path, layout: Layout) -> tuple[list[str], str]:
     return next(csv.reader([line], delimiter=sign)), sign
 
 
-def _read(file: Path, layout: Layout, wanted: list[str], delimiter: str, time: str) -> Any:
+def _read(file: Path, layout: Layout, wanted: list[str], delimiter: str) -> Any:
     """Return the wanted columns as a pyarrow table."""
     pyarrow = require("pyarrow", EXTRA)
     try:
         if file.suffix.lower() == ".parquet":
             return require("pyarrow.parquet", EXTRA).read_table(file, columns=wanted)
         reader = require("pyarrow.csv", EXTRA)
-        as_text = {time} if layout.time_format not in (None, "unix") else set()
+        as_text = {layout.time or wanted[0]} if layout.time_format not in (None, "unix") else set()
         as_text |= {layout.series} if layout.series else set()
         return reader.read_csv(
             file,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightseq.core.errors import ConfigError, DataError
-from sightseq.series.zones import DAY, Seconds, format_times, to_utc, to_wall
+from sightseq.series.zones import DAY, Seconds, to_utc, to_wall
 
 WEEK = 7 * DAY
 MONTH = 31_556_952 / 12  # mean seconds of a Gregorian month
@@ -193,12 +193,6 @@ def calendar(wall: Seconds, names: tuple[str, ...]) -> NDArray[np.float32]:
     waves = {"sin": np.sin, "cos": np.cos}
     columns = [waves[wave](2 * np.pi * phases[cycle]) for cycle, _, wave in (name.rpartition("_") for name in names)]
     return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(wall), 0), np.float32)
-
-
-def describe_step(before: int, after: int) -> str:
-    """Return "from A to B" for two times in seconds."""
-    first, second = format_times(np.array([before, after]))
-    return f"from {first} to {second}"
 
 
 def _fixed(step: int) -> Frequency:

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from sightseq.core.arrays import ArrayDataset, save_about, save_split
 from sightseq.core.datamodule import DataModule, check_shares
 from sightseq.core.errors import ConfigError, DataError, nearest
-from sightseq.data.series.windows import Rows, WindowDataset, find_origins
+from sightseq.data.series.windows import Rows, WindowDataset, find_origins, walk_forward
 from sightseq.series.frame import Frame, select
 from sightseq.series.scaling import fill_forward, log_returns, moments, seasonal_errors
 from sightseq.series.spec import SeriesSpec
@@ -40,6 +41,10 @@ class SeriesData(DataModule):
             all that vary at the frequency; False: none.
         val_fraction: share of the times that validate, before those that test.
         test_fraction: share of the times that test, the last ones.
+        fold: walk-forward backtest: which of `folds` consecutive blocks of the test part tests (from 0); validation and
+            training move with it.
+        folds: number of blocks.
+        sliding: in a backtest, the training part keeps its length; otherwise it grows from block to block.
         common: see `DataModule`.
     """
 
@@ -55,6 +60,9 @@ class SeriesData(DataModule):
         calendar: bool | tuple[str, ...] = True,
         val_fraction: float = 0.1,
         test_fraction: float = 0.2,
+        fold: int | None = None,
+        folds: int = 5,
+        sliding: bool = False,
         **common: Any,
     ) -> None:
         super().__init__(**common)
@@ -68,22 +76,14 @@ class SeriesData(DataModule):
         if unknown := set(self.cycles) - set(CYCLES):
             raise ConfigError(f"data.calendar: {min(unknown)} is not known; {nearest(min(unknown), CYCLES)}")
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        if folds < 1 or (fold is not None and not 0 <= fold < folds):
+            raise ConfigError(f"data.fold={fold}: the data.folds={folds} blocks are numbered from 0")
+        self.fold, self.folds, self.sliding = fold, folds, sliding
         features = calendar_names(Frequency.parse("h"), self.cycles)
+        zeros, ones = (0.0,) * len(features), (1.0,) * len(features)
+        windows = (lookback, horizon, season or 1, "h", 3600.0)
         self.example_spec: SeriesSpec = SeriesSpec(
-            ("value",),
-            (),
-            features,
-            lookback,
-            horizon,
-            season or 1,
-            "h",
-            3600.0,
-            (0.0,),
-            (1.0,),
-            (0.0,) * len(features),
-            (1.0,) * len(features),
-            (1.0,),
-            calendar=features,
+            ("value",), (), features, *windows, (0.0,), (1.0,), zeros, ones, (1.0,), calendar=features
         )
 
     @abstractmethod
@@ -130,7 +130,7 @@ class SeriesData(DataModule):
         begun = np.asarray(np.isfinite(fill_forward(targets, frame.ends)).any(axis=1))
         if not begun.any():
             raise DataError(f"{self.name}: the column {frame.targets[0]!r} has no value that can be forecast")
-        frame = select(Frame(**{**vars(frame), "values": values}), begun)
+        frame = select(replace(frame, values=values), begun)
         columns: dict[str, NDArray[Any]] = {
             "values": self._narrow(frame, inputs),
             "target": self._narrow(frame, frame.targets),
@@ -171,13 +171,13 @@ class SeriesData(DataModule):
         arrays = splits[SOURCE]
         times, ends = arrays["time"], arrays["ends"]
         lookback, horizon = self._steps()
-        limits = self.bounds(times)
+        limits = self._limits(times)
         origins = find_origins(ends, lookback, horizon)
         part = np.searchsorted(limits, times[origins], side="right")
         inside = part == np.searchsorted(limits, times[origins + horizon - 1], side="right")
         valued = np.cumsum(np.append(0, np.isfinite(arrays["target"]).any(axis=1)))
         inside &= valued[origins + horizon] > valued[origins]
-        rows = {split: (SOURCE, origins[inside & (part == number)]) for number, split in enumerate(SPLITS)}
+        rows = {split: (SOURCE, origins[inside & (part == number)]) for number, split in enumerate(SPLITS, 1)}
         for split, (_, found) in rows.items():
             if not len(found):
                 raise DataError(
@@ -192,10 +192,13 @@ class SeriesData(DataModule):
         """Return the options of windows, calendar and parts; of a checkpoint's spec if there is one."""
         given = self.given_spec if isinstance(self.given_spec, SeriesSpec) else None
         chosen = (given.season, given.calendar) if given else (self.season, self.cycles)
-        return {"windows": (*self._steps(), *chosen), "parts": (self.val_fraction, self.test_fraction)}
+        return {
+            "windows": (*self._steps(), *chosen),
+            "parts": (self.val_fraction, self.test_fraction, self.fold, self.folds, self.sliding),
+        }
 
     def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> SeriesSpec:
-        """Compute the statistics of all rows before the validation part.
+        """Compute the statistics of all rows of the training part.
 
         Raises:
             DataError: a target is constant, or has no value there.
@@ -267,9 +270,17 @@ class SeriesData(DataModule):
         }
 
     def _training(self, arrays: Mapping[str, Any]) -> NDArray[np.bool_]:
-        """Return which rows are before the validation part, [T]."""
-        rows: NDArray[np.bool_] = arrays["time"] < self.bounds(arrays["time"])[0]
+        """Return which rows belong to the training part, [T]."""
+        first, end, *_ = self._limits(arrays["time"])
+        rows: NDArray[np.bool_] = (arrays["time"] >= first) & (arrays["time"] < end)
         return rows
+
+    def _limits(self, times: NDArray[np.int64]) -> tuple[int, int, int, int]:
+        """Return the times at which training, validation and test begin, and the one after the last."""
+        val, test, end = self.bounds(times)
+        if self.fold is None:
+            return int(times.min()), val, test, end
+        return walk_forward(times, (val, test, end), self.fold, self.folds, self.sliding)
 
     def _steps(self) -> tuple[int, int]:
         """Return lookback and horizon: those of the checkpoint's spec if there is one."""

@@ -106,6 +106,29 @@ def find_origins(ends: Rows, lookback: int, horizon: int) -> Rows:
     return origins
 
 
+def walk_forward(
+    times: NDArray[np.int64], limits: tuple[int, int, int], fold: int, folds: int, sliding: bool
+) -> tuple[int, int, int, int]:
+    """Return the limits of the parts for one block of a walk-forward backtest.
+
+    Args:
+        times: of all rows, [T].
+        limits: times at which validation and test begin, and the one after the last of the test part.
+        fold: number of the block.
+        folds: blocks into which the times of the test part are cut.
+        sliding: whether the training part keeps its length, instead of its beginning.
+
+    Returns:
+        Times at which training, validation and test begin, and the one after the last of the test part.
+    """
+    ordered = np.unique(times)
+    val, test, end = np.searchsorted(ordered, limits)
+    first, last = ((end - test) * block // folds for block in (fold, fold + 1))
+    ordered = np.append(ordered, limits[2])
+    train = ordered[first if sliding else 0]
+    return int(train), int(ordered[val + first]), int(ordered[test + first]), int(ordered[test + last])
+
+
 def _windows(column: NDArray[Any], length: int) -> NDArray[Any]:
     """Return a read-only view [T - length + 1, length, ...] of all windows of a column [T, ...]."""
     column = np.ascontiguousarray(column)
