@@ -10,7 +10,7 @@ import torch
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.data.series.series_csv import SeriesCSV
 from sightseq.series.spec import SeriesSpec
-from sightseq.series.tables import Layout, read_table
+from sightseq.series.tables import Layout, make_table, read_table
 from sightseq.series.zones import format_times
 
 SMALL = {"lookback": 4, "horizon": 2, "calendar": False}
@@ -269,6 +269,9 @@ def test_a_spreadsheet_in_german() -> None:
     data, spec = prepared(Path("a.csv"), decimal=",")
     assert spec.targets == ("Größe", "x")
     assert data.dataset("train")[0]["input"][0].tolist() == [0.5, 0.0]
+    Path("a.csv").write_text("\n".join(["Tag;Größe;x", *rows, "2024-03-01;viel;3"]))
+    with pytest.raises(DataError, match="row 61: the column 'Größe' has 'viel', which is not a number"):
+        prepared(Path("a.csv"), decimal=",")
     Path("a.csv").write_bytes("\n".join(["Tag;Größe", *rows]).encode("latin-1"))
     with pytest.raises(DataError, match="not UTF-8"):
         prepared(Path("a.csv"))
@@ -293,6 +296,22 @@ def test_parquet_gives_what_csv_gives() -> None:
     Path("c.parquet").write_text("no")
     with pytest.raises(DataError, match="cannot be read"):
         prepared(Path("c.parquet"))
+
+
+def test_a_pandas_data_frame_gives_what_csv_gives() -> None:
+    import pandas
+    import pyarrow
+
+    frame = pandas.read_csv(write(wave()), parse_dates=["day"])
+    table = make_table(pyarrow.Table.from_pandas(frame), Layout(), "the data frame", "a")
+    expected = read_table(Path("a.csv"), Layout())
+    assert (table.columns, table.names, table.in_utc) == (expected.columns, expected.names, expected.in_utc)
+    np.testing.assert_array_equal(table.values, expected.values)
+    np.testing.assert_array_equal(table.times, expected.times)
+    frame["day"] = frame["day"].dt.tz_localize("Europe/Berlin")
+    table = make_table(pyarrow.Table.from_pandas(frame), Layout(), "the data frame", "a")
+    assert table.in_utc
+    assert (table.times == expected.times - 3600).all()
 
 
 def test_log_returns_and_levels() -> None:

@@ -115,11 +115,11 @@ def _on_grid(frame: Frame, name: str, gaps: Gaps) -> Frame:
     if not fits.all():
         row = int(np.flatnonzero(~fits)[0])
         first = int(starts[np.searchsorted(frame.ends, row, side="right")])
+        time, begin = format_times(frame.wall[[row, first]])
         raise DataError(
-            f"{name}: the times are not regular: {format_times(frame.wall[[row]])[0]}{_named(frame, row)} does not fit "
-            f"the frequency {step.alias} from {format_times(frame.wall[[first]])[0]} on ({(~fits).sum():,} rows in all); "
-            "resample them, give another data.frequency= or data.timezone=, or take the rows as consecutive steps with "
-            "data.gaps=keep"
+            f"{name}: the times are not regular: {time}{_named(frame, row)} does not fit the frequency {step.alias} "
+            f"from {begin} on ({(~fits).sum():,} rows in all); resample them, give another data.frequency= or "
+            "data.timezone=, or take the rows as consecutive steps with data.gaps=keep"
         )
     ahead = np.diff(positions)
     ahead[frame.ends[:-1] - 1] = 1

@@ -105,7 +105,7 @@ def make_table(columns: Any, layout: Layout, place: str, name: str) -> Table:
     times, in_utc = parse_times(columns[time], time, place, layout.time_format)
     values = np.empty((columns.num_rows, len(names)))
     for number, column in enumerate(names):
-        values[:, number] = _numbers(columns[column], column, place)
+        values[:, number] = _numbers(columns[column], column, place, layout.decimal)
     if layout.series is None:
         return Table(targets, names, values, times, in_utc, np.zeros(len(times), np.int64), [name])
     codes, series = _codes(columns[layout.series], layout.series, place)
@@ -189,12 +189,13 @@ def _read(file: Path, layout: Layout, wanted: list[str], delimiter: str) -> Any:
         raise DataError(f"{file} cannot be read: {_brief(error)}") from error
 
 
-def _numbers(column: Any, name: str, place: str) -> NDArray[np.float64]:
+def _numbers(column: Any, name: str, place: str, decimal: str) -> NDArray[np.float64]:
     """Return a column of numbers, NaN where a value is missing, [N]."""
     pyarrow, compute = require("pyarrow", EXTRA), require("pyarrow.compute", EXTRA)
     kind = column.type
     if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or pyarrow.types.is_dictionary(kind):
         text = compute.utf8_trim_whitespace(column.cast(pyarrow.string()))
+        text = text if decimal == "." else compute.replace_substring(text, decimal, ".")
         number = compute.match_substring_regex(text, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
         bad = np.flatnonzero(compute.fill_null(compute.invert(number), False).to_numpy(zero_copy_only=False))
         if len(bad):
