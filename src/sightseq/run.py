@@ -99,7 +99,7 @@ def train(config: Config, folder: Path) -> Outcome:
     from sightseq.core.environment import resolve_precision
     from sightseq.core.naming import network_name
     from sightseq.core.report import read_history
-    from sightseq.core.results import describe_run, score_baselines, training_scores
+    from sightseq.core.results import describe_run, training_scores
     from sightseq.core.spec import Spec
     from sightseq.core.task import Task
     from sightseq.core.trainer import check_trainer, count_steps, make_evaluator, make_trainer, unknown_length
@@ -157,8 +157,8 @@ def train(config: Config, folder: Path) -> Outcome:
             **chosen,
             # For a resumed run, metrics.csv also contains the seconds before the interruption.
             "seconds": {"fit": round(max([fit_seconds, *(row["seconds"] for row in history[-1:])]), 1)},
-            "baselines": score_baselines(baselines, data, run_test),
         }
+        blocks += compare(results, task, baselines, data, run_test)
     return results, blocks, trainer
 
 
@@ -212,7 +212,7 @@ def test(config: Config, folder: Path) -> Outcome:
     """Validate and test a checkpoint on the data it was trained on, or on the data that `data` chooses."""
     from sightseq.core import checkpoint
     from sightseq.core.build import trust
-    from sightseq.core.results import describe_run, score_baselines
+    from sightseq.core.results import describe_run
     from sightseq.core.trainer import make_evaluator
 
     trust(config["trust"])
@@ -226,7 +226,8 @@ def test(config: Config, folder: Path) -> Outcome:
     trainer = make_evaluator(config)
     results, blocks = evaluate(trainer, task, data, test=True)
     results |= describe_run(config, task, data, folder)
-    results |= {"checkpoint": config["ckpt"], "baselines": score_baselines(baselines, data, test=True)}
+    results |= {"checkpoint": config["ckpt"]}
+    blocks += compare(results, task, baselines, data, test=True)
     return results, blocks, trainer
 
 
@@ -239,6 +240,18 @@ def evaluate(trainer: "Trainer", task: "Task", data: "DataModule", test: bool) -
         results[stage] = {name.partition("/")[2]: value for name, value in scores.items()}
         results["details"] = task.details(stage)
     return results, task.blocks("test" if test else "val")
+
+
+def compare(
+    results: dict[str, Any], task: "Task", baselines: "dict[str, Baseline]", data: "DataModule", test: bool
+) -> "list[Block]":
+    """Score the baselines, compare the model with them, and add both to the results; returns blocks of the report."""
+    from sightseq.core.results import score_baselines
+
+    results["baselines"] = score_baselines(baselines, data, test)
+    scored = {name: one for name, one in baselines.items() if "error" not in results["baselines"][name]}
+    results["comparison"], blocks = task.compare(scored, "test" if test else "val")
+    return blocks
 
 
 def make_baselines(config: Config) -> "dict[str, Baseline]":

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 from sklearn.svm import SVC
 
-from sightseq.core import results
+from sightseq.core import baseline, results
 from sightseq.core.arrays import ArrayDataset
 from sightseq.core.baseline import Baseline
 from sightseq.core.datamodule import DataModule
@@ -98,6 +98,7 @@ class Recording(Classifier):
 @pytest.fixture
 def data() -> DataModule:
     module = Digits(name="toy")
+    module._spec = module.example_spec
     arrays = {"input": np.arange(6), "target": np.arange(6)}
     rows = {"train": [0, 2, 4], "val": [1, 3], "test": [5]}
     module._datasets = {split: ArrayDataset(arrays, np.array(chosen)) for split, chosen in rows.items()}
@@ -150,9 +151,9 @@ def test_baselines_read_samples_in_batches(data: DataModule, monkeypatch: pytest
             self.seen.append(("look", inputs.tolist()))
             return 10 * inputs
 
-    monkeypatch.setattr(results, "CHUNK", 2)
+    monkeypatch.setattr(baseline, "CHUNK", 2)
     looking = RecordsBatchSizes()
-    found = results.baseline_arrays(looking, data.dataset("train"))
+    found = looking.look(data.dataset("train"))
     assert looking.seen == [("look", [0, 2]), ("look", [4])]
     assert found["input"].tolist() == [0, 20, 40]
     assert found["target"].tolist() == [0, 2, 4]

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightseq.core.arrays import ArrayDataset
-from sightseq.core.baseline import Arrays, Baseline
+from sightseq.core.baseline import Baseline
 from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import commit, hardware, versions
 from sightseq.core.files import replacing
@@ -22,7 +21,6 @@ from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 
 log = logging.getLogger("sightseq")
-CHUNK = 1024  # samples per chunk
 
 
 def describe_run(config: Config, task: Task, data: DataModule, folder: Path) -> dict[str, Any]:
@@ -95,36 +93,17 @@ def score_baselines(baselines: Mapping[str, Baseline], data: DataModule, test: b
 def _score(baseline: Baseline, data: DataModule, test: bool) -> dict[str, Any]:
     start = time.monotonic()
     learns = type(baseline).fit is not Baseline.fit
-    val = baseline_arrays(baseline, data.dataset("val"))
+    baseline.spec = data.spec
+    val = baseline.look(data.dataset("val"))
     if learns:
-        train = baseline_arrays(baseline, data.dataset("train"))
+        train = baseline.look(data.dataset("train"))
         baseline.fit(train)
     scores: dict[str, Any] = {"val": baseline.score(val), "test": None}
     if test:
         if learns:
             baseline.fit({key: np.concatenate([train[key], val[key]]) for key in train})
-        scores["test"] = baseline.score(baseline_arrays(baseline, data.dataset("test")))
+        scores["test"] = baseline.score(baseline.look(data.dataset("test")))
     return scores | {"seconds": round(time.monotonic() - start, 1)}
-
-
-def baseline_arrays(baseline: Baseline, dataset: ArrayDataset) -> Arrays:
-    """Return a split with the baseline's features as `input`; reading stops after about `baseline.most` samples."""
-    chunks: list[Arrays] = []
-    count = 0
-    for chunk in dataset.chunks(CHUNK):
-        chunks.append(chunk | {"input": baseline.features(chunk["input"])})
-        count += len(chunk["input"])
-        if count >= baseline.most:
-            break
-    return {name: concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-
-
-def concatenate(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Join arrays [N, ...] along the first axis; if their other axes differ, pad those at the end with 0."""
-    if len({part.shape[1:] for part in parts}) > 1:
-        shape = np.max([part.shape[1:] for part in parts], axis=0)
-        parts = [np.pad(part, [(0, 0), *((0, int(side)) for side in shape - part.shape[1:])]) for part in parts]
-    return np.concatenate(parts)
 
 
 def write_results(folder: Path, results: Mapping[str, Any]) -> None:

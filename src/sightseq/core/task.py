@@ -26,6 +26,7 @@ from sightseq.core.spec import Spec, check_spec_type
 
 if TYPE_CHECKING:
     from sightseq.core.arrays import ArrayDataset
+    from sightseq.core.baseline import Baseline
     from sightseq.core.graph import Graph
     from sightseq.core.predictor import Predictor
 
@@ -146,6 +147,18 @@ class Task(LightningModule, ABC):
     def details(self, stage: str) -> dict[str, Any]:
         """Return results of the stage that are not single numbers, as plain values."""
         return {}
+
+    def compare(self, baselines: Mapping[str, "Baseline"], stage: str) -> tuple[dict[str, Any], list[Block]]:
+        """Compare the model with baselines that were scored on the same split.
+
+        Args:
+            baselines: by name, without those that failed.
+            stage: "test", or "val" if the test split was not read.
+
+        Returns:
+            Plain values for results.json, and blocks for the report.
+        """
+        return {}, []
 
     # Common to all tasks.
 
