@@ -50,6 +50,7 @@ class SeriesData(DataModule):
 
     encoding: ClassVar[frozenset[str]] = frozenset({"lookback", "horizon", "season", "calendar"})
     counted: ClassVar[str] = "windows"
+    example_spec: SeriesSpec = SeriesSpec(("value",), (), (), 48, 12, 1, "h", 3600.0, (0.0,), (1.0,), (), (), (1.0,))
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class SeriesData(DataModule):
         features = calendar_names(Frequency.parse("h"), self.cycles)
         zeros, ones = (0.0,) * len(features), (1.0,) * len(features)
         windows = (lookback, horizon, season or 1, "h", 3600.0)
-        self.example_spec: SeriesSpec = SeriesSpec(
+        self.example_spec = SeriesSpec(
             ("value",), (), features, *windows, (0.0,), (1.0,), zeros, ones, (1.0,), calendar=features
         )
 
