@@ -182,7 +182,7 @@ def test_hog_learns_from_images_of_any_size_and_colour(shape: tuple[int, int, in
 
 def test_images_of_several_sizes_are_padded_at_their_ends() -> None:
     small, large = np.ones((2, 1, 2, 3)), np.ones((1, 1, 4, 2))
-    found = results.concatenate([small, large])
+    found = baseline.concatenate([small, large])
     assert found.shape == (3, 1, 4, 3)
     assert found.sum((1, 2, 3)).tolist() == [6, 6, 8]
     assert found[0, 0, :2].all()

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sightseq.core.baseline import Baseline
 from sightseq.core.datamodule import DataModule

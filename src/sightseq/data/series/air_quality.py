@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sightseq.core.download import missing
+from sightseq.core.download import missing_error
 from sightseq.core.errors import DataError
 from sightseq.core.extras import require
 from sightseq.data.series.synthetic import synthetic_times, synthetic_values
@@ -34,7 +34,7 @@ class AirQuality(TableData):
         for path in (self.root / folder / name for folder in self.folders for name in FILES):
             if path.is_file():
                 return [path]
-        raise missing(self.name, self.root, self.folders, FILES[0])
+        raise missing_error(self.name, self.root, self.folders, FILES[0])
 
     def read(self, sources: list[Path]) -> tuple[Frame, Mapping[str, tuple[str, ...]]]:
         """Read the table; its times are in four columns, and its wind directions are words."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sightseq.core.download import missing
+from sightseq.core.download import missing_error
 from sightseq.data.series.series import Bounds
 from sightseq.data.series.synthetic import synthetic_times, synthetic_values, write_table
 from sightseq.data.series.tables import TableData
@@ -40,7 +40,7 @@ class ETT(TableData):
         for folder in self.folders:
             if (file := self.root / folder / f"{self.variant}.csv").is_file():
                 return [file]
-        raise missing(self.name, self.root, self.folders, f"{self.variant}.csv")
+        raise missing_error(self.name, self.root, self.folders, f"{self.variant}.csv")
 
     def bounds(self, times: NDArray[np.int64]) -> Bounds:
         """Return the limits of the official split; of a shorter file, the same shares."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightseq.core.arrays import ArrayDataset, save_about, save_split
-from sightseq.core.datamodule import DataModule, check_shares
+from sightseq.core.datamodule import DataModule, check_fractions
 from sightseq.core.errors import ConfigError, DataError, nearest
 from sightseq.data.series.windows import Rows, WindowDataset, find_origins, walk_forward
 from sightseq.series.frame import Frame, select
@@ -48,8 +48,8 @@ class SeriesData(DataModule):
         common: see `DataModule`.
     """
 
-    encoding: ClassVar[frozenset[str]] = frozenset({"lookback", "horizon", "season", "calendar"})
-    counted: ClassVar[str] = "windows"
+    encoding_arguments: ClassVar[frozenset[str]] = frozenset({"lookback", "horizon", "season", "calendar"})
+    sample_unit: ClassVar[str] = "windows"
     example_spec: SeriesSpec = SeriesSpec(("value",), (), (), 48, 12, 1, "h", 3600.0, (0.0,), (1.0,), (), (), (1.0,))
 
     def __init__(
@@ -67,7 +67,7 @@ class SeriesData(DataModule):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        check_shares(val_fraction=val_fraction, test_fraction=test_fraction)
+        check_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
         if val_fraction + test_fraction >= 1:
             raise ConfigError("data.val_fraction and data.test_fraction: leave a part of the times for training")
         if min(lookback, horizon) < 1 or (season is not None and season < 1):

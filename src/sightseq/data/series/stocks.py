@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sightseq.core.download import missing
+from sightseq.core.download import missing_error
 from sightseq.core.errors import ConfigError, nearest
 from sightseq.data.series.synthetic import synthetic_prices, synthetic_times, write_table
 from sightseq.data.series.tables import TableData
@@ -47,7 +47,7 @@ class StockPrices(TableData):
                     f"data.companies: {first} has no file in {self.root / folder}; {nearest(first, found)}"
                 )
             return [file for ticker, file in sorted(found.items()) if ticker in (self.companies or found)]
-        raise missing(self.name, self.root, self.folders, "files such as AAPL.csv")
+        raise missing_error(self.name, self.root, self.folders, "files such as AAPL.csv")
 
     def read(self, sources: list[Path]) -> tuple[Frame, Mapping[str, tuple[str, ...]]]:
         """Read the tables of all companies as one."""

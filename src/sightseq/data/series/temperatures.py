@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sightseq.core.download import missing
+from sightseq.core.download import missing_error
 from sightseq.data.series.synthetic import synthetic_times, synthetic_values, write_table
 from sightseq.data.series.tables import TableData
 
@@ -21,7 +21,7 @@ class MinTemperatures(TableData):
         for folder in self.folders:
             if (file := self.root / folder / FILE).is_file():
                 return [file]
-        raise missing(self.name, self.root, self.folders, FILE)
+        raise missing_error(self.name, self.root, self.folders, FILE)
 
     def write_synthetic(self, folder: Path) -> None:
         """Write 4,000 days of yearly waves."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, PositiveInt
 
 from sightseq.core.errors import ConfigError, DataError, InputError
-from sightseq.core.files import making, replacing
+from sightseq.core.files import creating, replacing
 from sightseq.core.plots import style
 from sightseq.core.predictor import Predictor, Row
 from sightseq.series.frame import arrange
@@ -143,7 +143,7 @@ class ForecastingPredictor(Predictor):
             quantiles = self._quantiles(windows)[:, : options.horizon]
             rows = self._rows(windows, quantiles)
             target = output_of(source.file, options)
-            with making(target.parent, "output=FILE"):
+            with creating(target.parent, "output=FILE"):
                 target.parent.mkdir(parents=True, exist_ok=True)
             with replacing(target) as file:
                 file.write(as_csv(rows))
