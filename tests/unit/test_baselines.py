@@ -153,7 +153,7 @@ def test_baselines_read_samples_in_batches(data: DataModule, monkeypatch: pytest
 
     monkeypatch.setattr(baseline, "CHUNK", 2)
     looking = RecordsBatchSizes()
-    found = looking.look(data.dataset("train"))
+    found = looking.read(data.dataset("train"))
     assert looking.seen == [("look", [0, 2]), ("look", [4])]
     assert found["input"].tolist() == [0, 20, 40]
     assert found["target"].tolist() == [0, 2, 4]

@@ -348,7 +348,7 @@ def test_baselines_are_scored_as_the_task_scores() -> None:
     data = windows_of(np.random.default_rng(0).normal(size=60).cumsum(), spec)
     baseline = LastValue()
     baseline.spec = spec
-    found = baseline.score(baseline.look(data))
+    found = baseline.score(baseline.read(data))
     batch = data[torch.arange(len(data))]
     task, _ = make(spec=spec, normalisation="last")
     for parameter in task.net.parameters():
@@ -371,10 +371,10 @@ def test_statistical_forecasts_follow_a_season_and_read_nothing_after_the_origin
     baseline.spec = spec
     data = windows_of(values, spec)
     assert baseline.positions(data).tolist() == [0, 18, 37, 56, 74]
-    found = baseline.score(baseline.look(data))
+    found = baseline.score(baseline.read(data))
     last = LastValue()
     last.spec = spec
-    assert found["mae"] < last.score(last.look(data))["mae"] / 2
+    assert found["mae"] < last.score(last.read(data))["mae"] / 2
     batch = next(iter(baseline._batches(data)))
     before = baseline.predict(batch)
     other = values.copy()

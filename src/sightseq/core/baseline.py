@@ -34,8 +34,8 @@ class Baseline(ABC):
         """
         return inputs
 
-    def look(self, dataset: ArrayDataset) -> Arrays:
-        """Return what `fit` and `score` get of a split; by default the first `most` samples, their input as features.
+    def read(self, dataset: ArrayDataset) -> Arrays:
+        """Return the arrays of a split for `fit` and `score`: by default the first `most` samples with their features.
 
         A baseline that keeps only results, or reads only some samples, may override it.
         """

@@ -93,15 +93,15 @@ def _score(baseline: Baseline, data: DataModule, test: bool) -> dict[str, Any]:
     start = time.monotonic()
     learns = type(baseline).fit is not Baseline.fit
     baseline.spec = data.spec
-    val = baseline.look(data.dataset("val"))
+    val = baseline.read(data.dataset("val"))
     if learns:
-        train = baseline.look(data.dataset("train"))
+        train = baseline.read(data.dataset("train"))
         baseline.fit(train)
     scores: dict[str, Any] = {"val": baseline.score(val), "test": None}
     if test:
         if learns:
             baseline.fit({key: np.concatenate([train[key], val[key]]) for key in train})
-        scores["test"] = baseline.score(baseline.look(data.dataset("test")))
+        scores["test"] = baseline.score(baseline.read(data.dataset("test")))
     return scores | {"seconds": round(time.monotonic() - start, 1)}
 
 

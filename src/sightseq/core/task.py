@@ -149,11 +149,7 @@ class Task(LightningModule, ABC):
         return {}
 
     def compare(self, baselines: Mapping[str, "Baseline"], stage: str) -> tuple[dict[str, Any], list[Block]]:
-        """Compare the model with baselines that were scored on the same split.
-
-        Args:
-            baselines: by name, without those that failed.
-            stage: "test", or "val" if the test split was not read.
+        """Compare the model with the baselines, by name, that were scored on the split of `stage` ("test" or "val").
 
         Returns:
             Plain values for results.json, and blocks for the report.

@@ -46,7 +46,7 @@ class Forecaster(Baseline):
         """Return which windows of a split are forecast; by default all."""
         return np.arange(len(dataset))
 
-    def look(self, dataset: ArrayDataset) -> Arrays:
+    def read(self, dataset: ArrayDataset) -> Arrays:
         """Return sums of the errors of each window, [N] each, and the `WINDOW_COLUMNS`."""
         chunks = [self._errors(batch) for batch in self._batches(dataset)]
         return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}

@@ -116,10 +116,10 @@ class ARIMA(Statistical):
     model reads on, without new parameters.
     """
 
-    def look(self, dataset: ArrayDataset) -> Arrays:
+    def read(self, dataset: ArrayDataset) -> Arrays:
         """See `Forecaster`; the fits of another split are forgotten."""
         self._fits: dict[tuple[int, int], Any] = {}
-        return super().look(dataset)
+        return super().read(dataset)
 
     def forecast(self, values: Values, season: int, key: tuple[int, int]) -> Values:
         repeated = np.zeros(self.spec.horizon)
