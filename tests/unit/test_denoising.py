@@ -9,7 +9,15 @@ from torch import Tensor
 
 from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.nets.denoising import ConvAutoencoder, DnCNN, UNet
-from sightseq.tasks.denoising.baseline import Filter, GaussianFilter, MedianFilter, NoisyInput, NonLocalMeans, Wavelet
+from sightseq.tasks.denoising.baseline import (
+    BM3D,
+    Filter,
+    GaussianFilter,
+    MedianFilter,
+    NoisyInput,
+    NonLocalMeans,
+    Wavelet,
+)
 from sightseq.tasks.denoising.figures import most_detailed_square
 from sightseq.tasks.denoising.graph import DenoisingGraph
 from sightseq.tasks.denoising.task import DenoisingTask, group_by_size
@@ -160,9 +168,11 @@ def smooth(count: int = 2) -> Batch:
     return batch_of([*clean, clean[0, :, :20, :24]])
 
 
-@pytest.mark.parametrize("baseline", [GaussianFilter(), MedianFilter(), NonLocalMeans(), Wavelet()])
-def test_filters_improve_smooth_images(baseline: Filter) -> None:
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("baseline", [GaussianFilter(), MedianFilter(), NonLocalMeans(), Wavelet(), BM3D()])
+def test_filters_improve_smooth_images(baseline: Filter, channels: int) -> None:
     arrays = {name: values.numpy() for name, values in smooth().items()}
+    arrays |= {name: arrays[name][:, :channels] for name in ("input", "target")}
     before, after = NoisyInput().score(arrays), baseline.score(arrays)
     assert before["psnr"] == pytest.approx(20.17, abs=0.2)  # 20 log10(255 / 25)
     assert after["psnr"] > before["psnr"] + 4

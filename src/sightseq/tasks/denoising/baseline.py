@@ -131,10 +131,17 @@ class NonLocalMeans(Filter):
     def restore(self, image: Image, sigma: float) -> Image:
         restoration = require("skimage.restoration", "denoising")
         sigma = sigma or estimate_sigma(image)
+        # Channels last: for a single channel along the first axis, scikit-image 0.26 fails.
         restored: Image = restoration.denoise_nl_means(
-            image, patch_size=5, patch_distance=6, h=self.strength * sigma, sigma=sigma, fast_mode=True, channel_axis=0
+            image.transpose(1, 2, 0),
+            patch_size=5,
+            patch_distance=6,
+            h=self.strength * sigma,
+            sigma=sigma,
+            fast_mode=True,
+            channel_axis=-1,
         )
-        return restored
+        return restored.reshape(*image.shape[1:], -1).transpose(2, 0, 1)
 
 
 class BM3D(Filter):
