@@ -200,12 +200,13 @@ def test_the_status_of_a_process() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_waits_until_the_job_has_saved(number: int, tmp_path: Path) -> None:
     # In a terminal, Ctrl-C reaches both processes. Here only the parent gets SIGINT, so the job ends by itself.
-    sleep = 20 if number == signal.SIGTERM else 1  # seconds; SIGTERM is forwarded and ends the job early
+    sleep = 20 if number == signal.SIGTERM else 3  # seconds; SIGTERM is forwarded and ends the job early
     job = (
         f"trap 'sleep 0.2; echo saved > {tmp_path}/saved; exit 130' TERM; touch {tmp_path}/begun; sleep {sleep} & wait"
     )
+    # The pause: a signal that arrives before `run_process` has its job would end the job.
     signal_sender = subprocess.Popen(
-        ["sh", "-c", f"until [ -e {tmp_path}/begun ]; do :; done; kill -{number} {os.getpid()}"]
+        ["sh", "-c", f"until [ -e {tmp_path}/begun ]; do sleep 0.1; done; sleep 1; kill -{number} {os.getpid()}"]
     )
     with pytest.raises(KeyboardInterrupt):
         run_process(["sh", "-c", job])
