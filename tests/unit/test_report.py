@@ -171,7 +171,7 @@ def test_a_table_aligns_texts_left_and_formats_numbers(tmp_path: Path) -> None:
     table = TableBlock("Classes", ["class", "recall", "support", "note"], rows, percent=("recall",))
     page = table.html(Page(tmp_path))
     assert '<th scope="row">cat</th><td>50.00%</td><td>1,000</td><td class="text">a | b</td>' in page
-    assert "<td>\N{EN DASH}</td><td>12.3</td>" in page
+    assert "<td>\N{EN DASH}</td><td>12.34</td>" in page
     assert "<details" not in page
     assert "<summary" in TableBlock("Many", ["n"], [[n] for n in range(31)]).html(Page(tmp_path))
 
@@ -313,6 +313,7 @@ def test_history_reads_empty_cells_as_nan(tmp_path: Path) -> None:
         (LOSS, 0.05341, "0.053"),
         (LOSS, 0.0, "0.000"),
         (LOSS, 0.00012, "1.20e-04"),
+        (LOSS, 28.794, "28.79"),
         (LOSS, 1234.56, "1,234.6"),
         (LOSS, 1000, "1,000"),
         (LOSS, math.nan, "\N{EN DASH}"),

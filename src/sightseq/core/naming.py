@@ -32,7 +32,9 @@ class ScoreInfo:
             return f"{value:,}"
         if 0.001 <= abs(value) < 10 or value == 0:
             return f"{value:.3f}"
-        return f"{value:,.1f}" if 10 <= abs(value) < 1e6 else f"{value:.2e}"
+        if 10 <= abs(value) < 100:
+            return f"{value:.2f}"
+        return f"{value:,.1f}" if 100 <= abs(value) < 1e6 else f"{value:.2e}"
 
     def mean_std_text(self, mean: float, std: float) -> str:
         """Format the mean of several runs, such as "98.80 ± 0.12 %"; without ± if std is NaN, as for one run."""
