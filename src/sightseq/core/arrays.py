@@ -141,6 +141,20 @@ class ArrayDataset(Dataset[Batch]):
         return {name: column[self.rows] for name, column in self.arrays.items()}
 
 
+class ComputedDataset(ArrayDataset):
+    """A dataset whose samples are computed by `batch`, not rows of stored columns; baselines read the same batches."""
+
+    def chunks(self, size: int) -> Iterator[dict[str, Any]]:
+        """Yield batches of arrays in order, each of at most `size` samples."""
+        for start in range(0, len(self), size):
+            indices = torch.arange(start, min(start + size, len(self)))
+            yield {name: tensor.numpy() for name, tensor in self.batch(indices).items()}
+
+    def numpy(self) -> dict[str, Any]:
+        """Return the whole split as one batch of arrays."""
+        return {name: tensor.numpy() for name, tensor in self.batch(torch.arange(len(self))).items()}
+
+
 def map_arrays(folder: Path) -> dict[str, Any]:
     """Load the columns of a folder, arrays or `Ragged`, memory-mapped."""
     columns: dict[str, Any] = {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}

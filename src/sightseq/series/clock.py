@@ -59,7 +59,7 @@ def parse_times(column: Any, name: str, place: str, time_format: str | None = No
         raise DataError(f"{place}: the column {name!r} has {kind}, not times; name the one of times with data.time=")
     if time_format == "unix":
         raise DataError(f"{place}: the column {name!r} has text, not seconds; leave data.time_format out")
-    best, most = None, -1
+    attempts = []
     for tried in FORMATS if time_format is None else (time_format,):
         try:
             parsed = compute.strptime(column, format=tried, unit="s", error_is_null=True)
@@ -67,9 +67,8 @@ def parse_times(column: Any, name: str, place: str, time_format: str | None = No
             raise ConfigError(f"data.time_format={tried} is not a format of times such as %d.%m.%Y") from error
         if not parsed.null_count:
             return _integers(parsed), "%z" in tried
-        if len(parsed) - parsed.null_count > most:
-            best, most = parsed, len(parsed) - parsed.null_count
-    assert best is not None
+        attempts.append(parsed)
+    best = min(attempts, key=lambda parsed: parsed.null_count)
     row = int(np.flatnonzero(best.is_null().to_numpy())[0])
     raise DataError(
         f"{place}, row {row + 1}: the time {column[row].as_py()!r} in the column {name!r} cannot be read; write times "

@@ -90,8 +90,8 @@ class DenoisingData(SplitData):
 
     def encode(self, datasets: dict[str, ArrayDataset], folder: Path) -> dict[str, ArrayDataset]:
         """Return tiles for training, and whole noisy photos for validation and test."""
-        assert isinstance(self.spec, DenoisingSpec)
-        channels = self.spec.channels
+        spec: Any = self.spec
+        channels = spec.channels
         train = datasets["train"]
         max_tiles = int(count_tiles(train.arrays["size"][train.rows], self.tile, self.stride).prod(1).max())
         levels = max(len(self.levels), 1)

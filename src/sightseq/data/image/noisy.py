@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from sightseq.core.arrays import ArrayDataset, Ragged
+from sightseq.core.arrays import ComputedDataset, Ragged
 from sightseq.core.loading import Batch
 from sightseq.core.splits import Rows
 from sightseq.vision.noise import Mixture
@@ -16,7 +16,7 @@ from sightseq.vision.noise import Mixture
 CHUNK_PHOTOS = 4  # whole photos per chunk: limits the memory of baselines
 
 
-class PhotoDataset(ArrayDataset):
+class PhotoDataset(ComputedDataset):
     """Some photos of one of the publisher's splits. Each photo has several samples: tiles, or noise levels.
 
     Sample `k` of photo `p` has the index `p * per_photo + k`. So two splits of one source share an index only if they
@@ -51,16 +51,6 @@ class PhotoDataset(ArrayDataset):
         height, width = self.arrays["size"][index]
         view: NDArray[np.uint8] = self.arrays[column].row(index).reshape(self.channels, height, width)
         return view
-
-    def numpy(self) -> dict[str, Any]:
-        """Return the whole split as one batch of arrays."""
-        return {name: tensor.numpy() for name, tensor in self.batch(torch.arange(len(self))).items()}
-
-    def chunks(self, size: int) -> Iterator[dict[str, Any]]:
-        """Yield batches of arrays in order, each of at most `size` samples."""
-        for start in range(0, len(self), size):
-            indices = torch.arange(start, min(start + size, len(self)))
-            yield {name: tensor.numpy() for name, tensor in self.batch(indices).items()}
 
 
 class TileDataset(PhotoDataset):

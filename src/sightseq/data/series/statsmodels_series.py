@@ -30,12 +30,9 @@ class StatsmodelsSeries(TableData):
         """
         if self.synthetic:
             return [self.root / self.folders[0] / Path(self.file).name]
-        found = find_spec("statsmodels")  # does not import it, which takes a second
-        if found is None or found.origin is None:
-            found = require("statsmodels", "forecasting").__spec__
-        assert found is not None
-        assert found.origin is not None
-        return [Path(found.origin).parent / "datasets" / self.file]
+        # `find_spec` does not import the package, which takes a second.
+        origin = getattr(find_spec("statsmodels"), "origin", None) or require("statsmodels", "forecasting").__file__
+        return [Path(str(origin)).parent / "datasets" / self.file]
 
     def write_synthetic(self, folder: Path) -> None:
         """Write 800 steps of seasonal waves; times are years or dates as YYYYMMDD."""

@@ -1,6 +1,6 @@
 """Windows of time series: views into one array of all series, copied only when a batch is made."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightseq.core.arrays import ArrayDataset
+from sightseq.core.arrays import ComputedDataset
 from sightseq.core.loading import Batch
 
 Rows = NDArray[np.int64]
 
 
-class WindowDataset(ArrayDataset):
+class WindowDataset(ComputedDataset):
     """The windows of one split. A window is identified by its origin: the row of the first step of its target.
 
     A batch has, float32 unless stated otherwise:
@@ -78,16 +78,6 @@ class WindowDataset(ArrayDataset):
         batch = {name: torch.from_numpy(column) for name, column in columns.items()}
         batch["index"] = torch.where(indices < 0, indices, torch.from_numpy(origins))
         return batch
-
-    def numpy(self) -> dict[str, Any]:
-        """Return the whole split as one batch of arrays."""
-        return {name: tensor.numpy() for name, tensor in self.batch(torch.arange(len(self))).items()}
-
-    def chunks(self, size: int) -> Iterator[dict[str, Any]]:
-        """Yield batches of arrays in order, of at most `size` windows."""
-        for start in range(0, len(self), size):
-            indices = torch.arange(start, min(start + size, len(self)))
-            yield {name: tensor.numpy() for name, tensor in self.batch(indices).items()}
 
 
 def find_origins(ends: Rows, lookback: int, horizon: int) -> Rows:

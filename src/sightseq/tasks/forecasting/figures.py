@@ -105,7 +105,7 @@ def windows_figure(rows: Batch, targets: Sequence[str], lookback: int, names: Se
             axes.plot(future, truth, color=VERMILION, linewidth=1.2, label="truth", marker=marker, linestyle="--")
         locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]  # matplotlib has no types here
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # no types
         axes.set_title(short(f"{names[place]}: {targets[target]}" if names else targets[target], 40))
         axes.grid(axis="y")
         if place == 0:

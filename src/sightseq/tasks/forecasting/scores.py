@@ -120,7 +120,7 @@ class FiniteShare(FiniteMean):
 class Coverage(FiniteShare):
     """Share of targets [B, H, C] that lie between the lowest and the highest of the quantiles [B, H, C, Q]."""
 
-    def update(self, quantiles: Tensor, target: Tensor) -> None:  # type: ignore[override]
+    def update(self, quantiles: Tensor, target: Tensor) -> None:  # type: ignore[override]  # other inputs
         inside = (quantiles[..., 0] <= target) & (target <= quantiles[..., -1])
         super().update(torch.where(target.isfinite(), inside.float(), torch.nan))
 
@@ -128,7 +128,7 @@ class Coverage(FiniteShare):
 class Width(FiniteMean):
     """Mean distance between the lowest and the highest of the quantiles [B, H, C, Q], divided by `scale` [B, C]."""
 
-    def update(self, quantiles: Tensor, target: Tensor, scale: Tensor) -> None:  # type: ignore[override]
+    def update(self, quantiles: Tensor, target: Tensor, scale: Tensor) -> None:  # type: ignore[override]  # other inputs
         width = (quantiles[..., -1] - quantiles[..., 0]) / scale[:, None]
         super().update(torch.where(target.isfinite(), width, torch.nan))
 
