@@ -200,14 +200,16 @@ def test_the_status_of_a_process() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_waits_until_the_job_has_saved(number: int, tmp_path: Path) -> None:
     # In a terminal, Ctrl-C reaches both processes. Here only the parent gets SIGINT, so the job ends by itself.
-    sleep = 20 if number == signal.SIGTERM else 3  # seconds; SIGTERM is forwarded and ends the job early
+    ends = "sent" if number == signal.SIGINT else "never"
     job = (
-        f"trap 'sleep 0.2; echo saved > {tmp_path}/saved; exit 130' TERM; touch {tmp_path}/begun; sleep {sleep} & wait"
+        f"cd {tmp_path}; trap 'sleep 0.2; touch saved; exit 130' TERM; touch begun; "
+        f"for i in $(seq 600); do [ -e {ends} ] && sleep 0.5 && exit 0; sleep 0.1; done"
     )
     # The pause: a signal that arrives before `run_process` has its job would end the job.
-    signal_sender = subprocess.Popen(
-        ["sh", "-c", f"until [ -e {tmp_path}/begun ]; do sleep 0.1; done; sleep 1; kill -{number} {os.getpid()}"]
+    sender = (
+        f"cd {tmp_path}; until [ -e begun ]; do sleep 0.1; done; sleep 1; kill -{number:d} {os.getpid()}; touch sent"
     )
+    signal_sender = subprocess.Popen(["sh", "-c", sender])
     with pytest.raises(KeyboardInterrupt):
         run_process(["sh", "-c", job])
     signal_sender.wait()
