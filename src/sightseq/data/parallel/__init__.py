@@ -1,0 +1,1 @@
+"""Parallel texts: pairs of sentences in two languages."""
