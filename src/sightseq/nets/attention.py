@@ -56,7 +56,7 @@ class Attention(nn.Module):
             scores = scores * (queries.shape[2] // self.heads) ** -0.5
         else:
             features = torch.tanh(self.query(queries)[:, :, None] + keys[:, None]) * self.score  # [B, Q, S, query]
-            scores = features.unflatten(3, (self.heads, -1)).sum(4).permute(0, 3, 1, 2)
+            scores = features.view(*features.shape[:3], self.heads, -1).sum(4).permute(0, 3, 1, 2)
         weights = scores.masked_fill(~mask[:, None, None], -torch.inf).softmax(dim=3)
         context = (weights.to(values.dtype) @ _split(values, self.heads)).transpose(1, 2).flatten(2)  # [B, Q, memory]
         return context.reshape(rows, positions, -1), weights.mean(1).reshape(rows, positions, -1)
@@ -64,4 +64,4 @@ class Attention(nn.Module):
 
 def _split(x: Tensor, heads: int) -> Tensor:
     """[B, S, width] to [B, heads, S, width / heads]."""
-    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+    return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
