@@ -82,6 +82,18 @@ def test_subwords_grow_with_the_vocabulary() -> None:
     assert lengths[0] == 8 > lengths[1]
 
 
+def test_a_word_with_combining_marks_can_be_one_subword() -> None:
+    tokenizer = fit(["नमस्ते दुनिया"] * 9, "subwords", 400)
+    assert tokenizer.pieces(tokenizer.encode("नमस्ते दुनिया")) == ["नमस्ते", " दुनिया"]
+
+
+def test_subwords_of_older_versions_are_read() -> None:
+    description = json.loads(fit(TEXTS * 9, "subwords", 300).json)
+    old = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    tokenizer = Tokenizer(json.dumps(description | {"pre_tokenizer": old}))
+    assert tokenizer.encode("the film") == Tokenizer(json.dumps(description)).encode("the film")
+
+
 @pytest.mark.parametrize(("unit", "least"), [("words", 3), ("subwords", 258), ("characters", 258)])
 def test_a_vocabulary_has_a_smallest_size(unit: Unit, least: int) -> None:
     assert fit(TEXTS, unit, least).vocab_size <= least

@@ -19,13 +19,22 @@ LONGEST_CHARACTER = 4  # bytes of a character in UTF-8
 CLOSING = set(".,;:!?)]}")  # punctuation without a space before it
 NORMALIZER = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
 WORD = r"\w+(?:['\u2019]\w+)*|[^\w\s]"  # "don't" is one word; so is each punctuation mark
+# As GPT-2 splits a text (Radford et al., 2019), but a combining mark (a vowel sign of Hindi) is part of its word.
+SUBWORD = r"'(?:s|t|re|ve|m|ll|d)| ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
 
 PRE_TOKENIZERS: dict[Unit, Any] = {
     "words": pre_tokenizers.Split(Regex(WORD), "removed", invert=True),
     "whitespace": pre_tokenizers.WhitespaceSplit(),
-    "subwords": pre_tokenizers.ByteLevel(add_prefix_space=False),
+    "subwords": pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SUBWORD), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    ),
     "characters": pre_tokenizers.Split(Regex("(?m)."), "isolated"),  # (?m): line breaks too
 }
+OLD_SUBWORDS = pre_tokenizers.ByteLevel(add_prefix_space=False)  # in checkpoints of older versions
+
 DECODERS: dict[Unit, Any] = {
     "subwords": decoders.ByteLevel(),
     "characters": decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()]),
@@ -237,7 +246,7 @@ def _check(description: str) -> None:
         "padding": [None],
         "added_tokens": [[]],
         "normalizer": parts(NORMALIZER),
-        "pre_tokenizer": parts(*PRE_TOKENIZERS.values())[1:],
+        "pre_tokenizer": parts(*PRE_TOKENIZERS.values(), OLD_SUBWORDS)[1:],
         "post_processor": [None],
         "decoder": parts(*DECODERS.values()),
     }

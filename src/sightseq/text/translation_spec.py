@@ -73,7 +73,7 @@ class TranslationSpec(Spec):
 
     def summary(self) -> dict[str, Any]:
         """Return the languages and the sizes of the vocabularies."""
-        sizes = dict.fromkeys([self.source.vocab_size, self.target.vocab_size])
+        sizes = (self.source.vocab_size, self.target.vocab_size)
         vocabulary = f"joint, {self.source.vocab_size:,}" if self.joint else " and ".join(f"{n:,}" for n in sizes)
         return {"languages": "-".join(self.languages), "vocabulary": vocabulary}
 
