@@ -148,10 +148,10 @@ class ConditionalGenerationTask(Task):
         own = torch.rand(tokens.shape, device=tokens.device) < progress * self.scheduled_sampling
         return torch.where(own, predicted, tokens)
 
-    def search(self, batch: Batch, settings: BeamSearch, attention: bool = False) -> list[list[Hypothesis]]:
+    def search(self, batch: Batch, settings: BeamSearch) -> list[list[Hypothesis]]:
         """Return the best hypotheses for each row: see `decoding.beam.beam_search`."""
         memory, state = self.encode(batch)
-        return beam_search(self.net.decode, state, memory, len(batch["index"]), settings, attention=attention)
+        return beam_search(self.net.decode, state, memory, len(batch["index"]), settings)
 
     def settings(self, batch: Batch, beam: int) -> BeamSearch:
         """Return the settings of a search for a batch; unknown words are never generated."""
