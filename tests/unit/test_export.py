@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -21,6 +22,7 @@ from sightseq.core.graph import Arrays, Call, Graph
 from sightseq.core.loading import Batch
 from sightseq.export import export
 from sightseq.export.files import load_onnx
+from sightseq.text.tokenizer import Tokenizer
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "run_onnx.py"
 SHORT = ("trainer.max_epochs=1", "debug=synthetic", "baseline=none")
@@ -39,6 +41,7 @@ def runs(folder: Path) -> dict[str, Path]:
         "digits": ["model.net.channels=[32,64]"],
         "imdb": ["model/net=text/bilstm"],
         "python_docs": ["model.net.embedding=16", "model.net.hidden=[16]"],
+        "multi30k_de_en": ["model.net.embedding=16", "model.net.encoder=[16]", "model.net.decoder=[32]"],
     }
     return {
         name: Path(sightseq.train(compose(f"experiment={name}", *SHORT, *paths, *few) | {"run_test": False})["folder"])
@@ -105,6 +108,46 @@ def test_a_language_model_one_step_at_a_time(folder: Path, runs: dict[str, Path]
         probabilities, *state = call([np.array([number]), *state])
     predicted = model.next_words("the queen", top=1)
     assert labels[probabilities[0, 2:].argmax() + 2] == predicted[0][0]
+
+
+def test_an_encoder_and_one_step_of_a_decoder(
+    folder: Path, runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A greedy translation with the two files, their metadata, and no class of this framework but the tokenizer."""
+    run(folder, runs["multi30k_de_en"])
+    assert "values differ by at most" in (out := capsys.readouterr().out)
+    assert "probabilities differ by at most" in out
+    files = {name: runs["multi30k_de_en"] / f"{name}.onnx" for name in ("encoder", "decoder")}
+    assert all(path.with_suffix(".npz").is_file() for path in files.values())
+    assert not (runs["multi30k_de_en"] / "model.onnx").exists()
+    encoder, decoder = (onnxruntime.InferenceSession(path) for path in files.values())
+    about = properties(files["decoder"])
+    source, target = (Tokenizer(about[f"{side}_tokenizer"]) for side in ("source", "target"))
+    model = sightseq.load(runs["multi30k_de_en"])
+    for sentence in ("ein hund", "zwei kinder spielen im park ."):
+        token_ids = np.array([[*source.encode(sentence), 0]])
+        encoded = encoder.run(None, {"input": token_ids, "length": np.array([token_ids.shape[1]])})
+        named = dict(zip([output.name for output in encoder.get_outputs()], encoded, strict=True))
+        tokens: list[int] = []
+        while len(tokens) < 2 * token_ids.shape[1] + 10:
+            inputs = {**named, "token": np.array([tokens[-1] if tokens else 0])}
+            outputs = decoder.run(None, {one.name: inputs[one.name] for one in decoder.get_inputs()})
+            found = {one.name: value for one, value in zip(decoder.get_outputs(), outputs, strict=True)}
+            named |= {name.removeprefix("next_"): found[name] for name in found if name.startswith("next_")}
+            tokens.append(int(found["probabilities"][0, 2:].argmax()) + 2)  # neither <unk> ...
+            if found["probabilities"][0, 0] > found["probabilities"][0, 2:].max():  # ... nor after the end
+                tokens.pop()
+                break
+        (row,) = model.predict([sentence], beam=1)
+        assert target.decode(tokens).strip() == row["translation"]
+
+
+def test_8_bits_of_both_files(folder: Path, runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    run(folder, runs["multi30k_de_en"], "quantize=int8", f"output={folder / 'small.onnx'}")
+    assert capsys.readouterr().out.count("ONNX, int8") == 2
+    assert {path.name for path in folder.glob("small-*.onnx")} == {
+        f"small-{name}{kind}.onnx" for name in ("encoder", "decoder") for kind in ("", ".int8")
+    }
 
 
 @pytest.mark.parametrize("name", ["digits", "imdb"])

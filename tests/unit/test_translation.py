@@ -10,6 +10,7 @@ from sightseq.core.blocks import FigureBlock, TableBlock
 from sightseq.core.errors import ConfigError
 from sightseq.core.loading import PAD_INDEX
 from sightseq.core.scores import Output
+from sightseq.tasks.conditional_generation.loss import SmoothedCrossEntropy
 from sightseq.tasks.conditional_generation.scores import LengthBLEU
 from sightseq.tasks.conditional_generation.task import shift_right
 from sightseq.tasks.translation.graph import TranslationGraph, greedy
@@ -63,6 +64,17 @@ def test_the_reported_loss_is_without_smoothing() -> None:
         assert scores["loss"].item() == pytest.approx(plain.item() / 31, rel=1e-5)
         assert scores["perplexity"].item() == pytest.approx(torch.exp(plain / 31).item(), rel=1e-5)
     assert task.size(batch) == training.count == 31
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_gradients_of_the_loss(smoothing: float) -> None:
+    logits, target = torch.randn(7, 11, requires_grad=True), torch.randint(11, (7,))
+    loss, nll = SmoothedCrossEntropy.apply(logits, target, smoothing)
+    (gradient,) = torch.autograd.grad(loss / 7, logits)
+    expected = F.cross_entropy(logits, target, reduction="sum", label_smoothing=smoothing)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected / 7, logits)[0])
+    torch.testing.assert_close(nll, F.cross_entropy(logits, target, reduction="none"))
 
 
 def test_scheduled_sampling_reads_own_predictions() -> None:

@@ -18,6 +18,7 @@ from sightseq.core.task import Task
 from sightseq.decoding.beam import BeamSearch, beam_search
 from sightseq.decoding.hypotheses import Hypothesis
 from sightseq.tasks.conditional_generation.figures import length_figure
+from sightseq.tasks.conditional_generation.loss import SmoothedCrossEntropy
 from sightseq.tasks.conditional_generation.scores import LengthBLEU, Perplexity
 from sightseq.text import quality
 from sightseq.text.batch import to_bytes, to_texts
@@ -129,14 +130,11 @@ class ConditionalGenerationTask(Task):
         features, *_ = self.net.features(tokens, state, memory)
         real = target != PAD_INDEX
         # The last layer is the largest; it is not computed for padding.
-        log_p = self.net.project(features[real]).float().log_softmax(dim=1)  # [R, vocab_size]
-        nll = F.nll_loss(log_p, target[real], reduction="none")
-        nll_sum = nll.sum()
-        loss = nll_sum
-        if training and self.label_smoothing:
-            loss = (1 - self.label_smoothing) * nll_sum - self.label_smoothing * log_p.mean(1).sum()
-        rows = nll.new_zeros(target.shape).masked_scatter(real, nll.detach())
-        return Output(loss, real.sum(), {"nll": rows, "nll_sum": nll_sum.detach(), "index": index})
+        logits = self.net.project(features[real])  # [R, vocab_size]
+        smoothing = self.label_smoothing if training else 0.0
+        loss, nll = SmoothedCrossEntropy.apply(logits, target[real], smoothing)  # type: ignore[no-untyped-call]
+        rows = nll.new_zeros(target.shape).masked_scatter(real, nll)
+        return Output(loss, real.sum(), {"nll": rows, "nll_sum": nll.sum(), "index": index})
 
     @torch.no_grad()
     def _mix_predictions(self, tokens: Tensor, state: Any, memory: Any) -> Tensor:
