@@ -19,16 +19,19 @@ class Embedding(nn.Embedding):
         vocab_size: number of tokens.
         width: size of a vector.
         token_dropout: probability of dropping a token id (Gal and Ghahramani, 2016, arXiv 1512.05287).
+        scale: factor of the vectors.
     """
 
-    def __init__(self, vocab_size: int, width: int, token_dropout: float = 0.0) -> None:
+    def __init__(self, vocab_size: int, width: int, token_dropout: float = 0.0, scale: float = 1.0) -> None:
         super().__init__(vocab_size, width)
         nn.init.uniform_(self.weight, -0.1, 0.1)
-        self.token_dropout = token_dropout
+        self.token_dropout, self.scale = token_dropout, scale
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids [...] to vectors [..., width]."""
         x = super().forward(tokens)
+        if self.scale != 1:
+            x = x * self.scale
         if self.training and self.token_dropout:
             x = x * F.dropout(x.new_ones(self.num_embeddings), self.token_dropout)[tokens][..., None]
         return x
@@ -51,6 +54,7 @@ class Recurrent(nn.Module):
         hidden_dropout: dropout probability between layers.
         output_dropout: dropout probability of the last layer's outputs.
         weight_dropout: dropout probability of the recurrent weights (DropConnect).
+        embedding_scale: factor of the embedded tokens.
     """
 
     def __init__(
@@ -65,13 +69,14 @@ class Recurrent(nn.Module):
         hidden_dropout: float = 0.0,
         output_dropout: float = 0.0,
         weight_dropout: float = 0.0,
+        embedding_scale: float = 1.0,
     ) -> None:
         super().__init__()
         if not hidden:
             raise ValueError("hidden is empty; give the width of at least one layer")
         directions = 2 if bidirectional else 1
         self.bidirectional = bidirectional
-        self.embedding = Embedding(vocab_size, embedding, token_dropout)
+        self.embedding = Embedding(vocab_size, embedding, token_dropout, embedding_scale)
         widths = list(pairwise((embedding, *(directions * width for width in hidden))))
         self.layers = nn.ModuleList(
             CELLS[cell](before, after // directions, batch_first=True) for before, after in widths

@@ -53,11 +53,13 @@ class EncoderDecoder(nn.Module):
         weight_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        dropouts = {
+        common = {
             "token_dropout": token_dropout,
             "input_dropout": input_dropout,
             "hidden_dropout": hidden_dropout,
             "output_dropout": output_dropout,
+            # The small weights that suit the logits are too small as inputs (Vaswani et al., 2017, arXiv 1706.03762).
+            "embedding_scale": embedding**0.5,
         }
         self.encoder = Recurrent(
             source_vocab_size,
@@ -66,7 +68,7 @@ class EncoderDecoder(nn.Module):
             cell,
             bidirectional,
             weight_dropout=weight_dropout,
-            **dropouts,
+            **common,
         )
         self.decoder = Decoder(
             target_vocab_size,
@@ -80,8 +82,9 @@ class EncoderDecoder(nn.Module):
             hidden=decoder,
             cell=cell,
             weight_dropout=0.0 if input_feeding else weight_dropout,
-            **dropouts,
+            **common,
         )
+        initialise(self)
         if joint and shared:
             self.encoder.embedding = self.decoder.embedding
 
@@ -111,3 +114,29 @@ class EncoderDecoder(nn.Module):
         """Source tokens [B, S], lengths [B] and target tokens [B, T] to logits [B, T, vocab_size]."""
         memory, state = self.encode(source, length)
         return self.decode(tokens, state, memory)[0]
+
+
+def initialise(network: nn.Module) -> None:
+    """Initialise recurrent and linear layers as Keras does; embeddings stay as they are.
+
+    Recurrent weights are orthogonal (Saxe et al., 2014, arXiv 1312.6120), other matrices as in Glorot and Bengio, 2010,
+    and biases 0, but 1 for the forget gate of an LSTM.
+
+    With torch's defaults each layer halves its inputs, and the decoder ignores them for the first hundreds of steps.
+    """
+    tables = [module.weight for module in network.modules() if isinstance(module, nn.Embedding)]
+    for module in network.modules():
+        if isinstance(module, nn.Linear) and all(module.weight is not table for table in tables):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LSTM | nn.GRU):
+            for name, weight in module.named_parameters():
+                parts = torch.split(weight.data, module.hidden_size)  # one of each gate
+                if name.startswith("bias"):
+                    nn.init.zeros_(weight)
+                    if isinstance(module, nn.LSTM) and name.startswith("bias_hh"):
+                        nn.init.ones_(parts[1])
+                else:
+                    for part in parts:
+                        (nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_)(part)
