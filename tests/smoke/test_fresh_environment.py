@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+pytestmark = pytest.mark.xdist_group("environment")  # one worker installs the packages
+
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = "my_counting"
 # One process runs all commands after the training: importing Lightning takes ten seconds.
@@ -94,6 +96,7 @@ def command(environment: Path, *arguments: str) -> str:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert not done.stderr
     return done.stdout
 
 
