@@ -17,7 +17,7 @@ TWENTIETHS = {"val": 1, "test": 2}  # shares of the keys; the others are for tra
 class CalendarPairs(ParallelData):
     """About 40,000 phrases such as "Monday, May 3, 2021", "12.5 kilometers per hour" or "French (Canada)".
 
-    Any two languages of Babel (extra `translation`) may be chosen. Numbers have the digits of the language, as the CLDR has them.
+    Any two languages of Babel (extra `translation`) may be chosen. Numbers have the default digits of the language.
 
     A hash of what a phrase is about (a date, a number with its unit, a language and a country) decides its split. So
     no string of the test has been seen in training, and no date of the test in any of its forms. Bare names of
