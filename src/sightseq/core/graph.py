@@ -41,6 +41,14 @@ class Graph(nn.Module, ABC):
         self.spec = task.spec
         self.info = task.scoreboard.infos["val"][task.headline]
 
+    def parts(self) -> "dict[str, Graph]":
+        """Return the graphs that are exported, each to its own file, by the name of the file.
+
+        By default this graph as "model". A model whose parts run unequally often, such as an encoder and one step of a
+        decoder, returns several.
+        """
+        return {"model": self}
+
     def metadata(self) -> dict[str, str]:
         """Return what a program needs to run the exported file; see `Spec.metadata`."""
         return self.spec.metadata()

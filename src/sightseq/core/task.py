@@ -88,8 +88,8 @@ class Task(LightningModule, ABC):
         """Return the scores of "train", "val" or "test" by name, besides "loss". Those of "train" should be cheap."""
         return {}
 
-    def decode(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Decode freely, without reading the targets; called in validation and test only.
+    def decode(self, batch: Batch, stage: str) -> Mapping[str, Tensor]:
+        """Decode freely, without reading the targets; called in the stages "val" and "test" only.
 
         The values are added to those of `step` under their own names: they are never teacher-forced.
         """
@@ -208,7 +208,7 @@ class Task(LightningModule, ABC):
 
     def _scored(self, batch: Batch, stage: str) -> Output:
         output = self.step(batch, stage)
-        output = replace(output, values={**output.values, **self.decode(batch)})
+        output = replace(output, values={**output.values, **self.decode(batch, stage)})
         self.scoreboard.update(stage, output)
         return output
 

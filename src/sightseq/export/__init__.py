@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -18,11 +19,16 @@ from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import versions
 from sightseq.core.errors import ConfigError, ExportError
 from sightseq.core.files import output_file
-from sightseq.core.graph import Call, Graph, graph_of
+from sightseq.core.graph import Arrays, Call, Graph, graph_of
 from sightseq.core.rundir import Config, find_checkpoint
 from sightseq.export.files import load_onnx, load_torch, quantize, save_onnx, save_torch
 
-WAYS = {"onnx": ("model.onnx", save_onnx, load_onnx), "torch": ("model.pt2", save_torch, load_torch)}
+Save = Callable[[Graph, Arrays, Path, dict[str, str]], None]
+Load = Callable[[Path], Call]
+WAYS: dict[str, tuple[str, Save, Load]] = {
+    "onnx": (".onnx", save_onnx, load_onnx),
+    "torch": (".pt2", save_torch, load_torch),
+}
 TOLERANCE = 1e-4
 """Largest accepted difference from the PyTorch outputs, as a fraction of the largest output."""
 ROWS = 8  # batch size of the example inputs
@@ -40,31 +46,59 @@ class Settings(BaseModel):
 
 
 def export(config: Config) -> None:
-    """Write the model file and example inputs, and print the difference from the PyTorch outputs.
+    """Write the model file, or one for each part of the model, with example inputs, and print the difference from the
+    PyTorch outputs.
 
     Raises:
         ConfigError: a setting is invalid.
         ExportError: the network cannot be traced, or the outputs differ from PyTorch; no file is written.
     """
     config = settings(config, Settings)
-    name, save, load = WAYS[config["format"]]
+    suffix, save, load = WAYS[config["format"]]
     if config["quantize"] and config["format"] != "onnx":
         raise ConfigError(f"quantize={config['quantize']} is for format=onnx")
     ckpt = find_checkpoint(config["ckpt"])
-    path = output_file(config["output"], run_folder(ckpt) / name)
+    path = output_file(config["output"], run_folder(ckpt) / f"model{suffix}")
     trust(config["trust"])
     content = checkpoint.read_checkpoint(ckpt)
     task = checkpoint.rebuild(content, str(ckpt))
-    graph = graph_of(task)
+    parts = graph_of(task).eval().parts()
+    paths = dict.fromkeys(parts, path)
+    if len(parts) > 1:  # model.onnx becomes encoder.onnx and decoder.onnx, my.onnx my-encoder.onnx and my-decoder.onnx
+        stem = "" if config["output"] is None else f"{path.stem}-"
+        paths = {name: path.with_name(f"{stem}{name}{path.suffix}") for name in parts}
     data = checkpoint.data_of(content, task, config)
     data.prepare_data()
     console.say("data", console.describe(data))
+    about = origin(content)
+    for name, graph in parts.items():
+        export_graph(name, graph, paths[name], data, about, save, load)
+        if config["quantize"]:
+            quantize_file(graph, paths[name], data)
 
+
+def export_graph(
+    name: str, graph: Graph, path: Path, data: DataModule, about: dict[str, str], save: Save, load: Load
+) -> None:
+    """Write one graph and its example inputs, if it agrees with PyTorch.
+
+    Args:
+        name: name of the graph, for the terminal.
+        graph: the graph.
+        path: file to write; the inputs are written next to it, as .npz.
+        data: validation data, for the comparison.
+        about: metadata besides those of the graph.
+        save: writes a file: see `WAYS`.
+        load: runs a file.
+
+    Raises:
+        ExportError: the network cannot be traced, or the outputs differ from PyTorch; no file is written.
+    """
     output_name = next(iter(graph.outputs))
     example = graph.example(next(iter(data.val_dataloader())), ROWS)
     partial = path.with_name(f".part-{path.name}")
     try:
-        save(graph, example, partial, graph.metadata() | origin(content))
+        save(graph, example, partial, graph.metadata() | about)
         difference = largest_difference(graph, load(partial), data)
         if not difference <= TOLERANCE:
             raise ExportError(
@@ -74,21 +108,25 @@ def export(config: Config) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    console.say("model", f"{console.short(path)}, {size(path)}")
+    console.say(name, f"{console.short(path)}, {size(path)}")
     console.say("agrees", f"with PyTorch: {output_name} differ by at most {difference:.1e} of the largest")
     inputs = path.with_suffix(".npz")
     named: dict[str, Any] = dict(zip(graph.inputs, example, strict=True))
     np.savez(inputs, **named)
     console.say("example", console.short(inputs))
-    if config["quantize"]:
-        int8_path = path.with_suffix(".int8.onnx")
-        try:
-            quantize(path, partial, graph.calibration(islice(data.train_dataloader(), CALIBRATED)))
-            os.replace(partial, int8_path)
-        finally:
-            partial.unlink(missing_ok=True)
-        console.say("int8", f"{console.short(int8_path)}, {size(int8_path)}")
-        compare_runtimes(graph, data, {"PyTorch": graph.call, "ONNX": load(path), "ONNX, int8": load(int8_path)})
+
+
+def quantize_file(graph: Graph, path: Path, data: DataModule) -> None:
+    """Write an int8 file next to an ONNX file, and print what it costs."""
+    int8_path = path.with_suffix(".int8.onnx")
+    partial = path.with_name(f".part-{path.name}")
+    try:
+        quantize(path, partial, graph.calibration(islice(data.train_dataloader(), CALIBRATED)))
+        os.replace(partial, int8_path)
+    finally:
+        partial.unlink(missing_ok=True)
+    console.say("int8", f"{console.short(int8_path)}, {size(int8_path)}")
+    compare_runtimes(graph, data, {"PyTorch": graph.call, "ONNX": load_onnx(path), "ONNX, int8": load_onnx(int8_path)})
 
 
 def run_folder(ckpt: Path) -> Path:

@@ -29,20 +29,17 @@ class Attention(nn.Module):
             raise ValueError(f"heads={heads} must divide the widths {query} of the queries and {memory} of the source")
         self.heads = heads
         self.key = nn.Linear(memory, query, bias=kind == "additive")
-        self.query = nn.Linear(query, query, bias=False) if kind == "additive" else None
-        self.score = nn.Parameter(torch.empty(query).uniform_(-1, 1) * query**-0.5) if kind == "additive" else None
-
-    def keys(self, values: Tensor) -> Tensor:
-        """Source vectors [B, S, memory] to keys [B, S, query], which are computed once for all queries."""
-        keys: Tensor = self.key(values)
-        return keys
+        self.kind = kind
+        if kind == "additive":
+            self.query = nn.Linear(query, query, bias=False)
+            self.score = nn.Parameter(torch.empty(query).uniform_(-1, 1) * query**-0.5)
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Attend to the source of each example.
 
         Args:
             queries: [N, T, query]; N is a multiple of B, and the rows of one example are adjacent.
-            keys: [B, S, query], see `keys`.
+            keys: [B, S, query], what the layer `key` makes of the values, once for all queries.
             values: [B, S, memory].
             mask: bool [B, S], false at padding.
 
@@ -51,12 +48,12 @@ class Attention(nn.Module):
         """
         rows, positions, _ = queries.shape
         queries = queries.reshape(keys.shape[0], -1, queries.shape[2])  # [B, Q, query] with Q = N / B * T
-        if self.query is None:
+        if self.kind == "multiplicative":
             scores = _split(queries, self.heads) @ _split(keys, self.heads).transpose(2, 3)  # [B, heads, Q, S]
             scores = scores * (queries.shape[2] // self.heads) ** -0.5
         else:
             features = torch.tanh(self.query(queries)[:, :, None] + keys[:, None]) * self.score  # [B, Q, S, query]
-            scores = features.unflatten(3, (self.heads, -1)).sum(4).permute(0, 3, 1, 2)
+            scores = features.view(*features.shape[:3], self.heads, -1).sum(4).permute(0, 3, 1, 2)
         weights = scores.masked_fill(~mask[:, None, None], -torch.inf).softmax(dim=3)
         context = (weights.to(values.dtype) @ _split(values, self.heads)).transpose(1, 2).flatten(2)  # [B, Q, memory]
         return context.reshape(rows, positions, -1), weights.mean(1).reshape(rows, positions, -1)
@@ -64,4 +61,4 @@ class Attention(nn.Module):
 
 def _split(x: Tensor, heads: int) -> Tensor:
     """[B, S, width] to [B, heads, S, width / heads]."""
-    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+    return x.view(*x.shape[:2], heads, -1).transpose(1, 2)

@@ -1,5 +1,6 @@
 """Recurrent decoder with attention: for translation and other texts that are generated from a source."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,7 +35,8 @@ class Decoder(Recurrent):
         input_feeding: each token's vector also depends on the output at the token before (Luong et al., 2015).
         tied: the last layer shares its weights with the embedding (Press and Wolf, 2017, arXiv 1608.05859); if their
             widths differ, a linear layer is inserted before it.
-        recurrent: see `Recurrent`; must be unidirectional, and without `weight_dropout` if `input_feeding`.
+        embedding, hidden, recurrent: see `Recurrent`; must be unidirectional, and without `weight_dropout` if
+            `input_feeding`.
     """
 
     def __init__(
@@ -42,6 +44,8 @@ class Decoder(Recurrent):
         vocab_size: int,
         memory: int,
         *,
+        embedding: int = 256,
+        hidden: Sequence[int] = (512,),
         attention: AttentionKind | None = "multiplicative",
         heads: int = 1,
         every_layer: bool = False,
@@ -49,21 +53,20 @@ class Decoder(Recurrent):
         tied: bool = True,
         **recurrent: Any,
     ) -> None:
-        super().__init__(vocab_size, **recurrent)
+        super().__init__(vocab_size, embedding, hidden, **recurrent)
         if self.bidirectional:
             raise ValueError("a decoder cannot be bidirectional: it would see the tokens that it predicts")
         if input_feeding and self.weight_dropout:
             raise ValueError("input_feeding reads one token at a time: use it with weight_dropout=0")
-        widths = [layer.hidden_size for layer in self.layers]
-        self.parts = [width for width in widths for _ in range(2 if isinstance(self.layers[0], nn.LSTM) else 1)]
-        self.bridge = nn.Linear(memory, sum(self.parts))
-        first = 0 if every_layer else len(widths) - 1
-        self.attended = range(first, len(widths)) if attention else range(0)
+        self.widths = [embedding, *hidden]
+        self.cells = 2 if isinstance(self.layers[0], nn.LSTM) else 1  # states of a layer: (h, c) or (h,)
+        self.bridge = nn.Linear(memory, self.cells * sum(hidden))
+        first = 0 if every_layer else len(hidden) - 1
+        self.attended = range(first, len(hidden)) if attention else range(0)
         self.attentions = nn.ModuleList(
-            Attention(widths[depth], memory, attention or "multiplicative", heads) for depth in self.attended
+            Attention(hidden[depth], memory, attention or "multiplicative", heads) for depth in self.attended
         )
-        self.merges = nn.ModuleList(nn.Linear(widths[depth] + memory, widths[depth]) for depth in self.attended)
-        embedding = self.embedding.embedding_dim
+        self.merges = nn.ModuleList(nn.Linear(hidden[depth] + memory, hidden[depth]) for depth in self.attended)
         self.feed = nn.Linear(self.width, embedding, bias=False) if input_feeding else None
         self.narrow = nn.Linear(self.width, embedding) if tied and embedding != self.width else None
         self.head = nn.Linear(embedding if tied else self.width, vocab_size)
@@ -79,16 +82,16 @@ class Decoder(Recurrent):
             mask: bool [B, S], false at padding.
             summary: one vector of each source [B, memory]; the initial states of the layers are tanh(W summary).
         """
-        parts = torch.tanh(self.bridge(summary)).to(values.dtype)[None].split(self.parts, dim=2)
-        cells = len(self.parts) // len(self.layers)
-        parts = [part.contiguous() for part in parts]
-        state: State = {"layers": [tuple(parts[start : start + cells]) for start in range(0, len(parts), cells)]}
+        initial = torch.tanh(self.bridge(summary)).to(values.dtype)[None]  # [1, B, sum of all states]
+        parts = torch.split(initial, [width for width in self.widths[1:] for _ in range(self.cells)], dim=2)
+        layers = [part.contiguous() for part in parts]
+        state: State = {"layers": list(zip(*[iter(layers)] * self.cells, strict=True))}
         if self.feed:
             state["feed"] = values.new_zeros(len(values), self.width)
         if not self.attended:
             return {}, state
         state["attention"] = torch.zeros_like(mask, dtype=torch.float32)
-        return {"values": values, "keys": [one.keys(values) for one in self.attentions], "mask": mask}, state
+        return {"values": values, "keys": [one.get_submodule("key")(values) for one in self.attentions], "mask": mask}, state
 
     def features(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor | None]:
         """Read tokens.
@@ -103,7 +106,7 @@ class Decoder(Recurrent):
             [N, T, S], None without attention.
         """
         x = self.embedding(tokens)
-        masks = [self._dropout_mask(x, p, width) for p, width in zip(self.dropouts, self._widths(), strict=True)]
+        masks = [self._dropout_mask(x, p, width) for p, width in zip(self.dropouts, self.widths, strict=True)]
         layers, weights = state["layers"], None
         if self.feed is None:
             x, layers, weights = self._read(x, layers, memory, masks)
@@ -141,9 +144,6 @@ class Decoder(Recurrent):
                 context, weights = self.attentions[number](x, memory["keys"][number], memory["values"], memory["mask"])
                 x = torch.tanh(self.merges[number](torch.cat([x, context], dim=2)))
         return x, after, weights
-
-    def _widths(self) -> list[int]:
-        return [self.embedding.embedding_dim, *(layer.hidden_size for layer in self.layers)]
 
     def _dropout_mask(self, x: Tensor, p: float, width: int) -> Tensor | None:
         """Return one dropout mask for all positions [N, 1, width]; None without dropout."""

@@ -10,6 +10,7 @@ Each check raises AssertionError with a sentence that describes the problem, and
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,8 @@ def check_task(task: Task, batch: Batch, steps: int = 60, learn: bool = True) ->
     """Check a task on one batch of its data.
 
     The task can be rebuilt from its hyperparameters, which are plain values; with the same weights, the rebuilt task
-    computes the same loss; a padding row changes no loss, count or metric; the optimizer has every trainable weight;
-    the task can overfit the batch.
+    computes the same loss; a padding row changes no loss, count or metric (those of `decode` included); the optimizer
+    has every trainable weight; the task can overfit the batch.
 
     Args:
         task: newly built, not trained.
@@ -58,7 +59,7 @@ def check_task(task: Task, batch: Batch, steps: int = 60, learn: bool = True) ->
         padded["index"] = padded["index"].clone()
         padded["index"][-1] = PAD_INDEX
         for stage in STAGES:
-            _check_padding_row(name, task, stage, task.step(batch, stage), task.step(padded, stage))
+            _check_padding_row(name, task, stage, *(_output(task, rows, stage) for rows in (batch, padded)))
     task.total_steps = 100
     configured = task.configure_optimizers()
     optimizer = configured["optimizer"] if isinstance(configured, Mapping) else configured
@@ -67,6 +68,13 @@ def check_task(task: Task, batch: Batch, steps: int = 60, learn: bool = True) ->
     assert not unoptimised, f"{name} does not optimise {', '.join(unoptimised)}"
     if learn:
         _check_learning(name, task, batch, steps)
+
+
+def _output(task: Task, batch: Batch, stage: str) -> Output:
+    """Return the output of a step with the values that the scores of the stage read."""
+    output = task.step(batch, stage)
+    decoded = {} if stage == "train" else task.decode(batch, stage)
+    return replace(output, values={**output.values, **decoded})
 
 
 def _check_padding_row(name: str, task: Task, stage: str, plain: Output, padded: Output) -> None:

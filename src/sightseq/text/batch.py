@@ -29,3 +29,16 @@ def pad(sequences: Sequence[Sequence[int] | NDArray[Any]], max_tokens: int) -> B
         else:
             tokens[row, : len(sequence)] = sequence
     return {"input": torch.from_numpy(tokens), "length": torch.from_numpy(lengths)}
+
+
+def to_bytes(texts: Sequence[str]) -> torch.Tensor:
+    """Return texts as UTF-8, uint8 [B, longest], padded with 0."""
+    encoded = [text.encode() for text in texts]
+    longest = max(map(len, encoded), default=0)
+    rows = b"".join(text.ljust(longest, b"\0") for text in encoded)
+    return torch.from_numpy(np.frombuffer(rows, np.uint8).reshape(len(encoded), longest).copy())
+
+
+def to_texts(values: torch.Tensor) -> list[str]:
+    """Invert `to_bytes`."""
+    return [row.tobytes().rstrip(b"\0").decode() for row in values.cpu().numpy()]

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from sightseq.core.errors import ConfigError, InputError, InputWarning
 from sightseq.core.predictor import Predictor, Row
-from sightseq.decoding.sampling import READ, Sampling, run_step
+from sightseq.decoding.sampling import READ, Sampling
+from sightseq.decoding.step import run_step
 from sightseq.tasks.language_modeling.task import LanguageModelingTask, State
 from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID, StreamDecoder
 

@@ -1,0 +1,233 @@
+"""Base of the tasks that generate a text from a source: loss, decoding, scores and examples."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sightseq.core.blocks import Block, FigureBlock
+from sightseq.core.errors import ConfigError
+from sightseq.core.loading import PAD_INDEX, Batch
+from sightseq.core.reservoir import Reservoir
+from sightseq.core.scores import MeanLoss, Output, Score
+from sightseq.core.task import Task
+from sightseq.decoding.beam import BeamSearch, beam_search
+from sightseq.decoding.hypotheses import Hypothesis
+from sightseq.tasks.conditional_generation.figures import length_figure
+from sightseq.tasks.conditional_generation.scores import LengthBLEU, Perplexity
+from sightseq.text import quality
+from sightseq.text.batch import to_bytes, to_texts
+from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID, Tokenizer
+
+SHOWN = 10  # texts of each kind in the report
+
+
+class ConditionalGenerationTask(Task):
+    """Cross-entropy of each token of a target given its source and the tokens before it.
+
+    A batch has `target` int64 [B, T], which ends with EOS and is padded with -1, and whatever `encode` reads. The
+    tokens that the decoder reads are the target's, shifted to the right, after EOS. With `reference` uint8 [B, R], the
+    target as UTF-8 padded with 0, generated texts are compared with this text; otherwise with the decoded target.
+
+    The loss is in nats per token, and its reported values and the perplexity are without label smoothing. BLEU, chrF
+    and exact match are those of texts that are decoded freely: by greedy search in validation, by beam search in test.
+
+    Args:
+        label_smoothing: fraction of the target probability that is spread over all tokens in training (Szegedy et al.,
+            2016, arXiv 1512.00567).
+        scheduled_sampling: probability, at the end of training, that the decoder reads a token that it has predicted
+            itself (Bengio et al., 2015, arXiv 1506.03099). It rises linearly from 0. The predictions of all positions
+            come from one more pass over the target (Mihaylova and Martins, 2019, arXiv 1906.07651).
+        beam: number of hypotheses in the beam search of the test.
+        length_penalty: exponent of the length in the score of a hypothesis: see `decoding.beam`.
+        tokenize: tokenisation for BLEU: see `text.quality.bleu`.
+        task: see `Task`. The network has the methods `features`, `project` and `decode` of
+            `nets.translation.EncoderDecoder`.
+    """
+
+    monitor: ClassVar[str] = "val/bleu"
+    headline: ClassVar[str] = "bleu"
+    columns: ClassVar[tuple[str, ...]] = ("bleu", "chrf", "exact", "perplexity")
+    net: Any
+
+    def __init__(
+        self,
+        *,
+        label_smoothing: float = 0.0,
+        scheduled_sampling: float = 0.0,
+        beam: int = 5,
+        length_penalty: float = 1.0,
+        tokenize: str = "13a",
+        **task: Any,
+    ) -> None:
+        super().__init__(**task)
+        for name, value in (("label_smoothing", label_smoothing), ("scheduled_sampling", scheduled_sampling)):
+            if not 0 <= value < 1:
+                raise ConfigError(f"model.{name}={value}: a fraction lies in [0, 1)")
+        if beam < 1 or length_penalty < 0:
+            raise ConfigError(f"model.beam={beam} must be at least 1, model.length_penalty={length_penalty} at least 0")
+        self.label_smoothing, self.scheduled_sampling = label_smoothing, scheduled_sampling
+        self.beam, self.length_penalty, self.tokenize = beam, length_penalty, tokenize
+        self._worst, self._random = Reservoir(SHOWN), Reservoir(SHOWN)
+
+    # Defined by each task.
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> tuple[Any, Any]:
+        """Return the memory of the sources and the initial state of the decoder: see `decoding.step.Step`."""
+
+    @abstractmethod
+    def longest(self, batch: Batch) -> Tensor:
+        """Return the largest number of tokens to generate for each row [B], without EOS."""
+
+    @cached_property
+    @abstractmethod
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the targets."""
+
+    @property
+    def lowercase(self) -> bool:
+        """Whether texts are compared in lower case."""
+        return False
+
+    # Common to all.
+
+    def size(self, batch: Batch) -> int:
+        """Return the number of target tokens, each with its EOS."""
+        return int((batch["target"] != PAD_INDEX).sum())
+
+    def scores(self, stage: str) -> Mapping[str, Score]:
+        """Return loss and perplexity; for validation and test also BLEU, chrF, exact match and BLEU by length."""
+        nll = ("nll_sum", "count")
+        scores = {"loss": Score(MeanLoss(), "loss", nll), "perplexity": Score(Perplexity(), "perplexity", nll)}
+        if stage == "train":
+            return scores
+        return scores | {
+            "bleu": Score(quality.CorpusScore("bleu"), "BLEU", ("bleu_statistics", "index")),
+            "chrf": Score(quality.CorpusScore("chrf"), "chrF", ("chrf_statistics", "index")),
+            "exact": Score(quality.ExactMatch(), "exact match", ("exact", "index"), percent=True),
+            "length_bleu": Score(LengthBLEU(), None, ("bleu_statistics", "index")),
+        }
+
+    def step(self, batch: Batch, stage: str) -> Output:
+        """Compute the loss of one batch; every token is predicted from the true ones before it.
+
+        `values`: `nll` [B, T], the negative log-likelihood of each target token in nats, 0 for padding; `nll_sum`, its
+        sum; and `index` [B].
+        """
+        index = batch["index"]
+        target = torch.where(index[:, None] == PAD_INDEX, PAD_INDEX, batch["target"])
+        memory, state = self.encode(batch)
+        tokens = shift_right(target)
+        training = stage == "train"
+        if training and self.scheduled_sampling:
+            tokens = self._mix_predictions(tokens, state, memory)
+        features, *_ = self.net.features(tokens, state, memory)
+        real = target != PAD_INDEX
+        # The last layer is the largest; it is not computed for padding.
+        log_p = self.net.project(features[real]).float().log_softmax(dim=1)  # [R, vocab_size]
+        nll = F.nll_loss(log_p, target[real], reduction="none")
+        nll_sum = nll.sum()
+        loss = nll_sum
+        if training and self.label_smoothing:
+            loss = (1 - self.label_smoothing) * nll_sum - self.label_smoothing * log_p.mean(1).sum()
+        rows = nll.new_zeros(target.shape).masked_scatter(real, nll.detach())
+        return Output(loss, real.sum(), {"nll": rows, "nll_sum": nll_sum.detach(), "index": index})
+
+    @torch.no_grad()
+    def _mix_predictions(self, tokens: Tensor, state: Any, memory: Any) -> Tensor:
+        """Return the decoder's input [B, T] with some tokens replaced by the network's own predictions."""
+        total = self.total_steps or 0.0
+        progress = min(1.0, self.global_step / total) if total else 1.0
+        logits, _ = self.net.decode(tokens[:, :-1], state, memory)
+        predicted = F.pad(logits.argmax(2), (1, 0), value=EOS_ID)
+        own = torch.rand(tokens.shape, device=tokens.device) < progress * self.scheduled_sampling
+        return torch.where(own, predicted, tokens)
+
+    def search(self, batch: Batch, settings: BeamSearch) -> list[list[Hypothesis]]:
+        """Return the best hypotheses for each row: see `decoding.beam.beam_search`."""
+        memory, state = self.encode(batch)
+        return beam_search(self.net.decode, state, memory, len(batch["index"]), settings)
+
+    def settings(self, batch: Batch, beam: int) -> BeamSearch:
+        """Return the settings of a search for a batch; unknown words are never generated."""
+        return BeamSearch(beam, self.longest(batch), length_penalty=self.length_penalty, forbidden=(UNKNOWN_ID,))
+
+    def decode(self, batch: Batch, stage: str) -> Mapping[str, Tensor]:
+        """Generate a text for each row, and compare it with its reference.
+
+        Returns:
+            `hypothesis` and `reference`, the texts as UTF-8, uint8 [B, ...], padded with 0; `tokens` int64 [B, L], the
+            generated tokens padded with 0; `bleu_statistics` [B, 10], `chrf_statistics` [B, 18] and `exact` [B].
+        """
+        rows = [
+            best.tokens for best, *_ in self.search(batch, self.settings(batch, self.beam if stage == "test" else 1))
+        ]
+        texts = [self.tokenizer.decode(row) for row in rows]
+        references = self.references(batch)
+        values = {
+            "hypothesis": to_bytes(texts),
+            "reference": to_bytes(references),
+            "tokens": torch.nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.int64) for row in rows], True),
+            "bleu_statistics": quality.bleu_statistics(texts, references, self.tokenize, self.lowercase),
+            "chrf_statistics": quality.chrf_statistics(texts, references, self.lowercase),
+            "exact": quality.exact_matches(texts, references, self.lowercase),
+        }
+        return {name: tensor.to(self.device) for name, tensor in values.items()}
+
+    def references(self, batch: Batch) -> list[str]:
+        """Return the reference of each row."""
+        if "reference" in batch:
+            return to_texts(batch["reference"])
+        return [self.tokenizer.decode([n for n in row if n > EOS_ID]) for row in batch["target"].tolist()]
+
+    def predict_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
+        """Return the tokens of the best hypotheses [B, L], padded with 0."""
+        return self.decode(batch, "test")["tokens"]
+
+    def collect_examples(self, batch: Batch, output: Output) -> None:
+        """Keep the texts with the lowest chrF, and some random ones."""
+        real = batch["index"] != PAD_INDEX
+        values = {name: output.values[name] for name in ("hypothesis", "reference", "tokens")}
+        chrf = torch.tensor([quality.chrf_score(row) for row in output.values["chrf_statistics"]], device=real.device)
+        rows = {**batch, **values, "chrf": chrf}
+        self._worst.add(torch.where(real, 100 - chrf, -1.0), rows)
+        # A multiplicative hash of the index chooses random texts, but the same ones in every run.
+        self._random.add(torch.where(real, (batch["index"] * 2654435761 % 2**32).float(), -1.0), rows)
+
+    def reset_examples(self) -> None:
+        """Discard the texts that `collect_examples` has kept."""
+        self._worst.clear()
+        self._random.clear()
+
+    def details(self, stage: str) -> dict[str, Any]:
+        """Return sacrebleu's signatures, how texts were decoded, and BLEU by the length of the reference."""
+        groups = self.scoreboard.metrics(stage)["length_bleu"].compute().tolist()
+        return {
+            "bleu_signature": quality.bleu_signature(self.tokenize, self.lowercase),
+            "chrf_signature": quality.chrf_signature(self.lowercase),
+            "beam": self.beam if stage == "test" else 1,
+            "length_penalty": self.length_penalty,
+            "bleu_by_length": [[int(count), bleu if count else None] for count, bleu in groups],
+        }
+
+    def blocks(self, stage: str) -> list[Block]:
+        """Return BLEU by the length of the reference."""
+        groups = self.scoreboard.metrics(stage)["length_bleu"].compute().cpu().numpy()
+        search = f"beam search, {self.beam} hypotheses" if stage == "test" else "greedy search"
+        caption = f"Decoding: {search}. {quality.bleu_signature(self.tokenize, self.lowercase)}"
+        return [FigureBlock("BLEU by length", length_figure(groups), caption=caption)]
+
+    def training_differences(self) -> list[str]:
+        """Add scheduled sampling."""
+        own = [f"scheduled sampling of {self.scheduled_sampling}"] if self.scheduled_sampling else []
+        return [*own, *super().training_differences()]
+
+
+def shift_right(target: Tensor) -> Tensor:
+    """Return the tokens that the decoder reads [B, T]: EOS, then all target tokens but the last; padding is 0."""
+    return F.pad(target[:, :-1].clamp(min=0), (1, 0), value=EOS_ID)

@@ -1,0 +1,144 @@
+"""Prediction with a trained translation model: a sentence, a file of lines, a table or standard input."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, NamedTuple
+
+from pydantic import Field, PositiveInt
+
+from sightseq.core.errors import ConfigError, InputError, InputWarning
+from sightseq.core.predictor import Predictor, Row, Settings
+from sightseq.decoding.beam import BeamSearch
+from sightseq.decoding.hypotheses import Hypothesis
+from sightseq.tasks.translation.task import TranslationTask
+from sightseq.text.batch import pad
+from sightseq.text.files import decode_utf8, read_texts, short
+from sightseq.text.tables import SUFFIXES
+from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID
+
+
+class TranslationSettings(Settings):
+    """Options of `sightseq predict` for a translation model."""
+
+    beam: PositiveInt = Field(5, description="hypotheses of the beam search; 1 is greedy and fastest")
+    n_best: PositiveInt = Field(1, description="translations of each sentence; at most beam")
+    length_penalty: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="exponent of the length in the score; larger prefers longer texts; null: that of the model"
+    )
+    no_repeat: Annotated[int, Field(ge=0)] = Field(
+        0, description="no sequence of so many tokens occurs twice in a translation; 0 allows all"
+    )
+    column: str = Field("text", description="column of the texts in a table (.csv or .tsv with a header, .jsonl)")
+    delimiter: str | None = Field(
+        None, description="delimiter of a table: comma, semicolon, tab, bar or one character; null: by file extension"
+    )
+
+
+class Sentence(NamedTuple):
+    """A source text and its tokens, with EOS."""
+
+    text: str
+    tokens: list[int]
+
+
+class TranslationPredictor(Predictor):
+    """A trained translation model. Arguments and errors: see `Predictor`.
+
+    A row has `source`, `translation`, `score` (what hypotheses are ranked by: see `decoding.beam.BeamSearch`) and
+    `log_probability`. With `n_best` above 1 a sentence has several rows, the best first. The translation of an empty
+    line is empty, so that the lines of the output are those of the input.
+    """
+
+    Settings: ClassVar[type[TranslationSettings]] = TranslationSettings
+    task: TranslationTask
+
+    def check(self, inputs: Sequence[str], options: TranslationSettings) -> None:
+        """Raise ConfigError if `n_best` exceeds `beam`, or if `column` or `delimiter` is given without a table."""
+        if options.n_best > options.beam:
+            raise ConfigError(f"n_best={options.n_best}: a beam of {options.beam} has no more; give beam= too")
+        useless = {"column", "delimiter"} & options.model_fields_set
+        if useless and not any(given.lower().endswith(tuple(SUFFIXES)) for given in inputs):
+            raise ConfigError(
+                f"{' and '.join(sorted(useless))}: no input is a table ({', '.join(sorted(SUFFIXES))}); leave it out"
+            )
+
+    def expand(self, given: str, options: TranslationSettings) -> Iterator[tuple[str, bytes]]:
+        """See `read_texts`."""
+        return read_texts(given, options.column, options.delimiter)
+
+    def read(self, raw: str | bytes) -> Sentence:
+        """Return a sentence and its tokens.
+
+        Raises:
+            InputError: the text is not valid Unicode.
+
+        Warns:
+            InputWarning: the text is too long, or has unknown words.
+        """
+        text = decode_utf8(raw)
+        tokenizer, limit = self.task.source_tokenizer, self.task.spec.source.max_tokens - 1
+        tokens = tokenizer.encode(text)
+        if UNKNOWN_ID in tokens:
+            unknown = ", ".join(dict.fromkeys(tokenizer.unknown(text)))
+            warnings.warn(InputWarning(f"the model does not know: {short(unknown)}"), stacklevel=2)
+        if len(tokens) > limit:
+            message = f"{short(text)}: the text has {len(tokens):,} tokens; only the first {limit:,} are translated"
+            warnings.warn(InputWarning(message), stacklevel=2)
+        return Sentence(text, [*tokens[:limit], EOS_ID])
+
+    def predict_items(self, items: Sequence[Sentence], options: TranslationSettings) -> list[Row | list[Row]]:
+        """Return the best translations of each sentence."""
+        found = iter(self._search([item for item in items if item.text.strip()], options))
+        rows: list[Row | list[Row]] = []
+        for item in items:
+            if not item.text.strip():
+                rows.append({"source": item.text, "translation": "", "score": 0.0, "log_probability": 0.0})
+                continue
+            rows.append(
+                [
+                    {
+                        "source": item.text,
+                        "translation": self.task.tokenizer.decode(one.tokens).strip(),
+                        "score": round(one.score, 6),
+                        "log_probability": round(one.log_probability, 6),
+                    }
+                    for one in next(found)[: options.n_best]
+                ]
+            )
+        return rows
+
+    def _search(self, items: Sequence[Sentence], options: TranslationSettings) -> list[list[Hypothesis]]:
+        if not items:
+            return []
+        batch = pad([item.tokens for item in items], self.task.spec.source.max_tokens)
+        batch = {name: tensor.to(self.task.device) for name, tensor in batch.items()}
+        batch["index"] = batch["length"]  # one per row; only its size is used
+        penalty = self.task.length_penalty if options.length_penalty is None else options.length_penalty
+        settings = BeamSearch(
+            options.beam,
+            self.task.longest(batch),
+            length_penalty=penalty,
+            no_repeat_ngram=options.no_repeat,
+            forbidden=(UNKNOWN_ID,),
+        )
+        return self.task.search(batch, settings)
+
+    def length(self, item: Sentence) -> int:
+        """Return the number of tokens."""
+        return len(item.tokens)
+
+    def origin(self, place: str, item: Sentence) -> Row:
+        """Return nothing, because the rows already have the source."""
+        return {}
+
+    def live(self, inputs: Sequence[str], options: TranslationSettings, bad: list[InputError]) -> Iterator[str]:
+        """Yield the translations, one a line, as soon as their batch is translated; with `n_best` above 1 each after
+        its score, and an empty line after each sentence.
+        """
+        for chunk in self.items(inputs, options, bad, bar=False):
+            for rows in self._predicted((item for _, item in chunk), options):
+                for row in rows:
+                    line = " ".join(row["translation"].split())
+                    yield f"{line}\n" if options.n_best == 1 else f"{row['score']:8.3f}  {line}\n"
+                if options.n_best > 1:
+                    yield "\n"
