@@ -91,7 +91,11 @@ class Decoder(Recurrent):
         if not self.attended:
             return {}, state
         state["attention"] = torch.zeros_like(mask, dtype=torch.float32)
-        return {"values": values, "keys": [one.get_submodule("key")(values) for one in self.attentions], "mask": mask}, state
+        return {
+            "values": values,
+            "keys": [one.get_submodule("key")(values) for one in self.attentions],
+            "mask": mask,
+        }, state
 
     def features(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor | None]:
         """Read tokens.

@@ -11,7 +11,7 @@ from sightseq.data.parallel.parallel import ParallelData, save_pairs
 from sightseq.data.parallel.synthetic import synthetic_pairs
 from sightseq.text.sentences import clean_sentence, read_lines
 
-TWENTIETHS = {"val": 1, "test": 2}  # shares of the keys; the others are for training
+FORTIETHS = {"val": 1, "test": 2}  # shares of the keys; the others are for training
 
 
 class CalendarPairs(ParallelData):
@@ -56,7 +56,7 @@ class CalendarPairs(ParallelData):
             source, target = map(clean_sentence, texts)
             if found.setdefault(source, (split_of(key), target))[1] != target:
                 ambiguous.add(source)
-        for split in ("train", *TWENTIETHS):
+        for split in ("train", *FORTIETHS):
             pairs = [(one, two) for one, (own, two) in found.items() if own == split and one not in ambiguous]
             save_pairs(folder, split, pairs)
 
@@ -68,8 +68,8 @@ class CalendarPairs(ParallelData):
 
 def split_of(key: str) -> str:
     """Return the split of the phrases with a key: it depends on nothing else. An empty key is for training."""
-    part = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % 20 if key else 20
-    return next((split for split, count in TWENTIETHS.items() if (part := part - count) < 0), "train")
+    part = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % 40 if key else 40
+    return next((split for split, count in FORTIETHS.items() if (part := part - count) < 0), "train")
 
 
 def _columns(line: str) -> tuple[str, str, str]:
