@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sightseq.decoding.sampling import Sampling, run_step, sample
+from sightseq.decoding.sampling import Sampling, sample
+from sightseq.decoding.step import FEW_ROWS, run_step
 
 LOGITS = torch.tensor([0.5, 0.25, 0.15, 0.1]).log()
 
@@ -75,6 +76,15 @@ def test_each_token_needs_one_step() -> None:
     assert calls == [3, 1, 1, 1]
 
 
+def test_the_step_may_take_a_state_and_a_memory() -> None:
+    def step(tokens: Tensor, state: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        return 50 * torch.nn.functional.one_hot((tokens + memory + state) % 10, 10).float(), state + 1
+
+    start, memory = torch.zeros(2, 1, dtype=torch.long), torch.tensor([[1], [2]])
+    found = torch.stack(list(sample(step, start, 4, Sampling(), state=torch.ones(1, 1).long(), memory=memory)), dim=1)
+    assert found.tolist() == [[2, 5, 9, 4], [3, 7, 2, 8]]
+
+
 def test_samples_depend_on_the_seed() -> None:
     def step(tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         return torch.zeros(*tokens.shape, 50), state
@@ -86,7 +96,7 @@ def test_samples_depend_on_the_seed() -> None:
     assert len({tuple(row) for row in zip(*draw(1), strict=True)}) == 3  # the rows are sampled independently
 
 
-def test_only_single_tokens_disable_onednn() -> None:
+def test_only_single_tokens_of_few_rows_disable_onednn() -> None:
     seen = []
 
     def step(tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -97,7 +107,8 @@ def test_only_single_tokens_disable_onednn() -> None:
 
     before = torch.backends.mkldnn.enabled
     list(sample(step, torch.zeros(1, 3, dtype=torch.long), 2, Sampling()))
-    assert seen == [before, False]
+    list(sample(step, torch.zeros(FEW_ROWS, 1, dtype=torch.long), 1, Sampling()))
+    assert seen == [before, False, before]
     with pytest.raises(ValueError, match="broken"):
         run_step(step, torch.zeros(1, 1, dtype=torch.long), "broken")
     assert torch.backends.mkldnn.enabled == before

@@ -1,15 +1,14 @@
 """Sampling of tokens from any step function: for whole batches, with one step per token."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
-"""Maps tokens [B, T] and a state to logits [B, T, vocab_size] and the next state; the first state is None."""
+from sightseq.decoding.step import Step, run_step
+
 READ = 512  # tokens of a prompt per step
 
 
@@ -73,32 +72,16 @@ class Sampling:
         return torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0]
 
 
-@contextmanager
-def single_tokens(single: bool = True) -> Iterator[None]:
-    """Disable oneDNN in this context for steps of a single token.
-
-    oneDNN reorders the weights of an LSTM at every call, which takes nine tenths of the time of such a step on a CPU
-    with layers a thousand units wide.
-
-    Args:
-        single: False leaves oneDNN as it is.
-    """
-    enabled = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = enabled and not single  # type: ignore[assignment]  # a property
-    try:
-        yield
-    finally:
-        torch.backends.mkldnn.enabled = enabled
-
-
-def run_step(step: Step, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-    """Run the step; without oneDNN for a single token: see `single_tokens`."""
-    with single_tokens(tokens.shape[1] == 1):
-        return step(tokens, state)
-
-
 @torch.inference_mode()
-def sample(step: Step, prompt: Tensor, count: int, sampling: Sampling, seed: int = 0) -> Iterator[Tensor]:
+def sample(
+    step: Step,
+    prompt: Tensor,
+    count: int,
+    sampling: Sampling,
+    seed: int = 0,
+    state: Any = None,
+    memory: Any = None,
+) -> Iterator[Tensor]:
     """Sample the continuation of a prompt.
 
     The prompt is read once. Then each token takes one step from the last state, whatever the length of the text.
@@ -109,19 +92,20 @@ def sample(step: Step, prompt: Tensor, count: int, sampling: Sampling, seed: int
         count: number of tokens to sample.
         sampling: how each token is chosen.
         seed: seed of the random generator.
+        state: the state before the prompt.
+        memory: what the step reads besides the tokens; None if it takes no memory.
 
     Yields:
         The next token of each row [B], `count` times.
     """
     generator = torch.Generator(prompt.device).manual_seed(seed)
-    state = None
     # In parts, because the logits of all positions of a long prompt may not fit into memory.
     for part in torch.split(prompt, READ, dim=1):
-        logits, state = run_step(step, part, state)
+        logits, state = run_step(step, part, state, memory)
     seen = torch.zeros_like(logits[:, -1], dtype=torch.bool).scatter(1, prompt[:, 1:], True)
     for position in range(count):
         token = sampling.choose(logits[:, -1], seen, generator)
         yield token
         seen[torch.arange(len(token), device=token.device), token] = True
         if position + 1 < count:
-            logits, state = run_step(step, token[:, None], state)
+            logits, state = run_step(step, token[:, None], state, memory)

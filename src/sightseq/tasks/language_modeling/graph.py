@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sightseq.core.graph import Arrays, Call, Graph
 from sightseq.core.loading import PAD_INDEX, Batch
-from sightseq.decoding.sampling import single_tokens
+from sightseq.decoding.step import single_tokens
 from sightseq.tasks.language_modeling.task import LanguageModelingTask
 
 
