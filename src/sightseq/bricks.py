@@ -114,6 +114,8 @@ def drop_exchanged_settings(
         return body  # only a title
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     alone = [override for override in parsed if override.key_or_group == "experiment"]
+    if not any(repo.group_exists(override.key_or_group) for override in parsed if override not in alone):
+        return body  # no option is chosen but the experiment
     own, final = (
         create_defaults_list(repo, command, subset, prepend_hydra=True, skip_missing=True).overrides
         for subset in (alone, parsed)

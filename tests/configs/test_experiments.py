@@ -5,7 +5,6 @@ By default, one experiment of each task class is trained and every brick is buil
 
 import json
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from sightseq.core.places import experiments, group_options
 from sightseq.core.task import Task
 from sightseq.core.trainer import make_callbacks
 from sightseq.show import show
-from tests.conftest import small
+from tests.conftest import composed, small
 
 SHORT = (
     "debug=synthetic",
@@ -34,16 +33,11 @@ SHORT = (
 )
 
 
-@cache
-def composed(experiment: str) -> dict[str, Any]:
-    return compose(f"experiment={experiment}")
-
-
 def one_of_each(key: Callable[[dict[str, Any]], object]) -> list[Any]:
     """All experiments; only the first one with each value of the key is not marked as slow."""
     found, seen = [], set()
     for name in sorted(experiments()):
-        value = key(composed(name))
+        value = key(composed(f"experiment={name}"))
         found.append(pytest.param(name, marks=pytest.mark.slow if value in seen else ()))
         seen.add(value)
     return found
@@ -130,12 +124,14 @@ def fitting_experiment(brick: str) -> str:
     """An experiment that the brick fits: it has networks of the same kind, this dataset, or the same spec class."""
     group, _, option = brick.partition("=")
     if group == "data":
-        data = compose(brick)
-        same = [name for name in sorted(experiments()) if spec_of(composed(name)) is spec_of(data)]
-        return next((name for name in same if composed(name)["data"]["name"] == data["data"]["name"]), same[0])
+        data = composed(brick)
+        same = [name for name in sorted(experiments()) if spec_of(composed(f"experiment={name}")) is spec_of(data)]
+        return next(
+            (name for name in same if composed(f"experiment={name}")["data"]["name"] == data["data"]["name"]), same[0]
+        )
     path = group_options("model/net")[option] if group == "model/net" else None
     for name in sorted(experiments()):
-        cls = find_class(composed(name)["model"]["_target_"], Task, "model")
+        cls = find_class(composed(f"experiment={name}")["model"]["_target_"], Task, "model")
         if path is None or path.is_relative_to(group_folder() / cls.net_kind):
             return name
     raise AssertionError(brick)
@@ -157,6 +153,7 @@ def test_brick(brick: str) -> None:
     assert (run(f"experiment={fitting_experiment(brick)}", "init_from=null", brick) / "results.json").exists()
 
 
+@pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize("debug", sorted(group_options("debug")))
 def test_debug(debug: str) -> None:
     config = sightseq.compose(f"debug={debug}", "data.synthetic=true", "trainer.max_epochs=1", "baseline=none")

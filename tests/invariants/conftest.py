@@ -1,6 +1,7 @@
 """Shared helpers: one trained run, and training processes that a test can kill."""
 
 import multiprocessing
+import os
 from functools import cache
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -9,15 +10,17 @@ from typing import Any
 import pytest
 import torch
 
-from sightseq.composition import compose
 from sightseq.core.build import find_class
 from sightseq.core.checkpoint import read_checkpoint
 from sightseq.core.places import group_options
 from sightseq.core.task import Task
+from tests.conftest import composed
 
 from . import victims
 
 # The server imports everything once and forks the other processes: importing Lightning takes ten seconds.
+# PyArrow's allocator would start a thread in each of them, and a process with threads cannot mount a disk.
+os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     [
@@ -33,7 +36,7 @@ SERVER.set_forkserver_preload(
 @cache
 def task_classes() -> dict[str, type[Task]]:
     """The task class of each option of conf/model/."""
-    targets = {option: compose(f"model={option}")["model"]["_target_"] for option in group_options("model")}
+    targets = {option: composed(f"model={option}")["model"]["_target_"] for option in group_options("model")}
     return {option: find_class(target, Task, "model") for option, target in targets.items()}
 
 

@@ -1,9 +1,10 @@
 """Training with two processes equals training with one; every sample is scored once."""
 
 import json
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import sightseq
+from sightseq.core import rundir
 from sightseq.core.checkpoint import read_checkpoint
 from tests.unit.test_classification import make, random_batch
 
@@ -52,18 +54,35 @@ def outcome(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return content["state_dict"], json.loads((run / "results.json").read_text())
 
 
-@pytest.mark.parametrize("experiment", [IMAGES, STREAMS], ids=["images", "streams"])
-def test_two_processes_equal_one(experiment: Sequence[str], tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from sightseq.cli import main; main()", "train"]
-    two = subprocess.Popen(
-        [*command, *overrides(tmp_path / "two", experiment, 2)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def train_by_command(config: dict[str, Any]) -> None:
+    """Train as a user does: Lightning starts the second process."""
+    run = rundir.create(config, "sightseq train")
+    done = subprocess.run([sys.executable, "-m", "sightseq.run", run], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def train_as_on_a_cluster(config: dict[str, Any]) -> None:
+    """Train in two processes that a cluster's scheduler has started."""
+    run = rundir.create(config, "sightseq train")
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+    processes = [SERVER.Process(target=victims.train_rank, args=(run, rank, port)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+        assert process.exitcode == 0, (run / "log.txt").read_text()
+
+
+@pytest.mark.usefixtures("no_report")
+@pytest.mark.parametrize(
+    ("experiment", "train"),
+    [(IMAGES, train_by_command), (STREAMS, train_as_on_a_cluster)],
+    ids=["images", "streams"],
+)
+def test_two_processes_equal_one(experiment: Sequence[str], train: Callable[..., None], tmp_path: Path) -> None:
     sightseq.train(sightseq.compose(*overrides(tmp_path / "one", experiment, 1)) | {"run_test": True})
-    output = two.communicate(timeout=300)[0]
-    assert two.returncode == 0, output
+    train(sightseq.compose(*overrides(tmp_path / "two", experiment, 2)) | {"run_test": True})
     (weights, results), (others, other_results) = outcome(tmp_path / "one"), outcome(tmp_path / "two")
     for name, value in weights.items():
         torch.testing.assert_close(others[name], value, atol=1e-5, rtol=0, msg=lambda m, name=name: f"{name}: {m}")

@@ -23,13 +23,14 @@ from sightseq.data.series.series_csv import SeriesCSV
 from sightseq.series.frame import Frame
 from sightseq.series.scaling import moments
 from sightseq.series.spec import SeriesSpec
+from tests.conftest import composed
 
 Values = NDArray[np.float64]
 
 
 @cache
 def series_datasets() -> list[str]:
-    targets = {option: compose(f"data={option}")["data"]["_target_"] for option in group_options("data")}
+    targets = {option: composed(f"data={option}")["data"]["_target_"] for option in group_options("data")}
     return [o for o, target in targets.items() if issubclass(find_class(target, DataModule, "data"), SeriesData)]
 
 

@@ -1,6 +1,7 @@
 """Callbacks and functions that run in the child processes of the fault tests."""
 
 import contextlib
+import ctypes
 import io
 import json
 import multiprocessing
@@ -8,19 +9,23 @@ import os
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import psutil
+import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 import sightseq
 from sightseq import run
-from sightseq.core import resume
+from sightseq.core import report, resume, rundir
 from sightseq.core.build import build
+from sightseq.core.checkpoint import read_checkpoint
 from sightseq.core.datamodule import DataModule
+from sightseq.core.errors import DiskError
 from tests.unit.test_classification import make, random_batch
 
 
@@ -123,9 +128,77 @@ def train(folder: Path, *overrides: str, slowly: bool = False) -> None:
             file.write(buffer.getvalue()[half:])
 
         torch.save = save_slowly  # type: ignore[assignment]  # only in this process
+    report.write_report = lambda folder, *_: folder / "report.html"  # drawing it takes longer than the training
     config = sightseq.compose("resume=auto", *overrides, *paths(folder)) | {"run_test": False}
     sys.argv[1:] = [str(resume.create_or_resume(config, "sightseq train"))]
     run.main()
+
+
+def run_job(folder: str) -> None:
+    """Run one job of a sweep: `python -m sightseq.run FOLDER`."""
+    torch.set_num_threads(1)
+    sys.argv[1:] = [folder]
+    run.main()
+
+
+def train_rank(folder: Path, rank: int, port: int) -> None:
+    """Run one of two processes that train the run in `folder`, with the variables that torchrun sets."""
+    torch.set_num_threads(1)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    os.environ |= {"GROUP_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    os.environ |= {"TORCHELASTIC_RUN_ID": "test"}
+    sys.argv[1:] = [str(folder)]
+    run.main()
+
+
+def fill_disk(folder: Path, overrides: tuple[str, ...], sender: Any) -> None:
+    """Train on a disk of 4 MiB below `folder` that becomes full, and resume after it has space again.
+
+    Sends "resumed", "no mount" if no disk can be mounted, or what went wrong.
+    """
+    try:
+        mount(folder / "runs")
+    except OSError:
+        sender.send("no mount")
+        return
+    torch.set_num_threads(1)  # starts threads, after which no disk can be mounted
+    filler, cache = folder / "runs" / "filler", folder / "runs" / "cache"
+    try:
+        fill = f"+callbacks.fill={{_target_:tests.invariants.victims.Fill,path:'{filler}'}}"
+        assert ".ckpt cannot be written" in refusal(*overrides, *paths(folder), fill)
+        (last,) = folder.glob("runs/digits/*/checkpoints/last.ckpt")
+        assert read_checkpoint(last)["epoch"] == 0
+        refusal(*overrides, *paths(folder), f"paths.cache={cache}", f"paths.runs={folder}")
+        assert not [path for path in cache.glob("digits/*") if path.is_dir()], "half a cache"
+        filler.unlink()
+        assert run.execute(rundir.read_config(last.parents[1]), last.parents[1])["epochs"] == 3
+    except Exception:
+        sender.send(traceback.format_exc())
+    else:
+        sender.send("resumed")
+
+
+def refusal(*overrides: str) -> str:
+    """Return the message of a training that ends because the disk is full."""
+    with pytest.raises(DiskError, match="No space left on device") as caught:
+        sightseq.train(sightseq.compose(*overrides))
+    return str(caught.value)
+
+
+def mount(folder: Path) -> None:
+    """Mount an empty disk of 4 MiB that only this process sees.
+
+    Raises:
+        OSError: the system does not allow it.
+    """
+    libc, user, group = ctypes.CDLL(None, use_errno=True), os.getuid(), os.getgid()
+    if libc.unshare(0x10000000 | 0x00020000):  # CLONE_NEWUSER, CLONE_NEWNS
+        raise OSError(ctypes.get_errno(), "unshare")
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    if libc.mount(b"tmpfs", str(folder).encode(), b"tmpfs", 0, b"size=4m"):
+        raise OSError(ctypes.get_errno(), "mount")
 
 
 def prepare(folder: Path, barrier: Any) -> None:

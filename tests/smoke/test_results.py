@@ -8,6 +8,7 @@ import pytest
 
 import sightseq
 
+pytestmark = pytest.mark.usefixtures("no_report")
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = runpy.run_path(str(REPOSITORY / "scripts" / "record.py"))
 RECORDS = json.loads((REPOSITORY / "conf" / "results.json").read_text())

@@ -17,6 +17,7 @@ from sightseq.composition import compose, swept_keys
 from sightseq.core.errors import ConfigError
 from sightseq.core.places import experiments, group_options
 from sightseq.mistakes import known_keys
+from tests.conftest import composed
 
 
 def bricks(value: Any, key: str = "") -> dict[str, str]:
@@ -36,7 +37,7 @@ def refusal(*overrides: str, command: str = "train") -> str:
 
 @pytest.mark.parametrize("experiment", sorted(experiments()))
 def test_every_experiment_composes(experiment: str) -> None:
-    config = compose(f"experiment={experiment}")
+    config = composed(f"experiment={experiment}")
     assert config["experiment"] == experiment
     assert config["title"]
     assert {".data", ".model", ".model.net", ".model.optimizer", ".trainer"} <= set(bricks(config))

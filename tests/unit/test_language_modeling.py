@@ -16,6 +16,7 @@ from sightseq.composition import compose
 from sightseq.core.blocks import TextBlock
 from sightseq.core.errors import ConfigError
 from sightseq.core.loading import Batch
+from sightseq.decoding.beam import BeamSearch
 from sightseq.decoding.sampling import Sampling
 from sightseq.nets.language import RecurrentLanguageModel
 from sightseq.tasks.language_modeling.keystrokes import Keyboard, KeystrokeSavings
@@ -279,6 +280,34 @@ def test_characters_are_decoded_when_they_are_complete() -> None:
     assert "".join(words.add(token_id) for token_id in symbols.encode("a, b")) == "a, b"
 
 
+@pytest.mark.parametrize("prompt", ["", "the", "the king loves"])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_the_scores_of_a_beam_are_those_of_its_texts(prompt: str, cell: str) -> None:
+    task = make(cell=cell, hidden=[8, 6])
+    task.net.head.weight.data *= 20
+    rows = LanguagePredictor(task, "cpu").search(prompt, BeamSearch(6, 5, length_penalty=0.5, forbidden=(1,)))
+    assert len(rows) == 6
+    assert len({row["text"] for row in rows}) == 6
+    for row in rows:
+        before, after = WORDS.encode(prompt), WORDS.encode(row["text"])
+        if len(after) < 5:  # the end of the document is part of the text
+            after.append(0)
+        with torch.no_grad():
+            logits, _ = task(torch.tensor([[0, *before, *after]]))
+        log_p = logits[0].log_softmax(1)[len(before) : -1].gather(1, torch.tensor(after)[:, None]).sum().item()
+        assert row["log_probability"] == pytest.approx(log_p, abs=1e-4)
+        assert row["score"] == pytest.approx(log_p / len(after) ** 0.5, abs=1e-4)
+    assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
+
+
+def test_a_beam_ends_before_a_stop_string_and_at_the_end_of_the_document() -> None:
+    model, settings = successor(), BeamSearch(3, 20, forbidden=(1,))
+    assert model.search(ORDERED[2], settings, stop=[ORDERED[5]])[0]["text"] == f" {ORDERED[3]} {ORDERED[4]} "
+    best = model.search(ORDERED[-2], settings)[0]
+    assert best["text"] == f" {ORDERED[-1]}"
+    assert best["score"] == pytest.approx(0, abs=1e-6)
+
+
 def test_next_words_are_the_most_probable_ones() -> None:
     model = successor()
     ((word, probability), *others) = model.next_words(f"{ORDERED[2]} {ORDERED[3]}", top=3)
@@ -322,6 +351,52 @@ def test_the_command_prints_many_texts(monkeypatch: pytest.MonkeyPatch, capfd: A
 def test_several_texts_are_streamed(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     assert run(monkeypatch, "tokens=2", "samples=3") == 0
     assert capfd.readouterr().out == f"{' '.join(ORDERED[2:5])}\n\n" * 3
+
+
+def test_the_command_prints_the_texts_of_a_beam(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    assert run(monkeypatch, "tokens=2", "beam=5") == 0
+    assert capfd.readouterr().out == f"{' '.join(ORDERED[2:5])}\n"
+    assert run(monkeypatch, "tokens=2", "beam=3", "samples=2", "format=jsonl") == 0
+    first, second = (json.loads(line) for line in capfd.readouterr().out.splitlines())
+    assert first == {
+        "prompt": ORDERED[2],
+        "text": f" {ORDERED[3]} {ORDERED[4]}",
+        "log_probability": pytest.approx(0, abs=1e-6),
+        "score": pytest.approx(0, abs=1e-6),
+    }
+    assert second["score"] < -10
+    assert run(monkeypatch, "tokens=2", "beam=3", "samples=2") == 0
+    assert capfd.readouterr().out == f"{ORDERED[2]}{first['text']}\n\n{ORDERED[2]}{second['text']}\n\n"
+    assert "<unk>" not in second["text"]
+
+
+def test_a_beam_repeats_no_ngram(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    def stutter(tokens: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        return 9 * F.one_hot(tokens * 0 + 2, WORDS.vocab_size).float(), None
+
+    model = successor()
+    monkeypatch.setattr(model.task.net, "forward", stutter)
+    assert model.predict([""], beam=2, tokens=4)[0]["text"] == " ".join([ORDERED[2]] * 4)
+    words = model.predict([""], beam=2, tokens=4, no_repeat_ngram=2)[0]["text"].split()
+    assert words[:2] == [ORDERED[2]] * 2
+    assert words[2] != ORDERED[2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("beam=5 temperature=0.5", "temperature=0.5: has no effect with beam=5, which does not sample"),
+        ("beam=5 seed=1", "seed=1: has no effect with beam=5"),
+        ("no_repeat_ngram=3", "no_repeat_ngram=3: has no effect with sampling; it needs beam=5"),
+        ("beam=2 samples=3", "samples=3: beam=2 finds at most 2 texts"),
+        ("mode=next_word beam=2", "beam=2: has no effect with mode=next_word"),
+        ("beam=0", "beam"),
+        ("beam=2 no_repeat_ngram=-1", "no_repeat_ngram"),
+    ],
+)
+def test_options_that_do_not_fit_a_beam_are_refused(wrong: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(monkeypatch, *wrong.split())
 
 
 def test_unknown_words_are_named(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:

@@ -20,6 +20,7 @@ from sightseq.core.optimization import adapt_length, make_optimizer, make_schedu
 from sightseq.core.task import Task
 from sightseq.core.trainer import POSITIVE_ARGUMENTS, REFUSED_ARGUMENTS, check_trainer, make_callbacks
 
+pytestmark = pytest.mark.usefixtures("no_report")
 TINY = (
     "data.synthetic=true",
     "callbacks=default",

@@ -1,7 +1,10 @@
 """Locates the configs of this package and of installed extensions. Imports nothing heavy."""
 
 import re
+import sys
 from collections import Counter
+from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +29,12 @@ def extension_folders() -> list[Path]:
 
     The entry point `mine = "my_package.conf"` names the folder conf/ inside my_package.
     """
+    return list(_extension_folders(tuple(sys.path)))
+
+
+@cache
+def _extension_folders(search_path: Sequence[str]) -> list[Path]:
+    # Cached: the metadata of all installed packages are read, and composing one config asks twenty times.
     folders = []
     for entry in entry_points(group=ENTRY_POINTS):
         package, *inner = entry.value.replace(":", ".").split(".")

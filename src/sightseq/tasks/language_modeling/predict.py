@@ -5,17 +5,19 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sightseq.core.errors import ConfigError, InputError, InputWarning
 from sightseq.core.predictor import Predictor, Row
+from sightseq.decoding.beam import BeamSearch, beam_search
 from sightseq.decoding.sampling import READ, Sampling
 from sightseq.decoding.step import run_step
 from sightseq.tasks.language_modeling.task import LanguageModelingTask, State
 from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID, StreamDecoder
 
 DEFAULT = Sampling()
+DRAWN = {"temperature", "top_k", "top_p", "repetition_penalty", "seed"}  # options of sampling alone
 
 
 class LanguageSettings(BaseModel):
@@ -26,6 +28,12 @@ class LanguageSettings(BaseModel):
     )
     tokens: PositiveInt = Field(50, description="number of tokens to generate")
     samples: PositiveInt = Field(1, description="number of texts for each prompt")
+    beam: PositiveInt | None = Field(
+        None, description="search for the most probable texts with this number of hypotheses, instead of sampling"
+    )
+    no_repeat_ngram: NonNegativeInt = Field(
+        0, description="with beam: no sequence of this number of tokens occurs twice in a text; 0: all may"
+    )
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         1.0, description="0: always the most probable token"
     )
@@ -47,23 +55,39 @@ class LanguageSettings(BaseModel):
         """The sampling settings."""
         return Sampling(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
 
+    @property
+    def search(self) -> BeamSearch | None:
+        """The settings of the beam search; None for sampling."""
+        if not self.beam:
+            return None
+        return BeamSearch(
+            self.beam, self.tokens, no_repeat_ngram=self.no_repeat_ngram, forbidden=(UNKNOWN_ID,), eos=EOS_ID
+        )
+
 
 class LanguagePredictor(Predictor):
     """A trained language model. Arguments and errors: see `Predictor`.
 
-    With mode=generate a prompt has one row per sample: `prompt` and `text`, the continuation. With mode=next_word it
-    has one row: `text`, the prompt, and `next`, the most probable words with their probabilities.
+    With mode=generate a prompt has one row per sample: `prompt` and `text`, the continuation; with a beam, best first,
+    also its `log_probability` in nats, and its `score`, by which texts are ranked: the mean per token. With
+    mode=next_word it has one row: `text`, the prompt, and `next`, the most probable words with their probabilities.
     """
 
     Settings: ClassVar[type[LanguageSettings]] = LanguageSettings
     task: LanguageModelingTask
 
     def check(self, inputs: Sequence[str], options: LanguageSettings) -> None:
-        """Raise ConfigError for options of the other mode."""
+        """Raise ConfigError for options of the other mode, or that do not fit the beam."""
         mode, other = options.mode, "generate" if options.mode == "next_word" else "next_word"
         used = {"mode", "top"} if mode == "next_word" else set(self.Settings.model_fields) - {"top"}
         for name in sorted(options.model_fields_set - used):
             raise ConfigError(f"{name}={getattr(options, name)}: has no effect with mode={mode}; it needs mode={other}")
+        beam = options.beam
+        for name in sorted(options.model_fields_set & (DRAWN if beam else {"no_repeat_ngram"})):
+            given = f"beam={beam}, which does not sample" if beam else "sampling; it needs beam=5, for example"
+            raise ConfigError(f"{name}={getattr(options, name)}: has no effect with {given}")
+        if beam and options.samples > beam:
+            raise ConfigError(f"samples={options.samples}: beam={beam} finds at most {beam} texts")
 
     def expand(self, given: str, options: LanguageSettings) -> list[tuple[str, str]]:
         """Return the prompt itself."""
@@ -88,6 +112,10 @@ class LanguagePredictor(Predictor):
             return [{"text": prompt, "next": self.next_words(prompt, options.top)} for prompt in items]
         predictions: list[Row | list[Row]] = []
         for prompt in items:
+            if options.search:
+                found = self.search(prompt, options.search, options.stop)[: options.samples]
+                predictions.append([{"prompt": prompt, **row} for row in found])
+                continue
             texts = self.generate(prompt, options.tokens, options.samples, options.sampling, options.stop, options.seed)
             predictions.append([{"prompt": prompt, "text": text} for text in texts])
         return predictions
@@ -108,6 +136,11 @@ class LanguagePredictor(Predictor):
 
     def _texts(self, prompt: str, options: LanguageSettings, apart: bool) -> Iterator[str]:
         """Yield the samples of one prompt, with an empty line after each if there are several or `apart` is true."""
+        if options.search:
+            found = self.search(prompt, options.search, options.stop)[: options.samples]
+            for row in found:
+                yield f"{prompt}{row['text']}\n" + "\n" * (options.samples > 1 or apart)
+            return
         texts = [""] * options.samples
         live = not options.stop  # the first text is printed while all are generated
         if live:
@@ -176,6 +209,32 @@ class LanguagePredictor(Predictor):
             if all(ended):
                 return
 
+    def search(self, prompt: str, settings: BeamSearch, stop: Sequence[str] = ()) -> list[Row]:
+        """Search for the most probable continuations of a text.
+
+        Args:
+            prompt: the text to continue; may be empty.
+            settings: see `BeamSearch`. A text ends with its document, or with `max_length` tokens.
+            stop: a text is cut before the first of these strings; its score stays that of the whole.
+
+        Returns:
+            Rows with `text`, `log_probability` and `score`, the best first.
+
+        Raises:
+            InputError: the prompt is not valid Unicode.
+        """
+        *before, last = [EOS_ID, *self.task.tokenizer.encode(prompt)]
+        _, state = self._read(before, None)
+        start = torch.tensor([last], device=self.task.device)
+        (found,) = beam_search(self.task, state, None, 1, settings, start=start)
+        rows = []
+        for hypothesis in found:
+            stream = StreamDecoder(self.task.tokenizer, begins=not prompt)
+            text = truncate_at_stop("".join(map(stream.add, hypothesis.tokens)), stop)
+            numbers = {"log_probability": hypothesis.log_probability, "score": hypothesis.score}
+            rows.append({"text": text, **{name: round(number, 6) for name, number in numbers.items()}})
+        return rows
+
     def next_words(self, text: str, top: int = 3, prefix: str = "") -> list[tuple[str, float]]:
         """Return the most probable next words with their probabilities.
 
@@ -201,9 +260,17 @@ class LanguagePredictor(Predictor):
         token_ids = self.task.tokenizer.encode(text)
         if state is None:
             token_ids = [EOS_ID, *token_ids]
-        for part in torch.split(torch.tensor([token_ids], device=self.task.device), READ, dim=1):
+        logits, state = self._read(token_ids, state)
+        return logits.softmax(dim=0), state
+
+    @torch.inference_mode()
+    def _read(self, token_ids: Sequence[int], state: State | None) -> tuple[Tensor, State | None]:
+        """Return the logits of the next token [vocab_size] (empty without tokens), and the state after the tokens."""
+        logits = torch.zeros(1, 1, 0, device=self.task.device)
+        tokens = torch.tensor([token_ids], dtype=torch.long, device=self.task.device)
+        for part in torch.split(tokens, READ, dim=1) if token_ids else ():
             logits, state = run_step(self.task, part, state)
-        return logits[0, -1].softmax(dim=0), state
+        return logits[0, -1], state
 
     def best(self, probabilities: Tensor, top: int, prefix: str = "") -> list[tuple[str, float]]:
         """Return the most probable words that begin with the prefix."""
