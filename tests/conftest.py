@@ -7,11 +7,35 @@ from typing import Any
 
 import pytest
 import torch
+from xdist.scheduler import LoadScopeScheduling
 
 from sightseq.composition import compose
 
 torch.set_num_threads(1)
 collect_ignore = ["extension"]  # a separate package with its own tests: see smoke/test_fresh_environment.py
+
+
+# Tests that share something expensive: a server of processes, a trained run, an environment.
+TOGETHER = {
+    "tests/invariants/test_distributed.py": "processes",
+    "tests/invariants/test_faults.py": "processes",
+    "tests/invariants/test_fuzz.py": "processes",
+    "tests/invariants/test_resume.py": "processes",
+    "tests/smoke/test_commands.py": "processes",
+    "tests/smoke/test_fresh_environment.py": "environment",
+}
+
+
+class Scheduling(LoadScopeScheduling):
+    """Gives the tests of each group in `TOGETHER` to one worker, and every other test to the next free one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return TOGETHER.get(nodeid.partition("::")[0], nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """Replace `--dist loadgroup`, which ignores its marks under pytest 9."""
+    return Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,6 @@ from tests.unit.test_classification import make, random_batch
 from . import victims
 from .conftest import SERVER
 
-pytestmark = pytest.mark.xdist_group("forkserver")  # one worker starts the server
-
 # Without BatchNorm, dropout and augmentation, only the sums of gradients matter.
 COMMON = (
     "callbacks=default",

@@ -18,8 +18,6 @@ from sightseq.core.errors import SightseqError
 from . import victims
 from .conftest import SERVER, only_run, same, start, weights
 
-pytestmark = pytest.mark.xdist_group("forkserver")  # one worker starts the server
-
 SHORT = ("callbacks=[default,ema]", "data.batch_size=64", "model.net.channels=[8,8]")
 
 

@@ -6,8 +6,6 @@ import pytest
 
 from tests.invariants import fuzzing
 
-pytestmark = pytest.mark.xdist_group("forkserver")  # one worker starts the server
-
 GIB = 1024
 
 

@@ -8,8 +8,6 @@ import pytest
 
 from .conftest import only_run, same, start, weights
 
-pytestmark = pytest.mark.xdist_group("forkserver")  # one worker starts the server
-
 COMMON = ("callbacks=[default,ema]", "callbacks.last.steps=4", "trainer.max_epochs=3", "logger=wandb")
 EXPERIMENTS = {
     # Fine-tuning with a head-only epoch 0, dropout, mixed images, EMA and worker processes, all at once.

@@ -23,8 +23,6 @@ from tests.invariants.conftest import SERVER
 
 from .conftest import run_command
 
-pytestmark = pytest.mark.xdist_group("forkserver")  # one worker trains the first run, and starts the server
-
 REPOSITORY = Path(__file__).parents[2]
 
 

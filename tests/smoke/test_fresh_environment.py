@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-pytestmark = pytest.mark.xdist_group("environment")  # one worker installs the packages
-
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = "my_counting"
 # One process runs all commands after the training: importing Lightning takes ten seconds.

@@ -6,10 +6,12 @@ from typing import Any
 
 from sightseq.core.arrays import save_about
 from sightseq.core.download import missing_error
+from sightseq.core.errors import ConfigError, nearest
 from sightseq.data.parallel.aligned import read_aligned
 from sightseq.data.parallel.parallel import ParallelData, save_pairs
 from sightseq.data.parallel.synthetic import synthetic_pairs
 
+TESTS = ("test_2016_flickr", "test_2017_flickr", "test_2017_mscoco", "test_2018_flickr")
 LAYOUTS = ("", "raw", "task1/raw", "data/task1/raw")  # folders of the files, below an accepted folder
 SUFFIXES = ("", ".gz")
 
@@ -21,12 +23,14 @@ class Multi30k(ParallelData):
     text. Any two of its languages may be chosen.
 
     Args:
-        test: name of the test set: test_2016_flickr, test_2017_flickr, test_2017_mscoco or test_2018_flickr.
+        test: name of the test set: one of `TESTS`.
         common: see `ParallelData`.
     """
 
     def __init__(self, *, test: str = "test_2016_flickr", **common: Any) -> None:
         super().__init__(**common)
+        if test not in TESTS:
+            raise ConfigError(f"data.test={test}: there is no such test set; {nearest(test, TESTS)}")
         self.splits = {"train": "train", "val": "val", "test": test}
 
     def cache_key(self) -> dict[str, Any]:
@@ -63,7 +67,7 @@ class Multi30k(ParallelData):
 
     def write_synthetic(self, folder: Path) -> None:
         """Write 400 training, 40 validation and 40 test sentences, in the languages of the real data."""
-        for seed, (stem, count) in enumerate(zip(self.splits.values(), (400, 40, 40), strict=True)):
+        for seed, stem in enumerate(("train", "val", *TESTS)):
             for language in ("cs", "de", "en", "fr"):
-                lines = [text for _, text in synthetic_pairs(count, seed, ("en", language))]
+                lines = [text for _, text in synthetic_pairs(40 if seed else 400, seed, ("en", language))]
                 (folder / f"{stem}.{language}").write_text("\n".join(lines) + "\n")

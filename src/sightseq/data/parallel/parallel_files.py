@@ -42,9 +42,9 @@ class ParallelFiles(GroupedPairs):
         target: str | None = None,
         **common: Any,
     ) -> None:
-        if target_path and path and not common.get("synthetic"):
-            source, target = source or Path(path).suffix[1:] or None, target or Path(target_path).suffix[1:] or None
-            source, target = (None, None) if source == target else (source, target)  # such as two .txt files
+        suffixes = [Path(file or "").suffix[1:] or None for file in (path, target_path)]
+        if target_path and suffixes[0] != suffixes[1]:  # not two .txt files
+            source, target = source or suffixes[0], target or suffixes[1]
         super().__init__(source=source or "source", target=target or "target", **common)
         self.given = (source, target)
         self.path = None if self.synthetic else own_path(path)
@@ -116,7 +116,6 @@ class ParallelFiles(GroupedPairs):
         return read_columns(files[0], skipped)
 
     def write_synthetic(self, folder: Path) -> None:
-        """Write 400 sentence pairs in two line-aligned files."""
-        texts = zip(*synthetic_pairs(400, 0, ("en", self.languages[1])), strict=True)
-        for language, lines in zip(self.languages, texts, strict=True):
-            (folder / f"train.{language}").write_text("\n".join(lines) + "\n")
+        """Write 400 sentence pairs in a table."""
+        rows = ["\t".join(pair) for pair in synthetic_pairs(400, 0, ("en", "fr"))]
+        (folder / "train.tsv").write_text("\n".join(rows) + "\n")
