@@ -66,7 +66,7 @@ def small(config: dict[str, Any]) -> dict[str, Any]:
     if "image_size" in config["data"]:
         config["data"] |= {"image_size": 40, "margin": min(config["data"]["margin"], 8)}
     net = config["model"]["net"]
-    for name, most in (("channels", 16), ("hidden", 256)):
+    for name, most in (("channels", 16), ("hidden", 256), ("encoder", 64), ("decoder", 64)):
         if name in net:
             net[name] = [min(width, most) for width in net[name]]
     if "embedding" in net:

@@ -46,8 +46,8 @@ class ConditionalGenerationTask(Task):
         beam: number of hypotheses in the beam search of the test.
         length_penalty: exponent of the length in the score of a hypothesis: see `decoding.beam`.
         tokenize: tokenisation for BLEU: see `text.quality.bleu`.
-        task: see `Task`. The network has the methods `features`, `project` and `decode` of
-            `nets.translation.EncoderDecoder`.
+        task: see `Task`. The network has the methods `features`, `project` and `decode` of the networks in
+            `nets.translation`.
     """
 
     monitor: ClassVar[str] = "val/bleu"

@@ -27,8 +27,8 @@ class TranslationTask(ConditionalGenerationTask):
     """Translation: `input` [B, S], source tokens that end with EOS and are padded with 0, and `length` [B].
 
     Args:
-        conditional_generation: see `ConditionalGenerationTask`. The network has the methods of
-            `nets.translation.EncoderDecoder`; it receives `source_vocab_size`, `target_vocab_size` and `joint`.
+        conditional_generation: see `ConditionalGenerationTask`. The network has the methods of those in
+            `nets.translation`; it receives `source_vocab_size`, `target_vocab_size` and `joint`.
     """
 
     net_kind: ClassVar[str] = "translation"
