@@ -444,7 +444,7 @@ def test_the_verdict_names_the_best_baseline_and_claims_no_more_than_the_test() 
     assert "p < 0.001" in better
     assert verdict(model, model - 0.3 + 0.1 * noise).endswith("the model is worse.")
     assert "not significant" in verdict(model, model + noise)
-    assert "too few to tell" in verdict(model[:50], model[:50] + 0.5, horizon=30)
+    assert "too few for a significance test" in verdict(model[:50], model[:50] + 0.5, horizon=30)
     assert compare_with_baselines(table(model), {}, "val", spec_of()) == ({}, [])
 
 

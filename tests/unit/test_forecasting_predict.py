@@ -145,7 +145,7 @@ def test_bad_options_are_refused(tmp_path: Path) -> None:
         predictor.predict([given, given], output="x.csv")
     with pytest.raises(InputError, match="does not exist"):
         predictor.predict([tmp_path / "none.csv"])
-    with pytest.raises(InputError, match="is no table"):
+    with pytest.raises(InputError, match="is not a table"):
         predictor.predict([__file__])
     predictor.predict([given], horizon=1)
     with pytest.raises(InputError, match=r"exists already.*overwrite=true"):

@@ -1,9 +1,9 @@
 """Networks that forecast time series.
 
 All map `inputs` [B, L, C + P] (C targets, then P past covariates, normalised) and `known` [B, L + H, K] (covariates
-known in advance, over the lookback and the horizon) to forecasts [B, H, C, Q] of the normalised targets: Q values for
-each step, one of a point forecast or one for each quantile. L is `lookback`, H is `horizon`, Q is `num_outputs`.
-A network that ignores `known` has `uses_known = False`: an exported file then does not ask for it.
+known in advance, over the lookback and the horizon) to forecasts [B, H, C, Q] of the normalised targets. Q is 1 for a
+point forecast, or the number of quantiles. L is `lookback`, H is `horizon`, Q is `num_outputs`. A network that ignores
+`known` has `uses_known = False`; an exported file then has no such input.
 """
 
 import math
@@ -19,12 +19,12 @@ from sightseq.nets.recurrent import CELLS, State
 
 
 class Recurrent(nn.Module):
-    """Stacked LSTM or GRU layers over the lookback, and one of two decoders.
+    """Stacked LSTM or GRU layers over the lookback, with one of two decoders.
 
-    The decoder "direct" maps the last state to all steps of the horizon with one linear layer; the known covariates of
-    a step are added to it through another. The decoder "steps" continues with layers of the same sizes, one step at a
-    time: each reads the forecast of the step before (of several outputs, the middle one) and the known covariates of
-    its own step. It reads its own forecasts in training too, so that training and use are alike.
+    The decoder "direct" maps the last state to all steps of the horizon with one linear layer; a second linear layer
+    adds the known covariates of each step. The decoder "steps" has layers of the same sizes and decodes one step at a
+    time: it reads the forecast of the previous step (with several outputs, the middle one) and the known covariates of
+    the step. It also reads its own forecasts in training, so that training and inference agree.
 
     Args:
         num_targets, num_inputs, num_known: C, C + P and K.
@@ -33,7 +33,7 @@ class Recurrent(nn.Module):
         hidden: size of each layer.
         cell: "lstm" (Hochreiter and Schmidhuber, 1997) or "gru" (Cho et al., 2014, arXiv 1406.1078).
         decoder: "direct" or "steps" (Sutskever et al., 2014, arXiv 1409.3215).
-        dropout: between layers and before the last linear layer.
+        dropout: dropout probability between layers and before the last linear layer.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Recurrent(nn.Module):
         )
 
     def forward(self, inputs: Tensor, known: Tensor) -> Tensor:
-        """[B, L, C + P] and [B, L + H, K] to [B, H, C, Q]."""
+        """Map [B, L, C + P] and [B, L + H, K] to [B, H, C, Q]."""
         lookback = inputs.shape[1]
         read, state = self._run(self.encoder, torch.cat([inputs, known[:, :lookback]], dim=-1), None)
         future = known[:, lookback:]
@@ -73,7 +73,7 @@ class Recurrent(nn.Module):
         return found.view(-1, self.horizon, self.num_targets, self.num_outputs)
 
     def _decode(self, last: Tensor, future: Tensor, state: State) -> Tensor:
-        """The last values [B, 1, C], the known covariates [B, H, K] and the state to [B, H, C, Q]."""
+        """Map the last values [B, 1, C], the known covariates [B, H, K] and the state to [B, H, C, Q]."""
         steps = []
         for step in range(self.horizon):
             read, state = self._run(self.decoder, torch.cat([last, future[:, step : step + 1]], dim=-1), state)
@@ -82,7 +82,7 @@ class Recurrent(nn.Module):
         return torch.cat(steps, dim=1)
 
     def _run(self, layers: nn.ModuleList, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """All layers over [B, T, D]: the output of the last [B, T, hidden], and the state of each."""
+        """Run all layers over [B, T, D]; return the output of the last one [B, T, hidden] and the state of each."""
         after: State = []
         for depth, layer in enumerate(layers):
             lstm = isinstance(layer, nn.LSTM)
@@ -97,19 +97,19 @@ def _layers(width: int, hidden: Sequence[int], cell: str) -> list[nn.Module]:
 
 
 class SegRNN(nn.Module):
-    """A GRU over segments instead of steps, the same for all targets (Lin et al., 2023, arXiv 2308.11200).
+    """A GRU over segments instead of steps, shared by all targets (Lin et al., 2023, arXiv 2308.11200).
 
-    The last value is subtracted from each target; segments of the lookback are projected to `width`, and a GRU reads
-    them. Every segment of the horizon is one further step of the same GRU from the last state, whose input is an
-    embedding of the segment's position and of the target: parallel multi-step forecasting. It uses neither past nor
-    known covariates.
+    The last value is subtracted from each target. Segments of the lookback are projected to `width` and read by a GRU.
+    Each segment of the horizon is one further step of the same GRU from the last state; its input is an embedding of
+    the segment's position and of the target (parallel multi-step forecasting). It uses neither past nor known
+    covariates.
 
     Args:
         num_targets, lookback, horizon, num_outputs: C, L, H and Q.
-        segment: steps of a segment. If it does not divide the lookback, the first steps are left out; if it does not
-            divide the horizon, the last segment is cut.
-        width: of the GRU, even.
-        dropout: before the last linear layer.
+        segment: steps of a segment. If it does not divide the lookback, the first steps are not used; if it does not
+            divide the horizon, the last segment is truncated.
+        width: hidden size of the GRU, even.
+        dropout: dropout probability before the last linear layer.
     """
 
     uses_known = False
@@ -136,7 +136,7 @@ class SegRNN(nn.Module):
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, self.segment * num_outputs))
 
     def forward(self, inputs: Tensor, known: Tensor) -> Tensor:
-        """[B, L, C + P] and [B, L + H, K] to [B, H, C, Q]."""
+        """Map [B, L, C + P] and [B, L + H, K] to [B, H, C, Q]."""
         series = inputs[..., : self.num_targets].transpose(1, 2)  # [B, C, L]
         last = series[..., -1:]
         read = series.shape[-1] // self.segment * self.segment
@@ -161,7 +161,7 @@ class NLinear(nn.Module):
 
     Args:
         num_targets, lookback, horizon, num_outputs: C, L, H and Q.
-        individual: a layer for each target instead of one for all.
+        individual: one layer for each target instead of one for all targets.
     """
 
     uses_known = False
@@ -174,7 +174,7 @@ class NLinear(nn.Module):
         self.linear = _Linear(num_targets if individual else 1, lookback, horizon, num_outputs)
 
     def forward(self, inputs: Tensor, known: Tensor) -> Tensor:
-        """[B, L, C + P] and [B, L + H, K] to [B, H, C, Q]."""
+        """Map [B, L, C + P] and [B, L + H, K] to [B, H, C, Q]."""
         series = inputs[..., : self.num_targets].transpose(1, 2)  # [B, C, L]
         last = series[..., -1:]
         found: Tensor = self.linear(series - last) + last[..., None]
@@ -182,13 +182,13 @@ class NLinear(nn.Module):
 
 
 class DLinear(nn.Module):
-    """Two linear layers from the lookback to the horizon, one for the moving average and one for the rest (Zeng et
-    al., 2023, arXiv 2205.13504). It uses neither past nor known covariates.
+    """Two linear layers from the lookback to the horizon, one for the moving average and one for the remainder (Zeng
+    et al., 2023, arXiv 2205.13504). It uses neither past nor known covariates.
 
     Args:
         num_targets, lookback, horizon, num_outputs: C, L, H and Q.
         kernel: steps of the moving average, odd; the ends are padded with the first and the last value.
-        individual: layers for each target instead of two for all.
+        individual: two layers for each target instead of two for all targets.
     """
 
     uses_known = False
@@ -210,7 +210,7 @@ class DLinear(nn.Module):
         self.trend, self.rest = _Linear(*sizes), _Linear(*sizes)
 
     def forward(self, inputs: Tensor, known: Tensor) -> Tensor:
-        """[B, L, C + P] and [B, L + H, K] to [B, H, C, Q]."""
+        """Map [B, L, C + P] and [B, L + H, K] to [B, H, C, Q]."""
         series = inputs[..., : self.num_targets].transpose(1, 2)  # [B, C, L]
         padded = F.pad(series, (self.kernel // 2, self.kernel // 2), mode="replicate")
         trend = F.avg_pool1d(padded, self.kernel, stride=1)
@@ -219,7 +219,7 @@ class DLinear(nn.Module):
 
 
 class _Linear(nn.Module):
-    """A linear layer over time, for each target or (`layers` of 1) the same for all: [B, C, L] to [B, C, H, Q]."""
+    """A linear layer over time, one for each target or (`layers` = 1) one for all: [B, C, L] to [B, C, H, Q]."""
 
     def __init__(self, layers: int, lookback: int, horizon: int, num_outputs: int) -> None:
         super().__init__()

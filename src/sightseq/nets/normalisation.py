@@ -1,4 +1,4 @@
-"""Normalisation of windows of time series, reversed on the forecast."""
+"""Normalisation of windows of time series; the task reverses it on the forecast."""
 
 from typing import Literal
 
@@ -28,7 +28,7 @@ class WindowNormalisation(nn.Module):
             inputs: [B, L, D].
 
         Returns:
-            The normalised inputs [B, L, D], and what was subtracted and divided by, each [B, 1, D].
+            The normalised inputs [B, L, D], the subtracted shift and the divisor, each [B, 1, D].
         """
         shift, scale = torch.zeros_like(inputs[:, :1]), torch.ones_like(inputs[:, :1])
         if self.kind == "last":

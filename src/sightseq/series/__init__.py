@@ -1,1 +1,1 @@
-"""Codecs of time series: tables, time stamps, calendar features, statistics of the training part, specs."""
+"""Codecs of time series: tables, time stamps, calendar features, training statistics, specs."""

@@ -1,4 +1,4 @@
-"""Columns of times: what a table may have, to seconds since 1970."""
+"""Conversion of time columns to seconds since 1970."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from sightseq.core.extras import require
 from sightseq.series.zones import DAY, Seconds
 
 EXTRA = "forecasting"
-# Formats of text that begin with the year and so cannot be misread; pyarrow reads full ISO 8601 by itself.
+# Text formats that start with the year, so they are unambiguous; pyarrow itself reads full ISO 8601.
 FORMATS = (
     "%Y-%m",
     "%Y/%m/%d",
@@ -77,7 +77,7 @@ def parse_times(column: Any, name: str, place: str, time_format: str | None = No
 
 
 def _from_numbers(values: Any, name: str, place: str, time_format: str | None) -> tuple[Seconds, bool]:
-    """Years, dates as YYYYMMDD, or seconds since 1970."""
+    """Convert years, dates as YYYYMMDD, or seconds since 1970."""
     numbers = values.astype(np.int64)
     if time_format == "unix":
         if (numbers != values).any():

@@ -13,8 +13,8 @@ from sightseq.series.times import Frequency, infer_frequency
 from sightseq.series.zones import Seconds, format_times, to_utc, to_wall
 
 Gaps = Literal["error", "fill", "keep"]
-"""What is done with steps that are not there: stop, insert rows of missing values, or take the rows as consecutive."""
-LARGEST = 10  # times as many rows as the table has; more would be inserted only because of a wrong time
+"""Treatment of missing steps: raise an error, insert rows of missing values, or treat the rows as consecutive."""
+LARGEST = 10  # maximum ratio of inserted rows to rows of the table; more would mean that a time is wrong
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Frame:
         columns: names of all columns.
         values: NaN where a value is missing, [T, columns].
         utc: seconds since 1970, UTC, [T].
-        wall: the same times on the wall of `timezone`, [T].
+        wall: the same times as wall times of `timezone`, [T].
         ends: row after the last of each series, [S].
         names: names of the series, [S].
         frequency: step between two rows.
         timezone: IANA name.
-        inserted: rows that were inserted into gaps.
+        inserted: number of rows inserted into gaps.
     """
 
     targets: tuple[str, ...]
@@ -51,12 +51,12 @@ def arrange(
 ) -> Frame:
     """Sort a table by series and time, and put each series on a regular grid of times.
 
-    Rows in any order are sorted. Times without an offset are wall times of `timezone`; where clocks go back, the
-    second of two equal times is the second pass of the hour.
+    Rows may be in any order. Times without an offset are wall times of `timezone`. Where clocks go back, the second of
+    two equal times belongs to the second pass of the hour.
 
     Args:
-        table: as `read_table` returns it.
-        name: of the data, for messages.
+        table: a table as returned by `read_table`.
+        name: name of the data, for messages.
         timezone: IANA name; None: UTC.
         frequency: alias, see `Frequency`; None: inferred from the most frequent step.
         gaps: see `Gaps`.
@@ -138,7 +138,7 @@ def _on_grid(frame: Frame, name: str, gaps: Gaps) -> Frame:
             "data.gaps=keep"
         )
     if missing > LARGEST * len(times):
-        raise DataError(f"{what}; these are more than {LARGEST} times the rows that are there: correct the times")
+        raise DataError(f"{what}; that is more than {LARGEST} times the rows of the table: correct the times")
     counts = positions[frame.ends - 1] + 1
     ends = np.cumsum(counts)
     begins = ends - counts
@@ -151,13 +151,13 @@ def _on_grid(frame: Frame, name: str, gaps: Gaps) -> Frame:
 
 
 def _ascending(series: NDArray[np.int64], utc: Seconds) -> bool:
-    """Whether the rows are sorted by series, and by time within each."""
+    """Return whether the rows are sorted by series, then by time."""
     later = np.diff(series)
     return bool(((later > 0) | ((later == 0) & (np.diff(utc) >= 0))).all())
 
 
 def _repeated(series: NDArray[np.int64], wall: Seconds) -> NDArray[np.bool_]:
-    """Whether the same wall time of the same series occurs in a row before, [N]."""
+    """Return whether the same wall time of the same series occurs in an earlier row, [N]."""
     order = np.lexsort((wall, series))  # stable: equal times stay in the order of the file
     found = np.zeros(len(wall), np.bool_)
     found[order[1:]] = (np.diff(series[order]) == 0) & (np.diff(wall[order]) == 0)

@@ -1,4 +1,4 @@
-"""Missing values, log returns, and statistics of the training part of series."""
+"""Missing values, log returns, and training statistics of series."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,12 @@ def starts_of(ends: Rows) -> Rows:
 def fill_forward(values: Values, ends: Rows, default: Values | None = None) -> Values:
     """Replace missing values by the last value before them in their series.
 
-    Nothing after a row changes it. Values that are missing from the start of a series become `default`.
+    A row does not depend on later rows. Values that are missing at the start of a series become `default`.
 
     Args:
         values: NaN where a value is missing, [T, D].
         ends: row after the last of each series, [S].
-        default: [D]; None: they stay missing.
+        default: [D]; None: these values stay missing.
 
     Returns:
         [T, D]: the argument itself if no value is missing, else a copy.
@@ -55,13 +55,13 @@ def log_returns(prices: Values, ends: Rows) -> Values:
 
 
 def moments(values: Values, rows: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and standard deviation of the chosen rows of each column, [D]; missing values are left out.
+    """Return mean and standard deviation of the chosen rows of each column, [D]; missing values are ignored.
 
-    A column without values has the mean 0; one without values, or a constant one, the deviation 1.
+    The mean of a column without values is 0; the deviation of a constant column or one without values is 1.
 
     Args:
         values: [T, D].
-        rows: which rows count, [T].
+        rows: the chosen rows, [T].
     """
     mean, std = np.zeros(values.shape[1]), np.ones(values.shape[1])
     for number, column in enumerate(values.T):
@@ -83,13 +83,13 @@ def seasonal_errors(
     Args:
         targets: [T, C].
         ends: row after the last of each series, [S].
-        rows: the training part, [T]; both values of a difference belong to it.
-        season: steps; a series whose training part is not longer has no error of its own. 0: the targets are log
-            returns, and the naive forecast is the last price, so a return of 0: the error is |x[t]|.
+        rows: the training part, [T]; both values of a difference must belong to it.
+        season: steps of one season; a series with a training part of at most one season has no error of its own. 0: the
+            targets are log returns, the naive forecast is the last price, a return of 0, and the error is |x[t]|.
 
     Returns:
-        The error pooled over all series, [C], and that of each series, [S, C], which is the pooled one where a series
-        has no error or the error 0. The pooled error is the standard deviation, or 1 if this is 0 too, where it is 0.
+        The error pooled over all series, [C], and the error of each series, [S, C]. A series without an error, or with
+        the error 0, gets the pooled one. A pooled error of 0 is replaced by the standard deviation, or 1 if that is 0.
     """
     count, columns = len(ends), targets.shape[1]
     pooled, each = np.ones(columns), np.ones((count, columns))

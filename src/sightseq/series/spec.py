@@ -1,4 +1,4 @@
-"""Spec of time series: the columns, the windows, and the statistics of the training part."""
+"""Spec of time series: columns, windows, and training statistics."""
 
 import json
 from dataclasses import dataclass
@@ -16,24 +16,24 @@ class SeriesSpec(Spec):
     of the training part, in raw units (log returns for the columns in `log_returns`).
 
     Attributes:
-        targets: names of the C columns that are forecast.
-        past: names of the P covariates that are known up to the forecast origin only.
-        known: names of the K covariates that are known in advance; the last ones are the calendar features.
+        targets: names of the C columns to forecast.
+        past: names of the P covariates known only up to the forecast origin.
+        known: names of the K covariates known in advance; the calendar features come last.
         lookback: steps of the input, L.
         horizon: steps that are forecast, H.
-        season: steps of one season; 1 means that there is none.
+        season: steps of one season; 1: none.
         frequency: step between two times, such as "h", "15min", "D", "B", "W" or "MS"; see `series.times`.
         step_seconds: length of a step in seconds, the mean length for months and business days.
-        mean, std: of each input column, [C + P]; `std` is 1 for a constant column.
-        known_mean, known_std: of each known covariate, [K]; 0 and 1 for calendar features.
+        mean, std: mean and standard deviation of each input column, [C + P]; `std` is 1 for a constant column.
+        known_mean, known_std: the same for each known covariate, [K]; 0 and 1 for calendar features.
         scale: mean absolute error of the seasonal naive forecast for each target, [C], pooled over the series: the
-            denominator of MASE. Of log returns, it is the error of the last price: the mean absolute return. Never 0.
+            denominator of MASE. For log returns it is the error of the last price: the mean absolute return. Never 0.
         log_returns: the input columns that are log returns ln(x[t] / x[t - 1]) of the values in the table.
         calendar: names of the calendar features, in the order of `series.times.calendar`.
         timezone: IANA name of the time zone in which calendar features are computed.
-        series: names of the series, by their number; empty if there are more than 1,000.
+        series: names of the series, by index; empty if there are more than 1,000.
         num_series: number of series.
-        short_series: how many of them are shorter than one window, and so not used but for the statistics.
+        short_series: number of series shorter than one window; they are used only for the statistics.
     """
 
     targets: tuple[str, ...]
@@ -60,11 +60,11 @@ class SeriesSpec(Spec):
         inputs, known = len(self.targets) + len(self.past), len(self.known)
         sizes = (len(self.mean), len(self.std), len(self.known_mean), len(self.known_std), len(self.scale))
         if sizes != (inputs, inputs, known, known, len(self.targets)) or not self.targets:
-            raise CheckpointError("the spec has other numbers of columns than of statistics")
+            raise CheckpointError("the number of columns in the spec differs from the number of statistics")
         if min(self.lookback, self.horizon, self.season) < 1 or min(*self.std, *self.known_std, *self.scale) <= 0:
-            raise CheckpointError("the spec has a lookback, horizon, season or scale that is not positive")
+            raise CheckpointError("a lookback, horizon, season or scale in the spec is not positive")
         if self.known[known - len(self.calendar) :] != self.calendar:
-            raise CheckpointError("the calendar features of the spec are not its last known covariates")
+            raise CheckpointError("the calendar features are not the last known covariates of the spec")
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -73,11 +73,11 @@ class SeriesSpec(Spec):
 
     @property
     def forecasts_returns(self) -> bool:
-        """Whether the targets are log returns; a batch then has `level`, the last prices."""
+        """Return whether the targets are log returns; a batch then has `level`, the last prices."""
         return set(self.targets) <= set(self.log_returns)
 
     def difference(self, other: Spec) -> str:
-        """Return which columns or which frequency differ; statistics and series may differ."""
+        """Return the difference in columns or frequency as a text; statistics and series may differ."""
         if not isinstance(other, SeriesSpec):
             return super().difference(other)
         for label, own, given in (
@@ -136,6 +136,6 @@ class SeriesSpec(Spec):
 
 
 def _few(names: tuple[str, ...], most: int = 8) -> str:
-    """Return the names, or the first of them and how many there are."""
+    """Return the names as a text; a long list is truncated."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown}, ... ({len(names)})"

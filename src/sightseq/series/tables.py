@@ -18,23 +18,23 @@ EXTRA = "forecasting"
 SUFFIXES = {".csv": "", ".tsv": "\t", ".txt": "", ".parquet": ""}
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "None", "-", "?"]
-HEADER = 2**20  # bytes in which the header line of a CSV file ends
+HEADER = 2**20  # maximum bytes of the header line of a CSV file
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns of a table are read, and how.
+    """Roles and formats of the columns of a table.
 
     Attributes:
-        targets: columns that are forecast; None: every column that is not named otherwise.
-        past: covariates that are known up to the origin.
-        known: covariates that are known in advance.
+        targets: columns to forecast; None: every column without another role.
+        past: covariates known up to the forecast origin.
+        known: covariates known in advance.
         time: column of the times; None: the first column.
-        series: column that names the series of each row; None: the table is one series.
-        delimiter: between columns of a CSV file, one of `DELIMITERS` or a sign; None: the one that the header has.
-        decimal: sign before decimals in a CSV file.
+        series: column with the series name of each row; None: the table is one series.
+        delimiter: delimiter of a CSV file, one of `DELIMITERS` or a character; None: the most frequent in the header.
+        decimal: decimal point of a CSV file.
         time_format: format of the times for strptime, such as "%d.%m.%Y %H:%M", or "unix" for seconds since 1970, UTC;
-            None: ISO 8601 (2024-03-31 02:30:00), or a part of it that begins with the year.
+            None: ISO 8601 (2024-03-31 02:30:00), or a leading part of it.
     """
 
     targets: tuple[str, ...] | None = None
@@ -49,7 +49,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers by time.
+    """Columns of numbers with their times.
 
     Attributes:
         targets: names of the first columns of `values`.
@@ -57,7 +57,7 @@ class Table:
         values: NaN where a value is missing, [N, columns].
         times: seconds since 1970, [N].
         in_utc: whether the times are UTC; otherwise they are wall times.
-        series: number of the series of each row, [N].
+        series: index of the series of each row, [N].
         names: names of the series.
     """
 
@@ -84,13 +84,13 @@ def read_table(file: Path, layout: Layout) -> Table:
 
 
 def make_table(columns: Any, layout: Layout, place: str, name: str) -> Table:
-    """Read the columns of a pyarrow table, such as one made from a pandas data frame.
+    """Read the columns of a pyarrow table, such as one made from a pandas DataFrame.
 
     Args:
         columns: pyarrow table.
-        layout: which columns are read; a time column of None is the first one.
-        place: where the table is from, for messages.
-        name: of the series, if the table is one.
+        layout: roles and formats of the columns.
+        place: origin of the table, for messages.
+        name: name of the series, if the table has no column of names.
 
     Raises:
         ConfigError: see `read_table`.
@@ -117,13 +117,13 @@ def _time(header: list[str], layout: Layout) -> str:
 
 
 def _targets(header: list[str], layout: Layout) -> tuple[str, ...]:
-    """Return the columns that are forecast: the chosen ones, or all that have no other role."""
+    """Return the columns to forecast: the chosen ones, or all without another role."""
     others = {_time(header, layout), layout.series, *layout.past, *layout.known}
     return tuple(name for name in header if name not in others) if layout.targets is None else layout.targets
 
 
 def _wanted(header: list[str], layout: Layout, place: str) -> list[str]:
-    """Return the columns that are read; check that each is there once and has one role."""
+    """Return the columns to read; check that each occurs once and has one role."""
     time, targets = _time(header, layout), _targets(header, layout)
     columns = (*targets, *layout.past, *layout.known)
     wanted = [*dict.fromkeys((time, *columns, *((layout.series,) if layout.series else ())))]
@@ -160,7 +160,7 @@ def _header(file: Path, layout: Layout) -> tuple[list[str], str]:
     sign = sign or SUFFIXES.get(file.suffix.lower()) or max(DELIMITERS.values(), key=line.count)
     if len(sign) != 1 or sign in '"\r\n':
         raise ConfigError(
-            f"data.delimiter={layout.delimiter} is not a delimiter; {nearest(sign, DELIMITERS)}, or a sign"
+            f"data.delimiter={layout.delimiter} is not a delimiter; {nearest(sign, DELIMITERS)}, or use one character"
         )
     return next(csv.reader([line], delimiter=sign)), sign
 
@@ -222,14 +222,14 @@ def _numbers(column: Any, name: str, place: str, decimal: str) -> NDArray[np.flo
 
 
 def _codes(column: Any, name: str, place: str) -> tuple[NDArray[np.int64], list[str]]:
-    """Return the number of the series of each row, [N], and the names of the series in order of their first row."""
+    """Return the index of the series of each row, [N], and the names of the series in order of their first row."""
     pyarrow = require("pyarrow", EXTRA)
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0])
         raise DataError(f"{place}, row {row + 1}: the column {name!r}, which names the series, is empty")
     if pyarrow.types.is_string(column.type):
-        column = column.cast(pyarrow.large_string())  # one array may have more than 2 GiB
-    # As one array, for to unify the dictionaries of many takes ten times as long.
+        column = column.cast(pyarrow.large_string())  # one array may exceed 2 GiB
+    # Encoding one combined array is ten times as fast as unifying the dictionaries of many chunks.
     encoded = pyarrow.chunked_array([column.combine_chunks()]).dictionary_encode().chunk(0)
     return encoded.indices.to_numpy().astype(np.int64), [str(value) for value in encoded.dictionary.to_pylist()]
 

@@ -1,4 +1,4 @@
-"""Regular times: frequencies, their inference and check, future times, calendar features."""
+"""Regular times: frequencies, their inference, future times, calendar features."""
 
 import re
 from dataclasses import dataclass
@@ -164,8 +164,8 @@ def calendar_names(frequency: Frequency, cycles: tuple[str, ...] = CYCLES) -> tu
     """Return the names of the calendar features that vary at this frequency, a sine and a cosine for each cycle.
 
     Args:
-        frequency: of the times.
-        cycles: of `CYCLES`, those that are wanted.
+        frequency: step between two times.
+        cycles: the requested cycles, some of `CYCLES`.
     """
     lengths = dict(zip(CYCLES, (DAY, WEEK, 12 * MONTH), strict=True))
     found = [cycle for cycle in CYCLES if cycle in cycles and frequency.seconds < lengths[cycle]]

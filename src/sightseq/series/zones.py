@@ -1,4 +1,4 @@
-"""Time zones: wall times to UTC and back, for arrays of seconds, with the hours of daylight saving."""
+"""Conversion between wall times and UTC for arrays of seconds, including daylight saving time."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -28,12 +28,12 @@ def to_wall(utc: Seconds, zone: str) -> Seconds:
 def to_utc(wall: Seconds, zone: str, second: NDArray[np.bool_] | None = None) -> Seconds:
     """Return UTC for wall times of a zone.
 
-    When clocks go back, an hour occurs twice: the times mean its first pass, unless `second` says otherwise.
+    When clocks go back, an hour occurs twice: a time belongs to its first pass, unless `second` is true for it.
 
     Args:
         wall: seconds since 1970-01-01 00:00 on the wall, [T].
         zone: IANA name.
-        second: which of the times mean the second pass of a repeated hour, [T].
+        second: whether each time belongs to the second pass of a repeated hour, [T].
 
     Raises:
         DataError: a time does not exist, because clocks went forward.
@@ -79,7 +79,7 @@ def _offset(utc: Seconds, zone: str) -> Seconds:
     if zone == "UTC":
         return np.zeros_like(utc)
     first, last = int(utc.min()), int(utc.max())
-    # Whole years, so that the cache is hit by the calls for the same data.
+    # Rounding to whole years lets calls with similar data share the cache.
     year = 366 * DAY
     times, offsets = _transitions(zone, first // year * year, (last // year + 1) * year)
     found: Seconds = offsets[np.searchsorted(times, utc, side="right")]

@@ -21,8 +21,8 @@ CLOCK = ("year", "month", "day", "hour")
 class AirQuality(TableData):
     """PM2.5 in micrograms per cubic metre, and the weather up to the forecast origin.
 
-    The past covariates are dew point, temperature, pressure, wind speed, hours of snow and of rain, and the wind
-    direction, one column of 0 and 1 for each (`wind_NW`, ...). 2,067 hours have no PM2.5.
+    The past covariates are dew point, temperature, pressure, wind speed, hours of snow and of rain, and the one-hot
+    wind direction (`wind_NW`, ...). PM2.5 is missing in 2,067 hours.
     """
 
     def locate(self) -> list[Path]:
@@ -37,7 +37,7 @@ class AirQuality(TableData):
         raise missing_error(self.name, self.root, self.folders, FILES[0])
 
     def read(self, sources: list[Path]) -> tuple[Frame, Mapping[str, tuple[str, ...]]]:
-        """Read the table; its times are in four columns, and its wind directions are words."""
+        """Read the table; its times are in four columns, and its wind directions are text."""
         targets, past = self.layout.targets or ("pm2.5",), self.layout.past
         weather = tuple(name for name in past if not name.startswith("wind_"))
         layout = Layout(targets, (*weather, *CLOCK[1:]), time=CLOCK[0], series="cbwd")
@@ -47,7 +47,7 @@ class AirQuality(TableData):
         times = months.astype("datetime64[s]").astype(np.int64) + (day - 1) * 86_400 + hour * 3600
         wind = np.array(table.names)[table.series]
         if strange := set(table.names) - set(WIND):
-            raise DataError(f"{sources[0]}: the wind direction {min(strange)!r} is none of {', '.join(WIND)}")
+            raise DataError(f"{sources[0]}: the wind direction {min(strange)!r} is not one of {', '.join(WIND)}")
         columns = [
             (wind == name.removeprefix("wind_")).astype(np.float64)
             if name.startswith("wind_")

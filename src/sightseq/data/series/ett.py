@@ -17,12 +17,12 @@ ROWS = 14_400  # hours in them
 
 
 class ETT(TableData):
-    """Six loads and the oil temperature (OT) of one transformer, from July 2016 on: by the hour or by 15 minutes.
+    """Six loads and the oil temperature (OT) of one transformer, from July 2016: hourly or every 15 minutes.
 
     The split is the official one: 12, 4 and 4 months of 30 days; later rows are not used.
 
     Args:
-        variant: the transformer and the step: h1, h2 (hours), m1 or m2 (15 minutes).
+        variant: transformer and step: ETTh1, ETTh2 (1 hour), ETTm1 or ETTm2 (15 minutes).
         common: see `TableData`, `SeriesData` and `DataModule`.
     """
 
@@ -43,7 +43,7 @@ class ETT(TableData):
         raise missing_error(self.name, self.root, self.folders, f"{self.variant}.csv")
 
     def bounds(self, times: NDArray[np.int64]) -> Bounds:
-        """Return the limits of the official split; of a shorter file, the same shares."""
+        """Return the limits of the official split; for a shorter file, the same fractions."""
         rows = min(len(times), ROWS * (1 if self.hourly else 4))
         ordered = np.sort(times)
         return int(ordered[rows * 12 // MONTHS]), int(ordered[rows * 16 // MONTHS]), int(ordered[rows - 1]) + 1

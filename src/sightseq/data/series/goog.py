@@ -1,4 +1,4 @@
-"""The daily prices of Google that matplotlib carries."""
+"""The daily prices of Google that matplotlib includes."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What all datasets of time series have in common: splits by time, the spec of the training part, windows."""
+"""Base of all datasets of time series: splits by time, spec, windows."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -20,31 +20,31 @@ from sightseq.series.times import CYCLES, Frequency, calendar, calendar_names
 
 SOURCE = "series"
 SPLITS = ("train", "val", "test")
-NAMED = 1000  # series whose names are kept in the spec
+NAMED = 1000  # maximum number of series whose names are stored in the spec
 Bounds = tuple[int, int, int]
 
 
 class SeriesData(DataModule):
-    """One or more time series, cut by time into a training, a validation and a test part.
+    """One or more time series, split by time into a training, a validation and a test part.
 
-    A window belongs to the part that its whole target lies in; its input may reach back into an earlier part. Every
-    such window is used. All series share the limits of the parts. A series that is too short for a window in a part
-    has none there. Statistics come from the training part alone. See `WindowDataset` for a batch.
+    A window belongs to the part that contains its whole target; its input may reach back into an earlier part. All such
+    windows are used. All series share the limits of the parts. A series that is too short for a window in a part has
+    none there. Statistics come from the training part only. See `WindowDataset` for the content of a batch.
 
     A subclass defines `locate()`, `read(sources)` and `write_synthetic(folder)`.
 
     Args:
         lookback: steps of the input, L.
-        horizon: steps that are forecast, H.
-        season: steps of one season; None: usual for the frequency, such as 24 for hours.
-        calendar: cycles that are covariates known in advance, of "hour" (of the day), "weekday" and "yearday"; True:
-            all that vary at the frequency; False: none.
-        val_fraction: share of the times that validate, before those that test.
-        test_fraction: share of the times that test, the last ones.
-        fold: walk-forward backtest: which of `folds` consecutive blocks of the test part tests (from 0); validation and
-            training move with it.
+        horizon: steps to forecast, H.
+        season: steps of one season; None: the usual one of the frequency, such as 24 for hours.
+        calendar: cycles whose sine and cosine are covariates known in advance, some of "hour" (of the day), "weekday"
+            and "yearday"; True: all that vary at the frequency; False: none.
+        val_fraction: fraction of the times in the validation part, which precedes the test part.
+        test_fraction: fraction of the times in the test part, the last ones.
+        fold: index of the tested block in a walk-forward backtest: the test part is cut into `folds` consecutive
+            blocks, and the training and validation parts move forward with the tested block.
         folds: number of blocks.
-        sliding: in a backtest, the training part keeps its length; otherwise it grows from block to block.
+        sliding: in a backtest, whether the training part keeps its length; otherwise it grows from block to block.
         common: see `DataModule`.
     """
 
@@ -92,15 +92,15 @@ class SeriesData(DataModule):
         """Read the files.
 
         Returns:
-            The series, and names of columns by role: "past" and "known" covariates, and "log_returns", the columns
-            that are replaced by their log returns. Roles may be left out.
+            The series, and names of columns by role: "past" and "known" covariates, and "log_returns", the columns to
+            replace by their log returns. Roles may be omitted.
         """
 
     def bounds(self, times: NDArray[np.int64]) -> Bounds:
-        """Return the times at which validation and test begin, and the one after the last of the test part.
+        """Return the first times of the validation and the test part, and the end of the test part (exclusive).
 
         Args:
-            times: of all rows of all series, seconds since 1970, UTC, [T].
+            times: times of all rows of all series, seconds since 1970, UTC, [T].
         """
         count = len(times)
         first = min(max(round(count * (1 - self.test_fraction - self.val_fraction)), 0), count - 1)
@@ -127,7 +127,7 @@ class SeriesData(DataModule):
             values = values.copy()
             values[:, chosen] = log_returns(values[:, chosen], frame.ends)
         targets = values[:, : len(frame.targets)]
-        # A series begins with its first target.
+        # A series starts with its first target value.
         begun = np.asarray(np.isfinite(fill_forward(targets, frame.ends)).any(axis=1))
         if not begun.any():
             raise DataError(f"{self.name}: the column {frame.targets[0]!r} has no value that can be forecast")
@@ -164,7 +164,7 @@ class SeriesData(DataModule):
         return narrow
 
     def split_rows(self, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, Rows]]:
-        """Return the origins of the windows of each part; windows without any value in the target are left out.
+        """Return the origins of the windows of each part; windows without any target value are omitted.
 
         Raises:
             DataError: a part is too short for a window.
@@ -190,7 +190,7 @@ class SeriesData(DataModule):
         return rows
 
     def spec_key(self) -> dict[str, Any]:
-        """Return the options of windows, calendar and parts; of a checkpoint's spec if there is one."""
+        """Return the options of windows, calendar and parts; those of the checkpoint's spec if one is given."""
         given = self.given_spec if isinstance(self.given_spec, SeriesSpec) else None
         chosen = (given.season, given.calendar) if given else (self.season, self.cycles)
         return {
@@ -271,19 +271,19 @@ class SeriesData(DataModule):
         }
 
     def _training(self, arrays: Mapping[str, Any]) -> NDArray[np.bool_]:
-        """Return which rows belong to the training part, [T]."""
+        """Return whether each row belongs to the training part, [T]."""
         first, end, *_ = self._limits(arrays["time"])
         rows: NDArray[np.bool_] = (arrays["time"] >= first) & (arrays["time"] < end)
         return rows
 
     def _limits(self, times: NDArray[np.int64]) -> tuple[int, int, int, int]:
-        """Return the times at which training, validation and test begin, and the one after the last."""
+        """Return the first times of training, validation and test, and the end of the test part (exclusive)."""
         val, test, end = self.bounds(times)
         if self.fold is None:
             return int(times.min()), val, test, end
         return walk_forward(times, (val, test, end), self.fold, self.folds, self.sliding)
 
     def _steps(self) -> tuple[int, int]:
-        """Return lookback and horizon: those of the checkpoint's spec if there is one."""
+        """Return lookback and horizon: those of the checkpoint's spec if one is given."""
         given = self.given_spec
         return (given.lookback, given.horizon) if isinstance(given, SeriesSpec) else (self.lookback, self.horizon)

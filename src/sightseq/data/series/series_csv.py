@@ -1,4 +1,4 @@
-"""Anyone's own series: a CSV, TSV or Parquet file."""
+"""The user's own series: a CSV, TSV or Parquet file."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +15,15 @@ from sightseq.series.tables import SUFFIXES
 class SeriesCSV(TableData):
     """A table with a header: a column of times, columns of numbers, and for several series a column of their names.
 
-    Rows may be in any order; each series has one row a step. Repeated, missing and irregular times, text among
-    numbers, and infinities are refused; see `series.frame.arrange` and `series.tables.read_table`. Missing values are
-    replaced in the input by the last value before them, and are not counted in the target.
+    Rows may be in any order; each series has one row per step. Repeated, missing and irregular times, text in columns
+    of numbers, and infinities are errors; see `series.frame.arrange` and `series.tables.read_table`. Missing values in
+    the input are replaced by the last value before them; missing targets are not counted.
 
     Args:
         path: the file; None: the only one in the first of `folders` that exists.
-        series: column that names the series of each row; None: the table is one series.
-        delimiter: between columns: comma, semicolon, tab, bar, or a sign; None: the one in the header.
-        decimal: sign before decimals: "." or ",".
+        series: column with the series name of each row; None: the table is one series.
+        delimiter: comma, semicolon, tab, bar, or a character; None: the one in the header.
+        decimal: decimal point, "." or ",".
         time_format: format of times, such as "%d.%m.%Y %H:%M", or "unix"; None: ISO 8601.
         common: see `TableData`, `SeriesData` and `DataModule`.
     """
@@ -40,7 +40,7 @@ class SeriesCSV(TableData):
     ) -> None:
         super().__init__(**common)
         self.path = None if self.synthetic else own_path(path)
-        if self.synthetic:  # the generated table has the chosen columns, and is otherwise plain
+        if self.synthetic:  # the generated table has the chosen columns and default formats
             self.root, self.timezone = self.root / digest(self.cache_key()), None
         else:
             self.layout = replace(
@@ -64,7 +64,7 @@ class SeriesCSV(TableData):
         return files
 
     def write_synthetic(self, folder: Path) -> None:
-        """Write 2,000 steps of one seasonal series, under the chosen names of columns."""
+        """Write 2,000 steps of one seasonal series, with the chosen column names."""
         columns = (*(self.layout.targets or ("value",)), *self.layout.past, *self.layout.known)
         header = [self.layout.time or "time", *columns]
         values = synthetic_values(2000, len(columns), 24)

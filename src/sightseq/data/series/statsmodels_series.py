@@ -1,4 +1,4 @@
-"""The series that statsmodels carries."""
+"""The series that statsmodels includes."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,7 @@ class StatsmodelsSeries(TableData):
 
     Args:
         file: path in the folder `datasets` of statsmodels, such as "co2/co2.csv".
-        common: see `TableData`, `SeriesData` and `DataModule`; the generated table has `targets` alone.
+        common: see `TableData`, `SeriesData` and `DataModule`; the generated table has only `targets`.
     """
 
     def __init__(self, *, file: str, **common: Any) -> None:

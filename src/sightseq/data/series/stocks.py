@@ -1,4 +1,4 @@
-"""Daily stock prices: one CSV file a company."""
+"""Daily stock prices: one CSV file per company."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +17,12 @@ from sightseq.series.tables import Table, read_table
 class StockPrices(TableData):
     """Files `TICKER.csv` or `TICKER_....csv` with the columns Date, Open, High, Low, Close and Volume.
 
-    Each company is one series of trading days; all share the limits of the parts. What is forecast are log returns:
-    prices themselves are nearly a random walk, whose last value is hard to beat in their units. `level`, the last
-    close, turns forecasts into prices.
+    Each company is one series of trading days; all share the limits of the parts. The targets are log returns, because
+    prices are nearly a random walk, whose last value is hard to beat. `level`, the last close, converts forecasts to
+    prices.
 
     Args:
-        companies: tickers; None: all that have a file.
+        companies: tickers; None: all with a file.
         common: see `TableData`, `SeriesData` and `DataModule`.
     """
 

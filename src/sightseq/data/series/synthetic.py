@@ -1,4 +1,4 @@
-"""Generated series that are learnable quickly, and their tables."""
+"""Generated series that a network learns quickly, and their tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,10 +40,10 @@ def write_table(
     """Write a CSV file with a header.
 
     Args:
-        file: to be written; its folder exists.
+        file: output file; its folder must exist.
         header: names of the columns.
         times: first column: seconds since 1970, or text, [T].
-        columns: the others, [T] or [T, columns] each; NaN becomes an empty field.
+        columns: other columns, [T] or [T, columns] each; NaN becomes an empty field.
     """
     first = format_times(times) if isinstance(times, np.ndarray) else times
     values = np.concatenate([np.asarray(column).reshape(len(first), -1) for column in columns], axis=1)

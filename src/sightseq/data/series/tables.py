@@ -1,4 +1,4 @@
-"""What all datasets in tables have in common: columns by role, and how their times are read."""
+"""Base of all datasets in tables: columns by role, and formats of times."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,14 +17,14 @@ class TableData(SeriesData):
 
     Args:
         time: column of the times; None: the first one.
-        targets: columns that are forecast; None: every column that is not named otherwise.
-        past: covariates that are known up to the forecast origin only.
-        known: covariates that are known in advance.
-        log_returns: columns that are replaced by their log returns; all targets, or none of them.
+        targets: columns to forecast; None: every column without another role.
+        past: covariates known only up to the forecast origin.
+        known: covariates known in advance.
+        log_returns: columns to replace by their log returns; all targets, or none of them.
         frequency: step between two times, such as "h"; None: inferred. See `series.times.Frequency`.
         timezone: IANA name of the zone of times without an offset, and of the calendar features; None: UTC.
-        gaps: "error" stops at missing times, "fill" inserts them with missing values, "keep" takes the rows as
-            consecutive steps, such as trading days.
+        gaps: "error" raises an error for missing times, "fill" inserts them with missing values, "keep" treats the rows
+            as consecutive steps, such as trading days.
         common: see `SeriesData` and `DataModule`.
     """
 
@@ -52,7 +52,7 @@ class TableData(SeriesData):
         self.log_returns, self.frequency, self.timezone, self.gaps = log_returns, frequency, timezone, gaps
 
     def cache_key(self) -> dict[str, Any]:
-        """Return what is read from the files, and how."""
+        """Return the options that affect reading."""
         names = ("log_returns", "frequency", "timezone", "gaps")
         return {"layout": vars(self.layout)} | {name: getattr(self, name) for name in names}
 

@@ -1,4 +1,4 @@
-"""Windows of time series: views into one array of all series, copied only when a batch is made."""
+"""Windows of time series: views of one array of all series; only a batch copies them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,14 +25,14 @@ class WindowDataset(ComputedDataset):
         `scale` [B, C]: mean absolute error of the seasonal naive forecast (of log returns: of the last price) over the
             training part of the window's series: the denominator of MASE for this series.
         `level` [B, C]: last price before the origin, only if the targets are log returns.
-        `series` int64 [B]: number of the series.
+        `series` int64 [B]: index of the series.
         `time` int64 [B, L + H]: seconds since 1970, UTC.
         `index` int64 [B]: the origin; -1 marks a padding row.
 
     Args:
         arrays: columns of all T rows, series after series: `values` float32 [T, C + P] without missing values,
-            `target` float32 [T, C] with NaN, `known` float32 [T, K], `time` int64 [T], `level` float32 [T, C] or
-            absent; and for the S series `ends` int64 [S], the row after their last, and `scale` float32 [S, C].
+            `target` float32 [T, C] with NaN, `known` float32 [T, K], `time` int64 [T], optionally `level` float32
+            [T, C]; and for the S series `ends` int64 [S], the row after the last one, and `scale` float32 [S, C].
         origins: rows of the origins, in ascending order; each has L rows before it and H rows from it in its series.
         lookback, horizon: L and H.
         source: the publisher's split.
@@ -90,7 +90,7 @@ def find_origins(ends: Rows, lookback: int, horizon: int) -> Rows:
     """
     starts = np.concatenate([[0], ends[:-1]])
     counts = (ends - starts - lookback - horizon + 1).clip(min=0)
-    # The first origins of the series, each repeated, plus 0, 1, 2, ... within the series.
+    # The first origin of each series, repeated, plus 0, 1, 2, ... within the series.
     before = np.cumsum(counts) - counts
     origins: Rows = np.repeat(starts + lookback - before, counts) + np.arange(counts.sum())
     return origins
@@ -102,14 +102,14 @@ def walk_forward(
     """Return the limits of the parts for one block of a walk-forward backtest.
 
     Args:
-        times: of all rows, [T].
-        limits: times at which validation and test begin, and the one after the last of the test part.
-        fold: number of the block.
-        folds: blocks into which the times of the test part are cut.
-        sliding: whether the training part keeps its length, instead of its beginning.
+        times: times of all rows, [T].
+        limits: first times of the validation and the test part, and the end of the test part (exclusive).
+        fold: index of the block.
+        folds: number of blocks in the test part.
+        sliding: whether the training part keeps its length; otherwise it keeps its start.
 
     Returns:
-        Times at which training, validation and test begin, and the one after the last of the test part.
+        First times of training, validation and test, and the end of the test part (exclusive).
     """
     ordered = np.unique(times)
     val, test, end = np.searchsorted(ordered, limits)

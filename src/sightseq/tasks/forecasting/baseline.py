@@ -21,13 +21,13 @@ SCORES = {"scaled": "mase", "squared": "mse", "absolute": "mae", "symmetric": "s
 class Forecaster(Baseline):
     """A baseline that forecasts the targets from their own past.
 
-    It is scored chunk by chunk, and only sums are kept: the windows of a long series do not fit into memory.
+    Scoring works in chunks and keeps only sums, because the windows of a long series do not fit into memory.
     """
 
     spec: SeriesSpec
     windows: Mapping[str, Tensor] = {}
-    """Of the split that was scored last: `index`, `time`, `series` and `loss` of each window, [N] each, as those of the
-    task's `Windows`."""
+    """`index`, `time`, `series` and `loss` of each window of the last scored split, [N] each, as in the metric
+    `Windows`."""
 
     @abstractmethod
     def predict(self, batch: Arrays) -> NDArray[Any]:
@@ -39,11 +39,11 @@ class Forecaster(Baseline):
 
     @property
     def history(self) -> int:
-        """Steps of the past that are read, T."""
+        """Number of past steps in `history`, T."""
         return max(self.spec.lookback, self.spec.season)
 
     def positions(self, dataset: ArrayDataset) -> NDArray[np.int64]:
-        """Return which windows of a split are forecast; by default all."""
+        """Return the positions of the windows to forecast; by default all."""
         return np.arange(len(dataset))
 
     def read(self, dataset: ArrayDataset) -> Arrays:
@@ -52,7 +52,7 @@ class Forecaster(Baseline):
         return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
     def score(self, batch: Arrays) -> dict[str, float]:
-        """Return MASE, MSE, MAE, sMAPE and the direction, and the error of the close of log returns."""
+        """Return MASE, MSE, MAE, sMAPE and direction; for log returns also the error of the close."""
         self.windows = {name: torch.from_numpy(batch[name]) for name in WINDOW_COLUMNS}
         names = {**SCORES, "close": "close_mape"}
         return {
@@ -100,7 +100,7 @@ class Forecaster(Baseline):
 
 
 class LastValue(Forecaster):
-    """The last value, again and again; for log returns 0, as the price then keeps its last value."""
+    """The last value for all steps; for log returns 0, because the price then keeps its last value."""
 
     def predict(self, batch: Arrays) -> NDArray[Any]:
         last = np.where(self.is_return(), 0.0, batch["history"][:, -1:])
@@ -108,7 +108,7 @@ class LastValue(Forecaster):
 
 
 class SeasonalNaive(Forecaster):
-    """The values of the last season, again and again. A value from before the start of the series is the last value."""
+    """The values of the last season, repeated. Values before the start of the series are replaced by the last value."""
 
     def predict(self, batch: Arrays) -> NDArray[Any]:
         history, season = batch["history"], self.spec.season
@@ -118,8 +118,8 @@ class SeasonalNaive(Forecaster):
 
 
 class Drift(Forecaster):
-    """The straight line from the first value of the lookback through the last one, continued; for log returns their
-    mean, which is the same for the logarithm of the price.
+    """Linear extrapolation from the first through the last value of the lookback; for log returns their mean, which
+    extrapolates the logarithm of the price in the same way.
     """
 
     def predict(self, batch: Arrays) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Whether a model is better than the baselines, and what trading on its forecasts would have earned."""
+"""Comparison of a model with the baselines, and the return of trading on its forecasts."""
 
 import math
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from sightseq.series.spec import SeriesSpec
 from sightseq.tasks.forecasting.figures import equity_figure
 
 SIGNIFICANT = 0.05
-FEWEST = 3  # horizons that the windows of a test of significance must span
-COST = 0.001  # of the traded value: commission, spread and slippage
-BLOCK, SAMPLES = 20, 1000  # of the block bootstrap: steps and repetitions
+FEWEST = 3  # horizons that the windows must span for a significance test
+COST = 0.001  # fraction of the traded value: commission, spread and slippage
+BLOCK, SAMPLES = 20, 1000  # block bootstrap: steps per block, repetitions
 YEAR = 365.25 * 86400  # seconds
 
 Values = NDArray[np.float64]
@@ -30,12 +30,12 @@ def diebold_mariano(difference: Values, lags: int) -> tuple[float, float]:
     (1997) and Student's distribution.
 
     Args:
-        difference: loss of one forecast minus that of the other, in order of time, [N].
-        lags: autocorrelations that count: horizon - 1 in steps between the windows.
+        difference: loss of the first forecast minus that of the second, in order of time, [N].
+        lags: number of autocorrelations in the variance: horizon - 1, in steps between the windows.
 
     Returns:
-        The statistic, negative where the first forecast is better, and the two-sided p-value; NaN and 1 where the
-        differences are constant or there are fewer than two.
+        The statistic, which is negative if the first forecast is better, and the two-sided p-value; NaN and 1 if the
+        differences are constant or fewer than two.
     """
     count = len(difference)
     if count < 2 or np.ptp(difference) == 0:
@@ -54,12 +54,13 @@ def diebold_mariano(difference: Values, lags: int) -> tuple[float, float]:
 def compare_with_baselines(
     windows: Mapping[str, Tensor], baselines: Mapping[str, Baseline], stage: str, spec: SeriesSpec
 ) -> tuple[dict[str, Any], list[Block]]:
-    """Test the model against each baseline on the windows that both forecast; the losses are those of MASE.
+    """Test the model against each baseline on the windows that both forecast. The loss of a window is its MASE.
 
-    Series at the same time are averaged before the test, as their errors are not independent.
+    The losses of all series at the same time are averaged before the test, because they are not independent.
 
     Returns:
-        For results.json: `verdict`, a sentence about the best baseline, and `tests` by name. And blocks of the report.
+        Entries of results.json (`verdict`, a sentence about the best baseline, and `tests` by name), and blocks of the
+        report.
     """
     tests: dict[str, dict[str, float | int]] = {}
     for name, baseline in baselines.items():
@@ -70,7 +71,7 @@ def compare_with_baselines(
         return {}, []
     best = min(tests, key=lambda name: tests[name]["baseline"] / tests[name]["model"])
     verdict = _verdict(best, tests[best], "test" if stage == "test" else "validation", spec.horizon)
-    columns = ("baseline", "windows", "its MASE", "this model's", "Diebold-Mariano", "p")
+    columns = ("baseline", "windows", "its MASE", "this model's", "Diebold-Mariano", "p (two-sided)")
     keys = ("windows", "baseline", "model", "statistic", "p")
     rows = [(name, *(found[key] for key in keys)) for name, found in tests.items()]
     blocks: list[Block] = [
@@ -79,7 +80,7 @@ def compare_with_baselines(
             "Comparison with the baselines",
             columns,
             rows,
-            caption="On the windows that the baseline forecast. Below 0, the model is better; p is two-sided.",
+            caption="On the windows that the baseline forecast. If the statistic is negative, the model is better.",
         ),
     ]
     plain = {name: {key: _plain(value) for key, value in found.items()} for name, found in tests.items()}
@@ -122,7 +123,7 @@ def _verdict(name: str, found: Mapping[str, float | int], split: str, horizon: i
     )
     test = f"Diebold-Mariano test: p = {p:.3f}" if p >= 0.001 else "Diebold-Mariano test: p < 0.001"
     if found["spans"] < FEWEST:
-        return f"{numbers}. These windows span fewer than {FEWEST} horizons: too few to tell whether that is chance."
+        return f"{numbers}. These windows span fewer than {FEWEST} horizons, which is too few for a significance test."
     if p >= SIGNIFICANT:
         return f"{numbers}. The difference is not significant ({test}): the model is not shown to be better or worse."
     return (
@@ -133,17 +134,17 @@ def _verdict(name: str, found: Mapping[str, float | int], split: str, horizon: i
 def trading(windows: Mapping[str, Tensor], spec: SeriesSpec) -> tuple[dict[str, Any], list[Block]]:
     """Simulate trading on forecasts of log returns.
 
-    At each step one holds every series whose forecast for the next step rises, and sells short every one whose forecast
-    falls, all with equal weights; each change of a position costs `COST` of the traded value. Financing, taxes and the
-    effect of the orders on the price are left out.
+    At each step the strategy holds every series whose forecast for the next step is positive and is short in every
+    series whose forecast is negative, all with equal weights. Each change of a position costs `COST` of the traded
+    value. Financing, taxes and the effect of the orders on the price are ignored.
 
     Args:
         windows: see `by_name`; the targets are log returns.
         spec: of the data.
 
     Returns:
-        For results.json `trading`: the mean return a year after costs, its 5 % and 95 % quantiles over a block
-        bootstrap (Kunsch, 1989), and the mean return a year of holding all. And blocks of the report.
+        The entry `trading` of results.json (mean return per year after costs, its 5 % and 95 % quantiles from a block
+        bootstrap (Kunsch, 1989), and the mean return per year of holding all series), and blocks of the report.
     """
     times = np.unique(windows["time"].numpy())
     place = {time: number for number, time in enumerate(times)}

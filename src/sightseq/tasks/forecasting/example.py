@@ -1,4 +1,4 @@
-"""A made-up spec and batch of time series, on which tests run."""
+"""A generated spec and batch of time series for tests."""
 
 import torch
 

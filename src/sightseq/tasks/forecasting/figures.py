@@ -1,4 +1,4 @@
-"""What the report shows of forecasts."""
+"""Blocks and figures of the report on forecasts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,14 +17,14 @@ from sightseq.core.plots import BLUE, GREY, ORANGE, VERMILION, short, styled
 from sightseq.series.spec import SeriesSpec
 from sightseq.tasks.forecasting.scores import by_name
 
-LAGS = 40  # of the autocorrelation
-BEFORE = 3  # horizons of the past that are drawn before a forecast
+LAGS = 40  # lags of the autocorrelation
+BEFORE = 3  # past steps drawn before a forecast, in horizons
 
 
 def report_blocks(
     shown: Batch, found: Mapping[str, Tensor], spec: SeriesSpec, quantiles: Sequence[float]
 ) -> list[Block]:
-    """The blocks of a report.
+    """Return the blocks of a report.
 
     Args:
         shown: random windows: `input` [N, L, D], `target` and `prediction` [N, H, C], `quantiles` [N, H, C, Q],
@@ -46,25 +46,25 @@ def report_blocks(
     residuals = first_residuals(by_name(found["windows"]))
     if len(residuals) > 3:
         caption = (
-            "Of the errors one step ahead, over consecutive windows. Bars beyond the band are more than chance: "
-            "something predictable is left."
+            "Errors one step ahead, over consecutive windows. Bars outside the band are significant: the errors are "
+            "partly predictable."
         )
         figure = autocorrelation_figure(residuals, spec.season)
         blocks.append(FigureBlock("Autocorrelation of the errors", figure, caption=caption))
     if "below" in found:
-        caption = "Share of targets below each quantile. On the diagonal, the quantiles say the truth."
+        caption = "Fraction of targets below each quantile. Calibrated quantiles lie on the diagonal."
         figure = calibration_figure(np.array(quantiles), found["below"].flatten().cpu().numpy())
         blocks.append(FigureBlock("Calibration of the quantiles", figure, caption=caption))
     return blocks
 
 
 def labels(spec: SeriesSpec) -> list[str]:
-    """The targets as they are shown: log returns are called so."""
+    """Return the names of the targets for people; log returns are marked."""
     return [f"{name} (log return)" if name in spec.log_returns else name for name in spec.targets]
 
 
 def first_residuals(windows: Mapping[str, Tensor]) -> NDArray[np.float64]:
-    """Errors one step ahead of the first target and of the series with the most windows, in order of time, [N]."""
+    """Return the errors one step ahead for the first target of the series with the most windows, in time order, [N]."""
     series, counts = np.unique(windows["series"].numpy(), return_counts=True)
     rows = windows["series"].numpy() == series[counts.argmax()]
     errors: NDArray[np.float64] = (windows["first_target"] - windows["first_prediction"])[:, 0].numpy()[rows]
@@ -73,13 +73,13 @@ def first_residuals(windows: Mapping[str, Tensor]) -> NDArray[np.float64]:
 
 @styled
 def windows_figure(rows: Batch, targets: Sequence[str], lookback: int, names: Sequence[str] | None = None) -> Figure:
-    """For each window the end of its input, the truth and, if there is one, the forecast with its intervals.
+    """Plot the end of the input of each window, the truth and, if present, the forecast with its intervals.
 
     Args:
         rows: see `report_blocks`; `prediction` and `quantiles` may be absent.
-        targets: their names; the n-th window shows the n-th target, and again from the first.
+        targets: their names; window n shows target n, modulo the number of targets.
         lookback: steps of the input.
-        names: of the series of each window; None: they are not shown.
+        names: name of the series of each window; None: not shown.
     """
     count, horizon = len(rows["input"]), rows["target"].shape[1]
     columns = 2 if count > 1 else 1
@@ -121,13 +121,13 @@ def _bands(axes: Axes, times: list[datetime], quantiles: NDArray[np.float32]) ->
 
 
 def dates(seconds: Sequence[float]) -> list[datetime]:
-    """Seconds since 1970 as times, UTC."""
+    """Convert seconds since 1970 to datetimes in UTC."""
     return [datetime.fromtimestamp(one, UTC) for one in seconds]
 
 
 @styled
 def steps_figure(mase: NDArray[np.float32]) -> Figure:
-    """The error of each step of the horizon, [H]."""
+    """Plot the error of each step of the horizon, [H]."""
     figure = Figure(figsize=(6, 3))
     axes = figure.subplots()
     axes.plot(np.arange(1, len(mase) + 1), mase, color=BLUE, marker="o" if len(mase) <= 40 else "")
@@ -138,7 +138,7 @@ def steps_figure(mase: NDArray[np.float32]) -> Figure:
 
 
 def autocorrelation(values: NDArray[np.float64], lags: int) -> NDArray[np.float64]:
-    """The autocorrelation of values [N] at the lags 1, 2, ..., [lags]; 0 of constant values."""
+    """Return the autocorrelation of values [N] at the lags 1, 2, ..., [lags]; 0 if the values are constant."""
     centred = values - values.mean()
     power = float(centred @ centred)
     return np.array([float(centred[lag:] @ centred[:-lag]) / power if power else 0.0 for lag in range(1, lags + 1)])
@@ -146,7 +146,7 @@ def autocorrelation(values: NDArray[np.float64], lags: int) -> NDArray[np.float6
 
 @styled
 def autocorrelation_figure(residuals: NDArray[np.float64], season: int) -> Figure:
-    """Autocorrelation of residuals [N] with the band in which 95 % of those of white noise lie."""
+    """Plot the autocorrelation of residuals [N], with the band that contains 95 % of the values of white noise."""
     lags = min(max(LAGS, 2 * season if season < LAGS else LAGS), len(residuals) - 1)
     figure = Figure(figsize=(7, 3))
     axes = figure.subplots()
@@ -161,12 +161,12 @@ def autocorrelation_figure(residuals: NDArray[np.float64], season: int) -> Figur
 
 @styled
 def calibration_figure(levels: NDArray[np.float64], below: NDArray[np.float32]) -> Figure:
-    """Share of targets below each quantile, [Q], against its level, [Q]."""
+    """Plot the fraction of targets below each quantile, [Q], against its level, [Q]."""
     figure = Figure(figsize=(4.2, 3.8))
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
     axes.plot(levels, below, "o-", color=BLUE)
-    axes.set(xlabel="level of the quantile", ylabel="share of targets below", xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlabel="level of the quantile", ylabel="fraction of targets below", xlim=(0, 1), ylim=(0, 1))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid()
@@ -175,7 +175,7 @@ def calibration_figure(levels: NDArray[np.float64], below: NDArray[np.float32]) 
 
 @styled
 def equity_figure(times: NDArray[np.float64], gains: NDArray[np.float64], holding: NDArray[np.float64]) -> Figure:
-    """Sums of the returns of trading and of holding, [N] each, at times in seconds since 1970, [N]."""
+    """Plot the cumulative returns of trading and of holding, [N] each, at times in seconds since 1970, [N]."""
     figure = Figure(figsize=(7, 3.2))
     axes = figure.subplots()
     for values, label, colour in ((gains, "trading on the forecasts", BLUE), (holding, "holding", ORANGE)):

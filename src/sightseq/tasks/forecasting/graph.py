@@ -14,8 +14,8 @@ from sightseq.tasks.forecasting.task import ForecastingTask
 
 
 class ForecastingGraph(Graph):
-    """Maps `input` [B, L, C + P] and, if the network uses known covariates, `known` [B, L + H, K], both in the units of
-    the data, to `quantiles` [B, H, C, Q]. The batch is free.
+    """Map `input` [B, L, C + P] and, if the network uses known covariates, `known` [B, L + H, K] to `quantiles`
+    [B, H, C, Q], all in the units of the data. The batch size is dynamic.
     """
 
     spec: SeriesSpec
@@ -30,11 +30,11 @@ class ForecastingGraph(Graph):
         self.outputs = {"quantiles": rows}
 
     def metadata(self) -> dict[str, str]:
-        """See `Graph`; `quantiles` are their levels."""
+        """See `Graph`; `quantiles` are the levels."""
         return super().metadata() | {"quantiles": str(list(self.task.quantiles))}
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return quantiles."""
+        """Return quantiles [B, H, C, Q]."""
         windows = inputs[0]
         steps = self.spec.lookback + self.spec.horizon
         known = inputs[1] if len(inputs) > 1 else windows.new_zeros(windows.shape[0], steps, len(self.spec.known))

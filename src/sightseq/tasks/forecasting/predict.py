@@ -1,4 +1,4 @@
-"""Using a trained forecaster: tables in, forecasts with quantiles out."""
+"""Predictions of a trained forecaster: from tables to forecasts with quantiles."""
 
 import csv
 import io
@@ -31,22 +31,28 @@ BATCH = 256  # windows at a time
 class ForecastingSettings(BaseModel):
     """Options of `sightseq predict` for a forecaster."""
 
-    horizon: PositiveInt | None = Field(None, description="steps to forecast, at most those of the model; null: those")
-    output: str | None = Field(None, description="CSV file to write, and a plot beside it; null: NAME-forecast.csv")
+    horizon: PositiveInt | None = Field(
+        None, description="steps to forecast, at most the horizon of the model; null: its horizon"
+    )
+    output: str | None = Field(
+        None, description="CSV file to write; a plot is written beside it; null: NAME-forecast.csv"
+    )
     overwrite: bool = Field(False, description="replace files that exist")
     time: str | None = Field(None, description="column of the times; null: the first one")
     series: str | None = Field(None, description="column that names the series of a row; null: the table is one series")
     gaps: Literal["error", "fill", "keep"] | None = Field(
-        None, description="missing times: error, fill or keep; null: fill, but keep for trading days"
+        None, description="missing times: error, fill or keep; null: keep for trading days, else fill"
     )
-    time_format: str | None = Field(None, description="such as %d.%m.%Y, or unix; null: ISO 8601")
-    delimiter: str | None = Field(None, description="comma, semicolon, tab, bar, or a sign; null: as in the header")
-    decimal: str = Field(".", description="sign before decimals: . or ,")
+    time_format: str | None = Field(None, description="format of the times, such as %d.%m.%Y, or unix; null: ISO 8601")
+    delimiter: str | None = Field(
+        None, description="comma, semicolon, tab, bar, or a character; null: as in the header"
+    )
+    decimal: str = Field(".", description="decimal point: . or ,")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file, and how to read it."""
+    """A file and the options to read it."""
 
     file: Path
     options: ForecastingSettings
@@ -55,10 +61,10 @@ class Source:
 class ForecastingPredictor(Predictor):
     """A trained forecaster. Arguments and errors: see `Predictor`.
 
-    A table needs the targets and the covariates of the model under their names; other columns are ignored. The rows are
-    the forecasts of each series, step and target: `series` (if the table has several), `time`, `target`, `forecast`
+    A table needs columns with the names of the targets and covariates of the model; other columns are ignored. Each row
+    is the forecast of one series, step and target: `series` (if the table has several), `time`, `target`, `forecast`
     (the median), and each quantile under its level. If the model forecasts log returns, the table has prices, and
-    `price` is the last price continued by the forecasts.
+    `price` is the price that follows from the last one and the forecasts.
     """
 
     Settings: ClassVar[type[ForecastingSettings]] = ForecastingSettings
@@ -83,20 +89,20 @@ class ForecastingPredictor(Predictor):
         """Return the file.
 
         Raises:
-            InputError: it does not exist, is no table, or its output exists already.
+            InputError: it does not exist, is not a table, or its output already exists.
         """
         file = Path(given)
         if not file.is_file():
             raise InputError(f"{given} does not exist; give a table of the past: {', '.join(SUFFIXES)}")
         if file.suffix.lower() not in SUFFIXES:
-            raise InputError(f"{given} is no table; give one of {', '.join(SUFFIXES)}")
+            raise InputError(f"{given} is not a table; give one of {', '.join(SUFFIXES)}")
         target = output_of(file, options)
         if target.exists() and not options.overwrite:
             raise InputError(f"{given}: {target} exists already; to replace it, add overwrite=true")
         return [(given, Source(file, options))]
 
     def predict(self, inputs: Sequence[str | Path], **options: Any) -> list[Row]:
-        """Forecast from files and write the results, as on the command line. For arrays there is `forecast`."""
+        """Forecast from files and write the results, as on the command line. For arrays use `forecast`."""
         settings = self.options(options)
         self.check(inputs, settings)
         sources = [source for given in inputs for _, source in self.expand(str(given), settings)]
@@ -121,11 +127,11 @@ class ForecastingPredictor(Predictor):
         )
         try:
             return raw, self._windows(read_table(raw.file, layout), str(raw.file), given.gaps)
-        except (DataError, ConfigError) as error:  # whose options are those of `data` in a training
+        except (DataError, ConfigError) as error:  # the messages name options of `data` in training
             raise InputError(str(error).replace("data.", "")) from error
 
     def _own_known(self) -> tuple[str, ...]:
-        """Return the known covariates that are no calendar features."""
+        """Return the known covariates without the calendar features."""
         return self.spec.known[: len(self.spec.known) - len(self.spec.calendar)]
 
     def _windows(self, table: Table, place: str, gaps: Literal["error", "fill", "keep"] | None) -> LastWindows:
@@ -137,7 +143,7 @@ class ForecastingPredictor(Predictor):
     def predict_items(
         self, items: Sequence[tuple[Source, LastWindows]], options: ForecastingSettings
     ) -> list[list[Row]]:
-        """Write the forecasts of each table, and return them."""
+        """Write the forecasts of each table and return them."""
         found = []
         for source, windows in items:
             quantiles = self._quantiles(windows)[:, : options.horizon]
@@ -200,7 +206,7 @@ class ForecastingPredictor(Predictor):
         return {"input": place}
 
     def cells(self, row: Row) -> dict[str, str]:
-        """All columns but the input, numbers with 5 digits."""
+        """Return all columns except `input`; numbers have 5 digits."""
         return {
             name: f"{value:.5g}" if isinstance(value, float) else str(value)
             for name, value in row.items()
@@ -214,22 +220,22 @@ class ForecastingPredictor(Predictor):
         horizon: int | None = None,
         gaps: Literal["error", "fill", "keep"] | None = None,
     ) -> Any:
-        """Forecast one series that is in memory.
+        """Forecast one series from memory.
 
         Args:
             table: a pandas DataFrame with a DatetimeIndex and the columns of the model; or an array [T, columns] of the
-                targets, the past covariates and those known covariates that are no calendar features.
-            times: for an array: datetime64 or seconds since 1970 [T], UTC if the model has no other time zone.
-            horizon: steps, at most those of the model; None: those.
+                targets, the past covariates and the known covariates without the calendar features.
+            times: for an array: datetime64 or seconds since 1970 [T], in the time zone of the model (default: UTC).
+            horizon: steps, at most the horizon of the model; None: its horizon.
             gaps: see `ForecastingSettings`.
 
         Returns:
-            For a DataFrame one with the time as its index, and the columns `target`, `forecast` and the quantiles; for
-            an array the quantiles [H, C, Q].
+            For a DataFrame: a DataFrame with the time as its index, and the columns `target`, `forecast` and the
+            quantiles. For an array: the quantiles [H, C, Q].
 
         Raises:
             InputError: the table has no such columns, or is too short.
-            ConfigError: the horizon is longer than that of the model.
+            ConfigError: the horizon is longer than the horizon of the model.
         """
         self.check([table], self.options({"horizon": horizon}))
         columns = (*self.spec.inputs, *self._own_known())

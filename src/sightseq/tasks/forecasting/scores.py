@@ -1,4 +1,4 @@
-"""Errors of forecasts and the metrics made of them. Networks and baselines are scored by the same functions."""
+"""Errors of forecasts and their metrics. The same functions score networks and baselines."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ def point_errors(prediction: Tensor, target: Tensor, last: Tensor, std: Tensor, 
     Args:
         prediction: [B, H, C], in the units of the data.
         target: [B, H, C]; NaN where the value is missing or the row is padding.
-        last: what a step up or down is relative to: the last value before the origin, 0 for log returns, [B, 1, C].
+        last: reference of the direction: the last value before the origin, 0 for log returns, [B, 1, C].
         std: standard deviation of each target over the training part, [C].
         scale: mean absolute error of the seasonal naive forecast over the training part, [B, C].
 
@@ -26,7 +26,7 @@ def point_errors(prediction: Tensor, target: Tensor, last: Tensor, std: Tensor, 
         Each [B, H, C]: `squared` and `absolute`, on the scale of the standardised training part; `scaled`, the
         absolute error divided by `scale`, whose mean is MASE (Hyndman and Koehler, 2006); `symmetric`, 2 |y - f| /
         (|y| + |f|), whose mean is sMAPE as in M4; `direction`, 1 where the forecast is on the same side of `last` as
-        the target, 0 on the other side, 0.5 where it equals `last`, NaN where the target does.
+        the target, 0 on the other side, 0.5 where the forecast equals `last`, NaN where the target equals `last`.
     """
     error = prediction - target
     up, rose = (prediction - last).sign(), (target - last).sign()
@@ -45,7 +45,7 @@ def close_errors(prediction: Tensor, target: Tensor, level: Tensor) -> Tensor:
 
     Args:
         prediction: log returns [B, H, C].
-        target: as `prediction`.
+        target: true log returns [B, H, C].
         level: last price before the origin, [B, C].
     """
     prices, truth = (level[:, None] * values.cumsum(1).exp() for values in (prediction, target))
@@ -53,7 +53,7 @@ def close_errors(prediction: Tensor, target: Tensor, level: Tensor) -> Tensor:
 
 
 def pinball(error: Tensor, quantiles: Tensor) -> Tensor:
-    """Return twice the quantile loss (Koenker and Bassett, 1978): at 0.5 the absolute error.
+    """Return twice the quantile loss (Koenker and Bassett, 1978); at level 0.5 it is the absolute error.
 
     Args:
         error: target minus forecast [..., Q].
@@ -63,7 +63,7 @@ def pinball(error: Tensor, quantiles: Tensor) -> Tensor:
 
 
 def window_losses(scaled: Tensor) -> Tensor:
-    """Return the mean scaled error of each window [B] from [B, H, C]; NaN where no target is known."""
+    """Return the mean scaled error of each window [B] from [B, H, C]; NaN where all targets are missing."""
     return scaled.flatten(1).nanmean(1)
 
 
@@ -112,13 +112,13 @@ class FiniteMean(Metric):
 
 
 class FiniteShare(FiniteMean):
-    """As `FiniteMean`, of values for which higher is better."""
+    """Like `FiniteMean`, but higher is better."""
 
     higher_is_better = True
 
 
 class Coverage(FiniteShare):
-    """Share of targets [B, H, C] that lie between the lowest and the highest of the quantiles [B, H, C, Q]."""
+    """Fraction of targets [B, H, C] that lie between the lowest and the highest of the quantiles [B, H, C, Q]."""
 
     def update(self, quantiles: Tensor, target: Tensor) -> None:  # type: ignore[override]  # other inputs
         inside = (quantiles[..., 0] <= target) & (target <= quantiles[..., -1])
@@ -182,7 +182,7 @@ class StepMeans(Metric):
 
 
 class ShareBelow(Metric):
-    """For each quantile the share of targets at or below it, [Q]. Reads `quantiles` [B, H, C, Q] and `target`.
+    """Fraction of targets at or below each quantile, [Q]. Reads `quantiles` [B, H, C, Q] and `target`.
 
     Args:
         count: Q.
@@ -221,7 +221,7 @@ class Windows(Metric):
 
     def update(self, index: Tensor, *columns: Tensor) -> None:
         found = [column.flatten(1) if column.ndim > 1 else column[:, None] for column in (index, *columns)]
-        found = [column.cpu() if column.device.type == "mps" else column for column in found]  # which has no float64
+        found = [column.cpu() if column.device.type == "mps" else column for column in found]  # MPS has no float64
         self.rows.append(torch.cat([column.double() for column in found], dim=1)[index.cpu() >= 0])
 
     def compute(self) -> Tensor:
@@ -232,7 +232,7 @@ class Windows(Metric):
 def by_name(rows: Tensor) -> Mapping[str, Tensor]:
     """Return what `Windows` computes by name, sorted by index: [N] each, `first_prediction` and `first_target` [N, C].
 
-    A window that was read twice, as in distributed runs, occurs once.
+    Windows that were read twice, as in distributed runs, are returned once.
     """
     rows = rows.cpu()
     _, first = torch.unique(rows[:, 0], return_inverse=True)

@@ -13,23 +13,23 @@ from sightseq.core.extras import require
 from sightseq.tasks.forecasting.baseline import Forecaster
 
 EXTRA = "forecasting"
-FEWEST = 10  # values that a model is fitted to
-ORDERS = ((0, 0), (1, 0), (0, 1), (1, 1), (2, 1), (2, 2))  # of ARIMA: p and q
-FITTED = 400  # values that an ARIMA is fitted to
-SERIES = 20  # that are forecast at most
+FEWEST = 10  # minimum number of values to fit a model
+ORDERS = ((0, 0), (1, 0), (0, 1), (1, 1), (2, 1), (2, 2))  # p and q of ARIMA
+FITTED = 400  # maximum number of values to fit an ARIMA
+SERIES = 20  # maximum number of series to forecast
 Values = NDArray[np.float64]
 
 
 class Statistical(Forecaster):
-    """A model of one series at a time, for each target alone, without covariates.
+    """A model of one target of one series, without covariates.
 
-    It reads more of the past than a network: all values before the origin, up to `length`. As this takes up to a tenth
-    of a second for each window and target, not every window is forecast, but windows at equal distances, of at most 20
-    series at equal distances, so many that there are about `forecasts` forecasts of one target.
+    It reads more of the past than a network: up to `length` values before the origin. A forecast of one window and
+    target takes up to a tenth of a second, so only some windows are forecast: equally spaced ones, of at most 20
+    equally spaced series, about `forecasts` in all.
 
     Args:
-        forecasts: about how many in each split.
-        length: values of the past that are read, at most.
+        forecasts: approximate number of forecasts in each split, each of one target.
+        length: maximum number of past values.
     """
 
     def __init__(self, forecasts: int = 200, length: int = 1000) -> None:
@@ -43,17 +43,17 @@ class Statistical(Forecaster):
         return max(self.length, self.spec.lookback, self.spec.season)
 
     def positions(self, dataset: ArrayDataset) -> NDArray[np.int64]:
-        """Return windows at equal distances, the first and the last included."""
+        """Return equally spaced windows, including the first and the last."""
         series = np.searchsorted(dataset.arrays["ends"], dataset.rows, side="right")
         some = equally_spaced(np.unique(series), SERIES)
         return equally_spaced(np.flatnonzero(np.isin(series, some)), max(self.forecasts // len(self.spec.targets), 2))
 
     def predict(self, batch: Arrays) -> NDArray[Any]:
-        """Return forecasts [N, H, C]; the last value where a model cannot be fitted, as to a constant series."""
+        """Return forecasts [N, H, C]; the last value where a model cannot be fitted, as for a constant series."""
         history, series = batch["history"].astype(np.float64), batch["series"]
         found = np.repeat(history[:, -1:], self.spec.horizon, axis=1)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of fits that have not converged, which are used nevertheless
+            warnings.simplefilter("ignore")  # fits that have not converged are used too
             for row, target in np.ndindex(len(history), history.shape[2]):
                 values = history[row, :, target]
                 values = values[np.isfinite(values)]
@@ -68,7 +68,7 @@ class Statistical(Forecaster):
         return found
 
     def _season(self, values: Values) -> int:
-        """Return the season, or 1 where there are less than two of them."""
+        """Return the season, or 1 if the values span less than two seasons."""
         return self.spec.season if len(values) >= 2 * self.spec.season + FEWEST else 1
 
     @abstractmethod
@@ -76,15 +76,15 @@ class Statistical(Forecaster):
         """Return the next steps [H] of one series.
 
         Args:
-            values: all that is known of it, [T].
-            season: steps; 1 means that there is none.
-            key: number of the series and of the target.
+            values: known past values, [T].
+            season: steps of one season; 1: none.
+            key: index of the series and of the target.
         """
 
 
 class ExponentialSmoothing(Statistical):
     """Exponential smoothing with additive errors, an additive season and no or a damped trend, whichever has the
-    lower AICc (Hyndman et al., 2002). It is fitted to the past of every window.
+    lower AICc (Hyndman et al., 2002). It is fitted again for every window.
     """
 
     def forecast(self, values: Values, season: int, key: tuple[int, int]) -> Values:
@@ -99,7 +99,7 @@ class ExponentialSmoothing(Statistical):
 
 class Theta(Statistical):
     """The Theta method (Assimakopoulos and Nikolopoulos, 2000) on seasonally adjusted values, as in the M3 and M4
-    competitions, with an additive season. It is fitted to the past of every window.
+    competitions, with an additive season. It is fitted again for every window.
     """
 
     def forecast(self, values: Values, season: int, key: tuple[int, int]) -> Values:
@@ -111,13 +111,13 @@ class Theta(Statistical):
 class ARIMA(Statistical):
     """ARIMA on seasonally adjusted values (STL: Cleveland et al., 1990).
 
-    The number of differences, 0 or 1, is chosen by the KPSS test, and the orders p and q, up to 2, by the AICc. Both
-    and the parameters come from the past of the first window of each series and target; for later windows the same
-    model reads on, without new parameters.
+    The KPSS test chooses the number of differences, 0 or 1, and the AICc chooses the orders p and q, up to 2. Orders
+    and parameters are fitted to the past of the first window of each series and target. Later windows use the same
+    parameters with their own past.
     """
 
     def read(self, dataset: ArrayDataset) -> Arrays:
-        """See `Forecaster`; the fits of another split are forgotten."""
+        """See `Forecaster`; fits of other splits are discarded."""
         self._fits: dict[tuple[int, int], Any] = {}
         return super().read(dataset)
 
@@ -134,7 +134,7 @@ class ARIMA(Statistical):
 
 
 def equally_spaced(values: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Return at most `most` of the values, the first and the last included."""
+    """Return at most `most` equally spaced values, including the first and the last."""
     return values[np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(np.int64))]
 
 

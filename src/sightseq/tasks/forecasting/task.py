@@ -1,4 +1,4 @@
-"""The learning problem: the next steps of time series, as a point forecast and as quantiles."""
+"""Learning problem: forecast the next steps of time series, as a point forecast and as quantiles."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -27,30 +27,30 @@ if TYPE_CHECKING:
     from sightseq.core.predictor import Predictor
 
 SHOWN = 6  # windows in the report
-CALIBRATED = 1000  # windows of validation that set the quantiles
+CALIBRATED = 1000  # maximum number of validation windows that calibrate the quantiles
 
 
 class ForecastingTask(Task):
     """Forecasts of the next H steps of C targets.
 
-    Inputs are standardised with the mean and standard deviation of the training part, then each window is normalised,
-    and the forecast is brought back to the units of the data; all of that is part of the model. The loss is measured in
-    standard deviations of the training part. Where there are several series, the errors of each are divided by its own
-    `scale` relative to that of all, so that large series do not outweigh small ones. Missing targets are not counted.
+    The model standardises its inputs with the mean and standard deviation of the training part, normalises each window,
+    and converts the forecast back to the units of the data. The loss is in standard deviations of the training part.
+    With several series, the errors of each are divided by the ratio of its own `scale` to the pooled one, so that large
+    series do not outweigh small ones. Missing targets are not counted.
 
-    Quantiles: with the losses "mse" and "mae" the network makes a point forecast, and the quantiles are that forecast
-    plus the quantiles of its errors on validation; with "pinball" it makes quantiles, which are shifted so that the
-    right share of validation lies below each: see `conformal_offsets`. Both is done for each step and target, in the
-    units of the normalised window. The middle quantile, the median, is the point forecast.
+    Quantiles: with the losses "mse" and "mae" the network returns a point forecast, and the quantiles are this forecast
+    plus the quantiles of its validation errors. With "pinball" the network returns quantiles, which are shifted until
+    the right fraction of validation targets lies below each: see `conformal_offsets`. Both corrections are computed for
+    each step and target, in units of the normalised window. The middle quantile, the median, is the point forecast.
 
     Args:
         loss: "mse", "mae", or "pinball" (Koenker and Bassett, 1978), averaged over the quantiles.
-        quantiles: levels in ascending order, 0.5 in the middle; the first and the last bound the interval of which
-            coverage and width are reported.
-        normalisation: of a window; see `WindowNormalisation`.
+        quantiles: levels in ascending order, 0.5 in the middle; coverage and width are those of the interval from the
+            first to the last.
+        normalisation: normalisation of a window; see `WindowNormalisation`.
         task: see `Task`. The network maps normalised inputs [B, L, C + P] and known covariates [B, L + H, K] to
-            [B, H, C, Q]; of `num_targets`, `num_inputs`, `num_known`, `lookback`, `horizon`, `season` and
-            `num_outputs` (Q), it is given those that it names.
+            [B, H, C, Q]. Its `__init__` may take `num_targets`, `num_inputs`, `num_known`, `lookback`, `horizon`,
+            `season` and `num_outputs` (Q).
     """
 
     net_kind: ClassVar[str] = "forecasting"
@@ -91,27 +91,29 @@ class ForecastingTask(Task):
 
     @classmethod
     def example(cls) -> tuple[SeriesSpec, Batch]:
-        """Six windows of waves with a trend: two targets, a past and two known covariates; one target is missing."""
+        """Return six generated windows: two targets, one past and two known covariates; one target value is missing."""
         return example()
 
     @classmethod
     def predictor(cls) -> "type[Predictor]":
-        """Tables to forecasts."""
+        """Return the predictor from tables to forecasts."""
         from sightseq.tasks.forecasting.predict import ForecastingPredictor
 
         return ForecastingPredictor
 
     @classmethod
     def graph(cls) -> "type[Graph]":
-        """Windows in the units of the data to quantiles."""
+        """Return the graph from windows in the units of the data to quantiles."""
         from sightseq.tasks.forecasting.graph import ForecastingGraph
 
         return ForecastingGraph
 
     def scores(self, stage: str) -> Mapping[str, Score]:
-        """Return MASE, and MSE and MAE on the scale of the standardised training part; for validation and test also
-        sMAPE, the direction, and, for log returns, the error of the close and that of the last price alone; for the
-        test also the scores of the quantiles, which validation has calibrated.
+        """Return MASE, and MSE and MAE on the scale of the standardised training part.
+
+        Validation and test also have sMAPE, the fraction of right directions and, for log returns, the error of the
+        close and that of the last price as a forecast. The test also has scores of the quantiles, which are calibrated
+        on validation.
         """
         found = {
             "mase": Score(metrics.FiniteMean(), "MASE", ("scaled",)),
@@ -157,8 +159,8 @@ class ForecastingTask(Task):
         return quantiles * scale + shift
 
     def _normalised(self, inputs: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the output of the network [B, H, C, q] in units of the normalised window, and the shift and the scale
-        [B, 1, C, 1] that bring it to the units of the data.
+        """Return the network output [B, H, C, q] in units of the normalised window, and the shift and the scale
+        [B, 1, C, 1] that convert it to the units of the data.
         """
         normalised, shift, scale = self.normalise((inputs - self.mean) / self.std)
         found: Tensor = self.net(normalised, (known - self.known_mean) / self.known_std).float()
@@ -168,11 +170,11 @@ class ForecastingTask(Task):
         return found, shift, scale[..., :targets, None]
 
     def step(self, batch: Batch, stage: str) -> Output:
-        """Return the loss, averaged over all known targets, and what `scores` reads.
+        """Return the sum of the loss over all known targets, their number, and the inputs of `scores`.
 
-        `values`: `prediction` [B, H, C] in the units of the data, the errors of `point_errors`, `target` [B, H, C],
-        NaN where it is not counted, and `scale` [B, C]; in validation and test also `quantiles` [B, H, C, Q], what
-        `Windows` reads, and the calibration's `residual`.
+        `values` has `prediction` [B, H, C] in the units of the data, the errors of `point_errors`, `target` [B, H, C]
+        (NaN where it is not counted) and `scale` [B, C]; in validation and test also `quantiles` [B, H, C, Q], the
+        inputs of `Windows`, and `residual` [B, H, C, q] for the calibration.
         """
         real = (batch["index"] != PAD_INDEX)[:, None, None]
         target = torch.where(real, batch["target"], torch.nan)
@@ -213,17 +215,17 @@ class ForecastingTask(Task):
         found: Tensor = self(batch["input"], batch["known"])
         return found
 
-    # Calibration: on every validation, so that each checkpoint has the offsets of its own weights.
+    # Calibration runs in every validation, so that each checkpoint has the offsets of its own weights.
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Update the metrics, and keep some residuals for the calibration."""
+        """Update the metrics and keep some residuals for the calibration."""
         output = self._scored(batch, "val")
         self._residuals.add(_random_key(batch["index"]), {"residual": output.values["residual"]})
         if self.trainer.state.fn == "validate":
             self.collect_examples(batch, output)
 
     def on_validation_epoch_start(self) -> None:
-        """Empty what the last validation has kept."""
+        """Discard the residuals of the last validation."""
         super().on_validation_epoch_start()
         self._residuals.clear()
 
@@ -235,7 +237,7 @@ class ForecastingTask(Task):
         self._residuals.clear()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the offsets of the last validation, also where a callback saves averaged weights in place of these."""
+        """Save the offsets of the last validation, also if a callback saves averaged weights."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["state_dict"]["offsets"] = self.offsets.clone()
 
@@ -248,21 +250,21 @@ class ForecastingTask(Task):
         self._shown.add(_random_key(batch["index"]), rows | {"index": batch["index"]})
 
     def reset_examples(self) -> None:
-        """Forget them."""
+        """Discard the kept windows."""
         self._shown.clear()
 
     def plot_batch(self, batch: Batch) -> Figure:
-        """Windows of one target each, with what follows."""
+        """Plot windows with their targets, one target each."""
         rows = {name: batch[name][:SHOWN].cpu() for name in ("input", "target", "time")}
         return windows_figure(rows, labels(self.spec), self.spec.lookback)
 
     def blocks(self, stage: str) -> list[Block]:
-        """Forecasts over the truth, the error by horizon, the residuals' autocorrelation and the calibration."""
+        """Return figures: forecasts, error by horizon, autocorrelation of the errors, calibration."""
         found = self._computed(stage)
         return report_blocks(self._shown.rows(), found, self.spec, self.quantiles)
 
     def details(self, stage: str) -> dict[str, Any]:
-        """MASE of each step of the horizon, and the share of targets below each quantile."""
+        """Return MASE for each step of the horizon, and the fraction of targets below each quantile."""
         found = self._computed(stage)
         details: dict[str, Any] = {"mase_by_step": [round(value, 5) for value in found["steps"].flatten().tolist()]}
         if "below" in found:
@@ -271,7 +273,7 @@ class ForecastingTask(Task):
         return details
 
     def compare(self, baselines: Mapping[str, Baseline], stage: str) -> tuple[dict[str, Any], list[Block]]:
-        """The Diebold-Mariano test against the best baseline and, for log returns, trading on the forecasts."""
+        """Return the Diebold-Mariano test against each baseline and, for log returns, the result of trading."""
         windows = metrics.by_name(self._computed(stage)["windows"])
         details, blocks = compare_with_baselines(windows, baselines, stage, self.spec)
         if self.of_returns:
@@ -285,5 +287,5 @@ class ForecastingTask(Task):
 
 
 def _random_key(index: Tensor) -> Tensor:
-    """A multiplicative hash of the index: random, but the same in every run; -1 for padding rows."""
+    """Return a hash of the index: it looks random but is the same in every run; -1 for padding rows."""
     return torch.where(index == PAD_INDEX, -1.0, (index * 2654435761 % 2**32).float())

@@ -1,4 +1,4 @@
-"""The last windows of series in a table, from which a trained model forecasts."""
+"""The last windows of the series in a table: the inputs of a trained model."""
 
 import warnings
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from sightseq.series.zones import Seconds, to_wall
 
 @dataclass(frozen=True)
 class LastWindows:
-    """The windows before the last known target of each of N series.
+    """The last window of each of N series: it ends with the last known target.
 
     Attributes:
-        names: of the series, [N].
-        inputs: targets and past covariates, log returns where the model takes them, [N, L, C + P].
+        names: names of the series, [N].
+        inputs: targets and past covariates, as log returns where the model expects them, [N, L, C + P].
         known: known covariates, [N, L + H, K].
-        times: of all steps, seconds since 1970, UTC, [N, L + H].
-        walls: the same on the wall of the model's time zone.
+        times: times of all steps, seconds since 1970, UTC, [N, L + H].
+        walls: the same times as wall times of the model's time zone, [N, L + H].
         levels: last values of the targets in the table, [N, C].
     """
 
@@ -39,14 +39,13 @@ class LastWindows:
 def last_windows(frame: Frame, spec: SeriesSpec, place: str) -> LastWindows:
     """Cut the last window of each series.
 
-    A forecast begins after the last row that has a value of any target; later rows give the known covariates of the
+    The forecast starts after the last row with a value of any target. Later rows contain the known covariates of the
     horizon. Missing values are replaced by the last value before them.
 
     Args:
-        frame: its columns are the targets, the past covariates and those known covariates that are no calendar
-            features.
-        spec: of the model.
-        place: of the table, for messages.
+        frame: its columns are the targets, the past covariates and the known covariates without the calendar features.
+        spec: spec of the model.
+        place: name of the table, for messages.
 
     Raises:
         InputError: no series is long enough, or known covariates of the horizon are missing.
