@@ -22,6 +22,7 @@ from sightseq.sweep import mean_std
 REPOSITORY = Path(__file__).parents[1]
 RECORDS = REPOSITORY / "conf" / "results.json"
 KERAS = REPOSITORY / "conf" / "keras.json"
+NEURALFORECAST = REPOSITORY / "conf" / "neuralforecast.json"
 START, END = "<!-- projects -->", "<!-- /projects -->"
 HEAD = """# Results
 
@@ -122,7 +123,7 @@ def page(records: dict[str, dict[str, Any]]) -> str:
             f"{hardware['accelerator']}; " + ", ".join(f"{n} {v}" for n, v in found["versions"].items()) + "; "
             f"commit {', '.join(found['commits'])}; finished {found['finished'][:10]}.",
         ]
-    return "\n".join(lines + keras_table()) + "\n"
+    return "\n".join(lines + keras_table() + neuralforecast_table()) + "\n"
 
 
 def read_in(data: dict[str, Any]) -> str:
@@ -162,6 +163,47 @@ def keras_table() -> list[str]:
         *lines,
         "",
         f"Geometric mean **{mean:.2f}**. {hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB; "
+        + ", ".join(f"{n} {v}" for n, v in about["versions"].items())
+        + f"; commit {', '.join(sorted({str(one['commit']) for one in found.values()}))}.",
+    ]
+
+
+def neuralforecast_table() -> list[str]:
+    """Return the lines of the table of scripts/compare_neuralforecast.py, if it was run."""
+    if not NEURALFORECAST.exists():
+        return []
+    found = json.loads(NEURALFORECAST.read_text())
+    lines = [
+        "",
+        "## neuralforecast",
+        "",
+        "An LSTM layer of 64 in neuralforecast and in this framework, trained alternately on the same windows with the",
+        "same number of steps, batch size, loss (MAE), learning rate and normalisation of windows. Precision",
+        "and threads are the defaults of each. Training time includes one validation per epoch. Three seeds.",
+        "",
+        "```sh",
+        "uv run --group neuralforecast python scripts/compare_neuralforecast.py",
+        "```",
+        "",
+        "| series | framework | parameters | MASE | MSE | seconds | windows per second |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, one in found.items():
+        for title, side in (("neuralforecast", "theirs"), ("sightseq", "ours")):
+            runs = one[side]
+            scores = [
+                " ± ".join(f"{value:.4f}" for value in mean_std([run[key] for run in runs])) for key in ("mase", "mse")
+            ]
+            seconds = SECONDS.mean_std_text(*mean_std([run["seconds"] for run in runs]))
+            speed = statistics.median(run["windows"] / run["seconds"] for run in runs)
+            row = [name, title, f"{runs[0]['parameters']:,}", *scores, seconds, f"{speed:,.0f}"]
+            lines.append("| " + " | ".join(row) + " |")
+    about = next(iter(found.values()))
+    hardware = about["hardware"]
+    return [
+        *lines,
+        "",
+        f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB; "
         + ", ".join(f"{n} {v}" for n, v in about["versions"].items())
         + f"; commit {', '.join(sorted({str(one['commit']) for one in found.values()}))}.",
     ]
