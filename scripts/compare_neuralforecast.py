@@ -26,7 +26,7 @@ RECORD = REPOSITORY / "conf" / "neuralforecast.json"
 SEEDS = (1, 2, 3)
 HIDDEN, LEARNING_RATE, BATCH_SIZE = 64, 0.001, 64
 DATA = {
-    "ETTh1, oil temperature": (10, ["experiment=ett_96", "data.targets=[OT]", "data.lookback=96", "data.calendar=[]"]),
+    "ETTh1, oil temperature": (5, ["experiment=ett_96", "data.targets=[OT]", "data.lookback=96", "data.calendar=[]"]),
     "co2": (20, ["experiment=co2", "data.calendar=[]"]),
 }
 
