@@ -49,6 +49,8 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
     failed = {name for run in runs for name, found in run["baselines"].items() if "error" in found}
     if failed:
         print(f"left out, because they failed: the baselines {', '.join(sorted(failed))}")
+    repetition = [repeat["data.fold"] if folds - {None} else repeat["seed"] for repeat in repeats]
+    ordered = [run for _, run in sorted(zip(repetition, runs, strict=True), key=lambda pair: pair[0])]
     commands = sorted({run["sweep"] or run["command"] for run in runs})
     scores = {f"{s}/{m}": mean_std([run[s][m] for run in runs]) for s in ("val", "test") for m in first[s]}
     head = first["headline"]
@@ -66,6 +68,7 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
             for name, found in first["baselines"].items()
             if name not in failed
         },
+        "verdicts": [conclusion(run["comparison"]) for run in ordered if run.get("comparison")],
         "seconds": {key: mean_std([run["seconds"][key] for run in runs]) for key in ("fit", "total")},
         "hardware": first["hardware"],
         "versions": first["versions"],
@@ -74,6 +77,18 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
         "commands": commands,
         "note": note,
     }
+
+
+def conclusion(comparison: dict[str, Any]) -> str:
+    """Return what a task says of its comparison with the baselines: the verdict, and for prices the trading result."""
+    text: str = comparison["verdict"]
+    if trading := comparison.get("trading"):
+        mean, low, high, holding = (f"{trading[key]:.1%}" for key in ("return", "low", "high", "holding"))
+        text += (
+            f" Trading on the forecasts would have earned {mean} a year after costs (90 % interval: {low} to {high}), "
+            f"and holding {holding}."
+        )
+    return text
 
 
 def repeated(found: dict[str, Any]) -> tuple[str, list[int]]:
@@ -114,6 +129,11 @@ def page(records: dict[str, dict[str, Any]]) -> str:
             lines.append(f"| {info.title} | {row[0]} | {row[1]} |")
         data, hardware = found["data"], found["hardware"]
         word, values = repeated(found)
+        if verdicts := found.get("verdicts"):
+            lines += [
+                "",
+                *(f"- {word.rstrip('s')} {value}: {text}" for value, text in zip(values, verdicts, strict=True)),
+            ]
         lines += [
             "",
             f"{data['train']:,} {data.get('counted', 'samples')} to train, {data['val']:,} to validate, "

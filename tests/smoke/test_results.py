@@ -38,6 +38,12 @@ def test_runs_of_one_config_are_averaged_and_others_refused(tmp_path: Path) -> N
     accuracies = [json.loads((folder / "results.json").read_text())["test"]["accuracy"] for folder in folders[:2]]
     assert found["scores"]["test/accuracy"][0] == pytest.approx(sum(accuracies) / 2)
     assert "a note" in SCRIPT["page"]({name: found})
+    assert found["verdicts"] == []  # this task makes no comparison
+    for folder, verdict in zip(folders, ("better", "worse"), strict=False):
+        results = json.loads((folder / "results.json").read_text()) | {"comparison": {"verdict": verdict}}
+        (folder / "results.json").write_text(json.dumps(results))
+    page = SCRIPT["page"]({name: SCRIPT["record"](folders[1::-1], None)[1]})
+    assert "- seed 1: better\n- seed 2: worse\n" in page
     with pytest.raises(SystemExit, match="not of one config"):
         SCRIPT["record"](folders, None)
     results = json.loads((folders[0] / "results.json").read_text())
