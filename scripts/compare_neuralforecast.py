@@ -42,6 +42,7 @@ def config(name: str, seed: int) -> dict[str, Any]:
         "optimizer=adam",
         "scheduler=none",
         "baseline=none",
+        "model.net.cell=lstm",
         f"model.net.hidden=[{HIDDEN}]",
         f"model.optimizer.lr={LEARNING_RATE}",
         "model.loss=mae",
