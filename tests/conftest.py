@@ -67,7 +67,7 @@ def small(config: dict[str, Any]) -> dict[str, Any]:
         config["data"] |= {"image_size": 40, "margin": min(config["data"]["margin"], 8)}
     net = config["model"]["net"]
     for name, most in (("channels", 16), ("hidden", 256), ("encoder", 64), ("decoder", 64)):
-        if name in net:
+        if isinstance(net.get(name), list):
             net[name] = [min(width, most) for width in net[name]]
     if "embedding" in net:
         net["embedding"] = min(net["embedding"], 256)
