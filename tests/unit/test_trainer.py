@@ -17,6 +17,7 @@ from sightseq.core.build import build
 from sightseq.core.checkpoint import read_checkpoint
 from sightseq.core.errors import ConfigError
 from sightseq.core.optimization import adapt_length, make_optimizer, make_schedule
+from sightseq.core.report import write_report
 from sightseq.core.task import Task
 from sightseq.core.trainer import POSITIVE_ARGUMENTS, REFUSED_ARGUMENTS, check_trainer, make_callbacks
 
@@ -79,7 +80,8 @@ def test_a_monitor_that_does_not_exist_is_refused() -> None:
     assert not list(Path("runs").glob("*/*/metrics.csv"))
 
 
-def test_the_epoch_of_the_lowest_loss_is_kept_and_scored() -> None:
+def test_the_epoch_of_the_lowest_loss_is_kept_and_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sightseq.core.report.write_report", write_report)  # despite `no_report`
     results, folder = run("trainer.max_epochs=4", "+callbacks.best.monitor=val/loss", "model.optimizer.lr=0.03")
     losses = [row["val/loss"] for row in history(folder)]
     assert len(set(losses)) == 4
