@@ -43,6 +43,12 @@ def test_a_translation_does_not_depend_on_the_others(predictor: TranslationPredi
         assert alone["score"] == pytest.approx(row["score"], abs=1e-4)
 
 
+def test_spaces_and_normal_forms_do_not_matter(predictor: TranslationPredictor) -> None:
+    plain, spaced, decomposed = predictor.predict(["Ein Hund, süß.", " Ein  Hund,\u00a0süß. ", "Ein Hund, su\u0308ß."])
+    assert spaced["translation"] == decomposed["translation"] == plain["translation"]
+    assert spaced["score"] == pytest.approx(plain["score"], abs=1e-4)
+
+
 def test_n_best(predictor: TranslationPredictor) -> None:
     rows = predictor.predict(SENTENCES[:2], n_best=3, beam=4)
     assert [row["source"] for row in rows] == [SENTENCES[0]] * 3 + [SENTENCES[1]] * 3

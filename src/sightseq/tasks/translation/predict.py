@@ -13,6 +13,7 @@ from sightseq.decoding.hypotheses import Hypothesis
 from sightseq.tasks.translation.task import TranslationTask
 from sightseq.text.batch import pad
 from sightseq.text.files import decode_utf8, read_texts, short
+from sightseq.text.sentences import clean_sentence
 from sightseq.text.tables import SUFFIXES
 from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID
 
@@ -77,7 +78,7 @@ class TranslationPredictor(Predictor):
         """
         text = decode_utf8(raw)
         tokenizer, limit = self.task.source_tokenizer, self.task.spec.source.max_tokens - 1
-        tokens = tokenizer.encode(text)
+        tokens = tokenizer.encode(clean_sentence(text))  # as the training texts
         if UNKNOWN_ID in tokens:
             unknown = ", ".join(dict.fromkeys(tokenizer.unknown(text)))
             warnings.warn(InputWarning(f"the model does not know: {short(unknown)}"), stacklevel=2)
