@@ -2,14 +2,33 @@
 
 import csv
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, Field
 
 from sightseq.core.errors import ConfigError, DataError, nearest
 
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".jsonl": ""}
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
+
+
+class TableSettings(BaseModel):
+    """Options of a predictor that also reads its texts from tables."""
+
+    column: str = Field("text", description="column of the texts in a table (.csv or .tsv with a header, .jsonl)")
+    delimiter: str | None = Field(
+        None, description="delimiter of a table: comma, semicolon, tab, bar or one character; null: by file extension"
+    )
+
+    def check_inputs(self, inputs: Sequence[str]) -> None:
+        """Raise ConfigError if `column` or `delimiter` is given and no input is a table."""
+        useless = {"column", "delimiter"} & self.model_fields_set
+        if useless and not any(given.lower().endswith(tuple(SUFFIXES)) for given in inputs):
+            raise ConfigError(
+                f"{' and '.join(sorted(useless))}: no input is a table ({', '.join(sorted(SUFFIXES))}); leave it out"
+            )
 
 
 def read_table(

@@ -4,15 +4,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
-from pydantic import Field
-
-from sightseq.core.errors import ConfigError, InputError, InputWarning
+from sightseq.core.errors import InputError, InputWarning
 from sightseq.core.predictor import Row
 from sightseq.tasks.classification.predict import ClassPredictor, Settings
 from sightseq.tasks.classification.texts import TextClassificationTask
 from sightseq.text.batch import pad
 from sightseq.text.files import decode_utf8, read_texts, short
-from sightseq.text.tables import SUFFIXES
+from sightseq.text.tables import TableSettings
 from sightseq.text.tokenizer import UNKNOWN_ID
 
 
@@ -20,13 +18,8 @@ class TextWarning(InputWarning):
     """A text was truncated, or contains only unknown words."""
 
 
-class TextSettings(Settings):
+class TextSettings(TableSettings, Settings):
     """Options of `sightseq predict` for a text classifier."""
-
-    column: str = Field("text", description="column of the texts in a table (.csv or .tsv with a header, .jsonl)")
-    delimiter: str | None = Field(
-        None, description="delimiter of a table: comma, semicolon, tab, bar or one character; null: by file extension"
-    )
 
 
 class Text(NamedTuple):
@@ -44,11 +37,7 @@ class TextPredictor(ClassPredictor):
 
     def check(self, inputs: Sequence[str], options: TextSettings) -> None:
         """Raise ConfigError if `column` or `delimiter` is given and no input is a table."""
-        useless = {"column", "delimiter"} & options.model_fields_set
-        if useless and not any(given.lower().endswith(tuple(SUFFIXES)) for given in inputs):
-            raise ConfigError(
-                f"{' and '.join(sorted(useless))}: no input is a table ({', '.join(sorted(SUFFIXES))}); leave it out"
-            )
+        options.check_inputs(inputs)
 
     def expand(self, given: str, options: TextSettings) -> Iterator[tuple[str, bytes]]:
         """See `read_texts`."""

@@ -14,11 +14,11 @@ from sightseq.tasks.translation.task import TranslationTask
 from sightseq.text.batch import pad
 from sightseq.text.files import decode_utf8, read_texts, short
 from sightseq.text.sentences import clean_sentence
-from sightseq.text.tables import SUFFIXES
+from sightseq.text.tables import TableSettings
 from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID
 
 
-class TranslationSettings(Settings):
+class TranslationSettings(TableSettings, Settings):
     """Options of `sightseq predict` for a translation model."""
 
     beam: PositiveInt = Field(5, description="hypotheses of the beam search; 1 is greedy and fastest")
@@ -28,10 +28,6 @@ class TranslationSettings(Settings):
     )
     no_repeat: Annotated[int, Field(ge=0)] = Field(
         0, description="no sequence of so many tokens occurs twice in a translation; 0 allows all"
-    )
-    column: str = Field("text", description="column of the texts in a table (.csv or .tsv with a header, .jsonl)")
-    delimiter: str | None = Field(
-        None, description="delimiter of a table: comma, semicolon, tab, bar or one character; null: by file extension"
     )
 
 
@@ -57,11 +53,7 @@ class TranslationPredictor(Predictor):
         """Raise ConfigError if `n_best` exceeds `beam`, or if `column` or `delimiter` is given without a table."""
         if options.n_best > options.beam:
             raise ConfigError(f"n_best={options.n_best}: a beam of {options.beam} has no more; give beam= too")
-        useless = {"column", "delimiter"} & options.model_fields_set
-        if useless and not any(given.lower().endswith(tuple(SUFFIXES)) for given in inputs):
-            raise ConfigError(
-                f"{' and '.join(sorted(useless))}: no input is a table ({', '.join(sorted(SUFFIXES))}); leave it out"
-            )
+        options.check_inputs(inputs)
 
     def expand(self, given: str, options: TranslationSettings) -> Iterator[tuple[str, bytes]]:
         """See `read_texts`."""
