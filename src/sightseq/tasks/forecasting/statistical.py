@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from sightseq.core.arrays import ArrayDataset
 from sightseq.core.baseline import Arrays
@@ -52,7 +53,8 @@ class Statistical(Forecaster):
         """Return forecasts [N, H, C]; the last value where a model cannot be fitted, as for a constant series."""
         history, series = batch["history"].astype(np.float64), batch["series"]
         found = np.repeat(history[:, -1:], self.spec.horizon, axis=1)
-        with warnings.catch_warnings():
+        # The matrices of these models are tiny: several threads would wait for each other.
+        with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore")  # fits that have not converged are used too
             for row, target in np.ndindex(len(history), history.shape[2]):
                 values = history[row, :, target]
