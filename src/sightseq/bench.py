@@ -60,7 +60,8 @@ def bench(config: Config) -> dict[str, Any]:
     results: dict[str, Any] = {"experiment": config["experiment"], "hardware": hardware(), "versions": versions()}
     results |= {"commit": commit(), "precision": resolve_precision(config["precision"])}
     data = prepare(config)
-    results |= {"unit": data.sample_unit, "rows": config["rows"]}
+    unit = find_class(config["model"]["_target_"], Task, "model").size_unit or data.sample_unit
+    results |= {"unit": unit, "rows": config["rows"]}
     results["training"] = measure_training(config, data, results["precision"])
     try:
         results["inference"] = measure_inference(config, data)

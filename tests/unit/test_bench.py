@@ -23,7 +23,8 @@ def run(*overrides: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("experiment", "unit"), [("digits", "samples"), ("imdb_course", "samples"), ("python_docs", "tokens")]
+    ("experiment", "unit"),
+    [("digits", "samples"), ("imdb_course", "samples"), ("python_docs", "tokens"), ("calendar", "target tokens")],
 )
 def test_all_measurements_are_printed(experiment: str, unit: str, capsys: pytest.CaptureFixture[str]) -> None:
     found = run(f"experiment={experiment}")

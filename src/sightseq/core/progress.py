@@ -68,7 +68,8 @@ class TrainingProgressBar(ProgressBar):
             if size := getattr(pl_module, "size", None):  # of a Task
                 # Counting waits for the device, so all batches since the last update count like this one.
                 self._seen, self._uncounted = self._seen + self._uncounted * size(batch) * trainer.world_size, 0
-                unit = getattr(getattr(trainer, "datamodule", None), "sample_unit", "samples")
+                data_unit = getattr(getattr(trainer, "datamodule", None), "sample_unit", "samples")
+                unit = getattr(pl_module, "size_unit", None) or data_unit
                 self._rate = f"{self._seen / (time.monotonic() - self._epoch_start):,.0f} {unit}/s"
             self._show(self._bar, trainer, batch_idx + 1)
 

@@ -54,6 +54,8 @@ class Task(LightningModule, ABC):
     """The main score, for tables that show only one."""
     columns: ClassVar[tuple[str, ...]] = ("loss",)
     """The scores in the table at the end of a run."""
+    size_unit: ClassVar[str | None] = None
+    """What `size` counts, such as "tokens"; None: the samples of the data module."""
     bench_arguments: ClassVar[Mapping[str, Any]] = {}
     """Arguments with which every epoch costs as much as the last ones; `sightseq bench` measures with them."""
 

@@ -52,6 +52,7 @@ class ConditionalGenerationTask(Task):
 
     monitor: ClassVar[str] = "val/bleu"
     headline: ClassVar[str] = "bleu"
+    size_unit: ClassVar[str | None] = "target tokens"
     columns: ClassVar[tuple[str, ...]] = ("bleu", "chrf", "exact", "perplexity")
     net: Any
 
