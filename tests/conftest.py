@@ -33,6 +33,7 @@ class Scheduling(LoadScopeScheduling):
         return TOGETHER.get(nodeid.partition("::")[0], nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)  # there is no such hook with `-p no:xdist`
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     """Replace `--dist loadgroup`, which ignores its marks under pytest 9."""
     return Scheduling(config, log)

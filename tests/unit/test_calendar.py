@@ -8,6 +8,7 @@ import pytest
 from sightseq.core.errors import ConfigError
 from sightseq.data.parallel import calendar, cldr
 from sightseq.data.parallel.calendar import CalendarPairs, split_of
+from tests.unit.test_parallel import pairs_of
 
 
 @cache
@@ -30,11 +31,6 @@ def prepared(**arguments: Any) -> CalendarPairs:
     )
     data.prepare_data()
     return data
-
-
-def pairs_of(data: CalendarPairs, split: str) -> dict[str, str]:
-    dataset: Any = data.dataset(split)
-    return dict(dataset.texts(range(len(dataset))))
 
 
 @pytest.mark.usefixtures("few")
@@ -64,9 +60,9 @@ def test_digits_are_those_of_the_language() -> None:
 @pytest.mark.parametrize("languages", [("en", "fr"), ("ur", "en")])
 def test_no_test_phrase_was_seen_in_any_form(languages: tuple[str, str]) -> None:
     data = prepared(source=languages[0], target=languages[1])
-    train, test = (pairs_of(data, split) for split in ("train", "test"))
+    train, test = (dict(pairs_of(data, split)) for split in ("train", "test"))
     assert 0.02 < len(test) / (len(train) + len(test)) < 0.08
-    assert not set(test) & {*train, *pairs_of(data, "val")}
+    assert not set(test) & {*train, *dict(pairs_of(data, "val"))}
     dates = [text for text in test if languages[0] == "en" and ", 19" in text]
     assert not any(date in text for date in dates for text in train)
 
@@ -84,7 +80,7 @@ def test_a_source_with_two_translations_is_left_out(monkeypatch: pytest.MonkeyPa
     rows += [("a", "bank", "Bank"), ("b", "bank", "Ufer"), ("c", "source 0", "target 0")]
     monkeypatch.setattr(cldr, "cldr_pairs", lambda *_: iter(rows))
     data = prepared(source="en", target="de")
-    every = [pairs_of(data, split) for split in ("train", "val", "test")]
+    every = [dict(pairs_of(data, split)) for split in ("train", "val", "test")]
     assert sum(map(len, every)) == 200
     assert not any("bank" in pairs for pairs in every)
 

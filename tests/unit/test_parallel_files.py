@@ -7,6 +7,7 @@ import pytest
 
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.data.parallel.parallel_files import ParallelFiles
+from tests.unit.test_parallel import pairs_of
 
 ROWS = [(f"satz {n}", f"sentence {n}") for n in range(40)]
 
@@ -18,8 +19,7 @@ def prepared(**arguments: Any) -> ParallelFiles:
 
 
 def every(data: ParallelFiles) -> list[tuple[str, str]]:
-    datasets: list[Any] = [data.dataset(split) for split in ("train", "val", "test")]
-    return sorted(pair for dataset in datasets for pair in dataset.texts(range(len(dataset))))
+    return sorted(pair for split in ("train", "val", "test") for pair in pairs_of(data, split))
 
 
 def write(name: str, *lines: str) -> str:

@@ -64,7 +64,7 @@ def test_n_best(predictor: TranslationPredictor) -> None:
 
 def test_options_of_the_search(predictor: TranslationPredictor) -> None:
     (free,) = predictor.predict(["ein hund"], beam=1)
-    (blocked,) = predictor.predict(["ein hund"], beam=1, no_repeat=1)
+    (blocked,) = predictor.predict(["ein hund"], beam=1, no_repeat_ngram=1)
     words = blocked["translation"].split()
     assert blocked["translation"] != free["translation"]
     assert len(set(words)) == len(words) > 1

@@ -1,5 +1,6 @@
 """The loss, the free decoding and the report of a translation model."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from sightseq.tasks.conditional_generation.scores import LengthBLEU
 from sightseq.tasks.conditional_generation.task import shift_right
 from sightseq.tasks.translation.graph import TranslationGraph, greedy
 from sightseq.tasks.translation.task import TranslationTask
+from sightseq.text import quality
 from sightseq.text.batch import to_bytes, to_texts
 from sightseq.text.quality import bleu_statistics
 
@@ -145,6 +147,15 @@ def test_invalid_arguments_are_refused() -> None:
         make(scheduled_sampling=-0.1)
     with pytest.raises(ConfigError, match=r"beam=0"):
         make(beam=0)
+
+
+def test_a_tokenisation_is_checked_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"tokenize=13b: sacrebleu has no such tokenisation; .*13a"):
+        make(tokenize="13b")
+    quality._sacrebleu.cache_clear()
+    monkeypatch.setitem(sys.modules, "sacrebleu.metrics", None)  # not installed
+    with pytest.raises(ConfigError, match=r"sacrebleu is needed .*pip install 'sightseq\[translation\]'"):
+        make()
 
 
 def test_bleu_by_length() -> None:

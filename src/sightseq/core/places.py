@@ -3,7 +3,6 @@
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -33,8 +32,9 @@ def extension_folders() -> list[Path]:
 
 
 @cache
-def _extension_folders(search_path: Sequence[str]) -> list[Path]:
-    # Cached: the metadata of all installed packages are read, and composing one config asks twenty times.
+def _extension_folders(search_path: tuple[str, ...]) -> list[Path]:
+    # Cached by the search path: this reads the metadata of all installed packages, and composing one config asks
+    # twenty times.
     folders = []
     for entry in entry_points(group=ENTRY_POINTS):
         package, *inner = entry.value.replace(":", ".").split(".")

@@ -38,8 +38,6 @@ class BeamSearch:
             source. The step must return its attention: see `beam_search`.
         no_repeat_ngram: no sequence of n tokens occurs twice in a text; 0 allows all.
         forbidden: tokens that are never chosen.
-        early_stop: an example is finished when `size` of its hypotheses are; faster, but an open hypothesis might have
-            reached a better score.
         eos: the token that ends a text; it also starts one.
     """
 
@@ -50,7 +48,6 @@ class BeamSearch:
     coverage_penalty: float = 0.0
     no_repeat_ngram: int = 0
     forbidden: tuple[int, ...] = ()
-    early_stop: bool = False
     eos: int = 0
 
     def __post_init__(self) -> None:
@@ -140,8 +137,6 @@ def beam_search(
         # Which examples are finished. The limit also ends those whose probabilities are not numbers.
         best_possible, worst = log_p.amax(1) / limit**settings.length_penalty, finished.score[examples, -1]
         done = (length >= limit) | (best_possible == -torch.inf) | (worst >= best_possible)
-        if settings.early_stop:
-            done |= worst > -torch.inf
         if done.any():
             stay = (~done).nonzero()[:, 0]
             if not len(stay):

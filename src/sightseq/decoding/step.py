@@ -14,7 +14,7 @@ The state holds what depends on the tokens read so far; its rows are in the seco
 [..., N, width]. The memory holds what depends on the example only, such as the outputs of an encoder; its tensors are
 [B, ...]. N is B times K: the K hypotheses of an example are adjacent. A step without a memory, such as a language
 model, takes tokens and a state only; the first state may be None."""
-FEW_ROWS = 32  # below this number of rows, a step of single tokens is faster without oneDNN
+FEW_ROWS = 20  # below this number of rows, a step of single tokens is faster without oneDNN
 
 
 @contextmanager

@@ -73,16 +73,11 @@ def bleu_statistics(
     return torch.tensor(rows, dtype=torch.int64).view(-1, 2 + 2 * WORDS)
 
 
-def bleu_score(statistics: Tensor, effective_order: bool = False) -> float:
-    """Return BLEU in 0..100 from summed statistics [10].
-
-    Args:
-        statistics: see `bleu_statistics`.
-        effective_order: leave out orders of which the texts have no n-gram, as for single sentences.
-    """
+def bleu_score(statistics: Tensor) -> float:
+    """Return BLEU in 0..100 from summed statistics [10]: see `bleu_statistics`."""
     length, reference_length, *counts = statistics.tolist()
     compute = require("sacrebleu.metrics", "translation").BLEU.compute_bleu
-    score = compute(counts[:WORDS], counts[WORDS:], length, reference_length, "exp", effective_order=effective_order)
+    score = compute(counts[:WORDS], counts[WORDS:], length, reference_length, "exp", effective_order=False)
     return float(score.score)
 
 
@@ -92,6 +87,7 @@ def chrf_statistics(texts: Sequence[str], references: References, lowercase: boo
 
     Arguments: see `bleu`.
     """
+    # sacrebleu returns the score of a text only, not its counts.
     rows = []
     for text, several in _pairs(texts, references, lowercase):
         candidates = [torch.tensor(_character_counts(text, reference)).flatten() for reference in several]
@@ -119,6 +115,11 @@ def exact_matches(texts: Sequence[str], references: References, lowercase: bool 
     """
     pairs = _pairs(texts, references, lowercase)
     return torch.tensor([text.strip() in [one.strip() for one in several] for text, several in pairs], dtype=torch.bool)
+
+
+def check_tokenization(tokenize: str) -> None:
+    """Raise ConfigError if sacrebleu is not installed, or does not have the tokenisation."""
+    _sacrebleu(tokenize, lowercase=False)
 
 
 def bleu_signature(tokenize: str = "13a", lowercase: bool = False) -> str:

@@ -72,11 +72,6 @@ class TranslationDataset(ArrayDataset):
         batch["index"] = torch.where(indices < 0, indices, torch.from_numpy(rows))
         return batch
 
-    def texts(self, indices: Sequence[int]) -> list[tuple[str, str]]:
-        """Return source and target as texts for each of these indices of the split."""
-        rows = self.rows[list(indices)]
-        return list(zip(self.arrays["input"][rows], self.arrays["target"][rows], strict=True))
-
     def _padded(self, side: int, rows: Rows, padding: int) -> tuple[Tensor, Tensor]:
         """Return the tokens of one side, int64 [B, T], and their numbers, int64 [B]."""
         tokens, most = self.tokens[side], self.max_tokens[side]

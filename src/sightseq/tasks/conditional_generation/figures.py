@@ -24,6 +24,7 @@ def length_figure(groups: NDArray[np.float64]) -> Figure:
     axes.set_xticks(shown, [labels[group] for group in shown])
     axes.set(xlabel="words of the reference (above the bars: number of texts)", ylabel="BLEU")
     axes.grid(axis="y")
+    axes.set_axisbelow(True)
     return figure
 
 

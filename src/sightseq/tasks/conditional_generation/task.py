@@ -72,6 +72,7 @@ class ConditionalGenerationTask(Task):
                 raise ConfigError(f"model.{name}={value}: a fraction lies in [0, 1)")
         if beam < 1 or length_penalty < 0:
             raise ConfigError(f"model.beam={beam} must be at least 1, model.length_penalty={length_penalty} at least 0")
+        quality.check_tokenization(tokenize)  # not only when the first epoch is scored
         self.label_smoothing, self.scheduled_sampling = label_smoothing, scheduled_sampling
         self.beam, self.length_penalty, self.tokenize = beam, length_penalty, tokenize
         self._worst, self._random = Reservoir(SHOWN), Reservoir(SHOWN)
@@ -133,7 +134,7 @@ class ConditionalGenerationTask(Task):
         # The last layer is the largest; it is not computed for padding.
         logits = self.net.project(features[real])  # [R, vocab_size]
         smoothing = self.label_smoothing if training else 0.0
-        loss, nll = SmoothedCrossEntropy.apply(logits, target[real], smoothing)  # type: ignore[no-untyped-call]
+        loss, nll = SmoothedCrossEntropy.apply(logits, target[real], smoothing)  # type: ignore[no-untyped-call]  # no types
         rows = nll.new_zeros(target.shape).masked_scatter(real, nll)
         return Output(loss, real.sum(), {"nll": rows, "nll_sum": nll.sum(), "index": index})
 

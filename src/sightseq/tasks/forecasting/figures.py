@@ -103,9 +103,7 @@ def windows_figure(rows: Batch, targets: Sequence[str], lookback: int, names: Se
             axes.plot(future, point, color=BLUE, linewidth=1.5, label="forecast", marker=marker)
         if np.isfinite(truth).any():
             axes.plot(future, truth, color=VERMILION, linewidth=1.2, label="truth", marker=marker, linestyle="--")
-        locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]  # matplotlib has no types here
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # no types
+        _label_dates(axes)
         axes.set_title(short(f"{names[place]}: {targets[target]}" if names else targets[target], 40))
         axes.grid(axis="y")
         if place == 0:
@@ -181,8 +179,16 @@ def equity_figure(times: NDArray[np.float64], gains: NDArray[np.float64], holdin
     for values, label, colour in ((gains, "trading on the forecasts", BLUE), (holding, "holding", ORANGE)):
         axes.plot(dates(times.tolist()), values.cumsum(), color=colour, label=label)  # type: ignore[arg-type]  # dates
     axes.axhline(0, color=GREY, linewidth=0.8)
+    _label_dates(axes)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_ylabel("sum of returns")
     axes.legend()
     axes.grid(axis="y")
     return figure
+
+
+def _label_dates(axes: Axes) -> None:
+    """Label the horizontal axis with few, short dates."""
+    locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]  # matplotlib has no types here
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # no types

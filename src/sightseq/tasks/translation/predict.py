@@ -26,7 +26,7 @@ class TranslationSettings(TableSettings, Settings):
     length_penalty: Annotated[float, Field(ge=0)] | None = Field(
         None, description="exponent of the length in the score; larger prefers longer texts; null: that of the model"
     )
-    no_repeat: Annotated[int, Field(ge=0)] = Field(
+    no_repeat_ngram: Annotated[int, Field(ge=0)] = Field(
         0, description="no sequence of so many tokens occurs twice in a translation; 0 allows all"
     )
 
@@ -111,7 +111,7 @@ class TranslationPredictor(Predictor):
             options.beam,
             self.task.longest(batch),
             length_penalty=penalty,
-            no_repeat_ngram=options.no_repeat,
+            no_repeat_ngram=options.no_repeat_ngram,
             forbidden=(UNKNOWN_ID,),
         )
         return self.task.search(batch, settings)
