@@ -23,6 +23,7 @@ REPOSITORY = Path(__file__).parents[1]
 RECORDS = REPOSITORY / "conf" / "results.json"
 KERAS = REPOSITORY / "conf" / "keras.json"
 NEURALFORECAST = REPOSITORY / "conf" / "neuralforecast.json"
+JOEYNMT = REPOSITORY / "conf" / "joeynmt.json"
 START, END = "<!-- projects -->", "<!-- /projects -->"
 HEAD = """# Results
 
@@ -144,7 +145,7 @@ def page(records: dict[str, dict[str, Any]]) -> str:
             f"{hardware['accelerator']}; " + ", ".join(f"{n} {v}" for n, v in found["versions"].items()) + "; "
             f"commit {', '.join(found['commits'])}; finished {found['finished'][:10]}.",
         ]
-    return "\n".join(lines + keras_table() + neuralforecast_table()) + "\n"
+    return "\n".join(lines + keras_table() + neuralforecast_table() + joeynmt_table()) + "\n"
 
 
 def read_in(data: dict[str, Any]) -> str:
@@ -158,7 +159,6 @@ def keras_table() -> list[str]:
     if not KERAS.exists():
         return []
     found = json.loads(KERAS.read_text())
-    about = next(iter(found.values()))
     lines = [
         "",
         "## Keras",
@@ -179,14 +179,7 @@ def keras_table() -> list[str]:
         rates = [rate(one["samples"], one[side]) for side in ("keras", "ours")]
         lines.append("| " + " | ".join([name, *rates, f"{one['ratio']:.2f}"]) + " |")
     mean = statistics.geometric_mean(one["ratio"] for one in found.values())
-    hardware = about["hardware"]
-    return [
-        *lines,
-        "",
-        f"Geometric mean **{mean:.2f}**. {hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB; "
-        + ", ".join(f"{n} {v}" for n, v in about["versions"].items())
-        + f"; commit {', '.join(sorted({str(one['commit']) for one in found.values()}))}.",
-    ]
+    return [*lines, "", f"Geometric mean **{mean:.2f}**. {made_by(found)}"]
 
 
 def neuralforecast_table() -> list[str]:
@@ -219,15 +212,48 @@ def neuralforecast_table() -> list[str]:
             speed = statistics.median(run["windows"] / run["seconds"] for run in runs)
             row = [name, title, f"{runs[0]['parameters']:,}", *scores, seconds, f"{speed:,.0f}"]
             lines.append("| " + " | ".join(row) + " |")
+    return [*lines, "", made_by(found)]
+
+
+def joeynmt_table() -> list[str]:
+    """Return the lines of the table of scripts/compare_joeynmt.py, if it was run."""
+    if not JOEYNMT.exists():
+        return []
+    found = json.loads(JOEYNMT.read_text())
+    lines = [
+        "",
+        "## JoeyNMT",
+        "",
+        "The same translation networks in JoeyNMT and in this framework: one epoch of Multi30k, German to English,",
+        "with the same token ids, batch size, loss, optimizer and dropout, then the test set with a beam of 5.",
+        "Threads are the defaults of each. Training: target tokens per second. Decoding: sentences per second;",
+        "length: tokens of a translation. Behind each speed, in brackets, its ratio to JoeyNMT's.",
+        "",
+        "```sh",
+        "uv run python scripts/compare_joeynmt.py",
+        "```",
+        "",
+        "| network | framework, precision | parameters | training | decoding | length | BLEU after one epoch |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, one in found.items():
+        peer = one["sides"]["JoeyNMT"]
+        for side, run in one["sides"].items():
+            speeds = [f"{run[key]:,.0f} ({run[key] / peer[key]:.2f})" for key in ("training", "decoding")]
+            row = [name, side, f"{run['parameters']:,}", *speeds, f"{run['length']:.1f}", f"{run['bleu']:.1f}"]
+            lines.append("| " + " | ".join(row) + " |")
+    return [*lines, "", made_by(found)]
+
+
+def made_by(found: dict[str, Any]) -> str:
+    """Return the hardware, versions and commits of a comparison."""
     about = next(iter(found.values()))
     hardware = about["hardware"]
-    return [
-        *lines,
-        "",
+    return (
         f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB; "
         + ", ".join(f"{n} {v}" for n, v in about["versions"].items())
-        + f"; commit {', '.join(sorted({str(one['commit']) for one in found.values()}))}.",
-    ]
+        + f"; commit {', '.join(sorted({str(one['commit']) for one in found.values()}))}."
+    )
 
 
 def rate(samples: int, seconds: list[float]) -> str:
