@@ -22,6 +22,7 @@ from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import commit, hardware, resolve_precision, versions
 from sightseq.core.errors import CheckpointError, ConfigError, ExportError
 from sightseq.core.files import output_file
+from sightseq.core.frozen import precompute
 from sightseq.core.graph import Arrays, Call, graph_of
 from sightseq.core.loading import Batch
 from sightseq.core.logfile import log_to_file
@@ -179,6 +180,9 @@ def measure_training(config: Config, data: DataModule, precision: str) -> dict[s
         if trainer.progress_bar_callback:
             trainer.progress_bar_callback.disable()
         task.total_steps = twin.total_steps = count_steps(trainer, data)
+        precompute(task, data, trainer.strategy.root_device)
+        for one in (task, twin):
+            one.prepare_training(data.dataset("train"))
         trainer.fit(task, datamodule=data)
     measured = pauses.measured[1:]
     if not measured:

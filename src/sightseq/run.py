@@ -97,6 +97,7 @@ def train(config: Config, folder: Path) -> Outcome:
     from sightseq.core.build import build, trust
     from sightseq.core.datamodule import DataModule
     from sightseq.core.environment import resolve_precision
+    from sightseq.core.frozen import precompute
     from sightseq.core.naming import network_name
     from sightseq.core.report import read_history
     from sightseq.core.results import describe_run, training_scores
@@ -144,6 +145,10 @@ def train(config: Config, folder: Path) -> Outcome:
             "init_from", f"{config['init_from']}; missing or of a different shape: {', '.join(unloaded) or 'nothing'}"
         )
 
+    if resumed and task.frozen:  # Lightning loads the other weights later
+        task.load_state_dict(checkpoint.read_checkpoint(last)["state_dict"])
+    precompute(task, data, trainer.strategy.root_device)
+    task.prepare_training(data.dataset("train"))
     fit_seconds = fit(trainer, task, data, last if resumed else None)
     chosen = load_best(trainer, task, folder)
     run_test = bool(config["run_test"])
@@ -212,6 +217,7 @@ def test(config: Config, folder: Path) -> Outcome:
     """Validate and test a checkpoint on the data it was trained on, or on the data that `data` chooses."""
     from sightseq.core import checkpoint
     from sightseq.core.build import trust
+    from sightseq.core.frozen import precompute
     from sightseq.core.results import describe_run
     from sightseq.core.trainer import make_evaluator
 
@@ -224,6 +230,7 @@ def test(config: Config, folder: Path) -> Outcome:
     data.prepare_data()
     console.say("data", console.describe(data))
     trainer = make_evaluator(config)
+    precompute(task, data, trainer.strategy.root_device)
     results, blocks = evaluate(trainer, task, data, test=True)
     results |= describe_run(config, task, data, folder)
     results |= {"checkpoint": config["ckpt"]}

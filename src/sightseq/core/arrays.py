@@ -88,6 +88,8 @@ class ArrayDataset(Dataset[Batch]):
 
     lengths: Tensor | None
     """Lengths of the inputs of this split if they are ragged, else None; batches then contain similar lengths."""
+    unread: frozenset[str] = frozenset()
+    """Columns that batches do not contain; `chunks` and `numpy` return them all the same."""
 
     def __init__(self, arrays: Mapping[str, Any], rows: NDArray[np.int64], source: str = "train") -> None:
         self.arrays, self.rows, self.source = arrays, rows, source
@@ -115,13 +117,15 @@ class ArrayDataset(Dataset[Batch]):
     def batch(self, indices: Tensor) -> Batch:
         """Return the batch of these samples.
 
-        It contains the rows [B, ...] of every array, and `index` [B], the row in the publisher's split (-1 where an
-        index was -1). The sequences of a `Ragged` are padded to the longest one; `<name>_length` [B] contains their
-        lengths.
+        It contains the rows [B, ...] of every array that is not `unread`, and `index` [B], the row in the publisher's
+        split (-1 where an index was -1). The sequences of a `Ragged` are padded to the longest one; `<name>_length` [B]
+        contains their lengths.
         """
         rows = self.rows[indices.clamp(min=0).numpy()]
         batch: Batch = {}
         for name, column in self.arrays.items():
+            if name in self.unread:
+                continue
             if isinstance(column, Ragged):
                 values, lengths = column.padded(rows)
                 batch |= {name: torch.from_numpy(values), f"{name}_length": torch.from_numpy(lengths)}
@@ -195,14 +199,14 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
         np.lib.format.write_array(cast(Any, SimpleNamespace(write=file.write)), array, allow_pickle=False)
 
 
-def new_array(folder: Path, split: str, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Create a memory-mapped array of bytes (uint8) on disk, for the caller to write.
+def new_array(folder: Path, split: str, name: str, shape: tuple[int, ...], dtype: DTypeLike = np.uint8) -> NDArray[Any]:
+    """Create a memory-mapped array on disk, for the caller to write.
 
     It replaces `save_split` for arrays that do not fit into memory.
     """
     (folder / split).mkdir(parents=True, exist_ok=True)
     path = folder / split / f"{name}.npy"
-    array = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    array = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
     if hasattr(os, "posix_fallocate"):  # otherwise writing to the map on a full disk kills the process
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

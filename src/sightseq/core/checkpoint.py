@@ -143,19 +143,22 @@ def read_as(data: DataModule, spec: Spec) -> None:
 
 
 def load_pretrained(task: Task) -> None:
-    """Load the pretrained weights that the network names, if any; called only when a new training starts.
+    """Load the pretrained weights that the network, or a part of it, names; called only when a new training starts.
 
     Raises:
         ConfigError: they cannot be read or downloaded, or belong to another network.
     """
-    if load := getattr(task.net, "load_weights", None):
+    for name, module in task.net.named_modules():
+        load = getattr(module, "load_weights", None)
+        if load is None:
+            continue
         try:
             load()
         except Exception as error:  # torch.load raises almost any error for an unsuitable file
+            key = ".".join(filter(None, ("model.net", name, "weights")))
             what = " ".join(str(error).split())[:300]
             raise ConfigError(
-                f"model.net.weights: {what}; name the file of a state dict, or train without "
-                "pretrained weights: model.net.weights=null"
+                f"{key}: {what}; name the file of a state dict, or train without pretrained weights: {key}=null"
             ) from error
 
 

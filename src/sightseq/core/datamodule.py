@@ -18,6 +18,7 @@ from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 
 from sightseq.core.arrays import ArrayDataset, read_arrays
+from sightseq.core.columns import Compute, add_columns
 from sightseq.core.environment import bounded_workers
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.files import CACHE, atomic_folder, creating
@@ -184,6 +185,7 @@ class DataModule(LightningDataModule, ABC):
                 self.write_synthetic(building)
 
     def _load(self, folder: Path) -> None:
+        self._folder = folder
         splits = {path.name: self.read_split(path) for path in sorted(folder.iterdir()) if path.is_dir()}
         rows = self.split_rows(splits)
         self._datasets = {name: ArrayDataset(splits[source], chosen, source) for name, (source, chosen) in rows.items()}
@@ -218,6 +220,10 @@ class DataModule(LightningDataModule, ABC):
     def dataset(self, split: str) -> ArrayDataset:
         """Return the samples of "train", "val" or "test"; known after `prepare_data`."""
         return self._datasets[split]
+
+    def add_columns(self, compute: Compute, key: str) -> None:
+        """Add columns computed from the stored samples: see `core.columns.add_columns`; `key` names this `compute`."""
+        add_columns(self._datasets, compute, self._folder.with_name(f"{self._folder.name}-columns-{key}"))
 
     def setup(self, stage: str | None = None) -> None:
         """Prepare the data; Lightning calls this in every process."""

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from sightseq.core.accumulation import Accumulation
 from sightseq.core.blocks import Block
 from sightseq.core.build import build
 from sightseq.core.errors import ConfigError
@@ -27,6 +28,7 @@ from sightseq.core.spec import Spec, check_spec_type
 if TYPE_CHECKING:
     from sightseq.core.arrays import ArrayDataset
     from sightseq.core.baseline import Baseline
+    from sightseq.core.frozen import Frozen
     from sightseq.core.graph import Graph
     from sightseq.core.predictor import Predictor
 
@@ -74,6 +76,7 @@ class Task(LightningModule, ABC):
         if empty := [name for name, weight in self.net.named_parameters() if not weight.numel()]:
             raise ConfigError(f"model.net: {empty[0]} has no weights; is a width 0?")
         self.optimizer, self.scheduler = optimizer, scheduler
+        self._accumulation = Accumulation()
         self.total_steps: float | None = None  # None: the Trainer's estimate; run.py sets it before training
         loss = ("loss_sum", "count")
         self.scoreboard = Scoreboard(
@@ -115,6 +118,14 @@ class Task(LightningModule, ABC):
     def graph(cls) -> "type[Graph] | None":
         """Return the class of the graph to export, imported on demand; None if there is none."""
         return None
+
+    @property
+    def frozen(self) -> "Frozen | None":
+        """The part of the network whose outputs are computed once for all samples; None if there is none."""
+        return None
+
+    def prepare_training(self, train: "ArrayDataset") -> None:
+        """Fit what is not learned by gradients; called with the training split before training starts or resumes."""
 
     def augment(self, batch: Batch) -> Batch:
         """Augment a training batch; random numbers come from torch's default generator."""
@@ -166,9 +177,7 @@ class Task(LightningModule, ABC):
             self.zero_grad()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss, scaled so that an optimizer step uses the gradients of the mean over all its samples: those
-        of all processes and all accumulated batches.
-        """
+        """Return the loss, whose gradient is that of the mean over all samples: see `core.accumulation`."""
         # Augment in 32 bits: image positions and signal amplitudes need more than the 8 bits of bf16's mantissa.
         with torch.autocast(self.device.type, enabled=False):
             batch = self.augment(batch)
@@ -177,22 +186,13 @@ class Task(LightningModule, ABC):
         count = output.count.float()
         if self.trainer.world_size > 1:
             count = self.trainer.strategy.reduce(count.clone(), reduce_op="mean")
-        if self.trainer.accumulate_grad_batches == 1:
-            return output.loss_sum / count
-        # The total count of the accumulated batches is known after the last one: see `on_before_optimizer_step`.
-        if batch_idx % self.trainer.accumulate_grad_batches == 0:
-            self._first_count, self._count = count.clamp(min=1), torch.zeros_like(count)
-        self._count += count
-        return output.loss_sum / self._first_count
+        batches = self.trainer.accumulate_grad_batches
+        return self._accumulation.loss(output.loss_sum, count, batch_idx % batches, batches)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Divide accumulated gradients by the true count: Lightning's mean of means is wrong for unequal counts."""
-        batches = self.trainer.accumulate_grad_batches
-        if batches > 1:
-            scale = batches * self._first_count / self._count
-            for parameter in self.parameters():
-                if parameter.grad is not None:
-                    parameter.grad.mul_(scale)
+        """Divide accumulated gradients by the true count."""
+        if self.trainer.accumulate_grad_batches > 1:
+            self._accumulation.correct(self.parameters(), self.trainer.accumulate_grad_batches)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the metrics; outside training, collect examples too."""

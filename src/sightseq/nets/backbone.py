@@ -72,12 +72,13 @@ class Backbone(nn.Module):
                 f"{name} does not accept images of {image_size[0]}x{image_size[1]} pixels ({error})"
             ) from error
         self.model = get_model(name, num_classes=num_classes, **options)
+        self.head: str | None = [key for key, _ in self.model.named_parameters()][-1].rpartition(".")[0]
         for module in self.model.modules():
             if isinstance(module, nn.Conv2d) and max(module.stride) > 1:
                 module.register_forward_pre_hook(partial(_unstride, module.stride))
 
     def load_weights(self) -> None:
-        """Load the pretrained weights into all layers except, if its shape differs, the last one.
+        """Load the pretrained weights into all layers except, if its shape differs, the classifier's last one.
 
         Raises:
             OSError: the weights cannot be read or downloaded.
@@ -94,8 +95,7 @@ class Backbone(nn.Module):
         given = {OLD_DENSENET.sub(r"\1\2", key): value for key, value in given.items()}
         own = self.model.state_dict()
         matching = {key: given[key] for key in own if key in given and given[key].shape == own[key].shape}
-        head = [key for key, _ in self.model.named_parameters()][-1].rpartition(".")[0]
-        absent = [key for key in own if key not in matching and not key.startswith(f"{head}.")]
+        absent = [key for key in own if key not in matching and not key.startswith(f"{self.head}.")]
         if absent:
             raise ValueError(
                 f"{self.weights} does not contain the weights of {self.name}: {len(absent)} of {len(own)} tensors are "
