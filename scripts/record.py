@@ -82,7 +82,13 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
 
 
 def conclusion(comparison: dict[str, Any]) -> str:
-    """Return what a task says of its comparison with the baselines: the verdict, and for prices the trading result."""
+    """Return what a task says of its comparison with the baselines: the verdict, and for prices the trading result; or
+    how varied the captions are.
+    """
+    if diversity := comparison.get("diversity"):
+        mine = diversity["this model"]
+        novel = f", {mine['novel']:.1%} are not among the training captions" if "novel" in mine else ""
+        return f"{mine['unique']:.1%} of the captions are unique{novel}; they have {mine['vocabulary']:,} words."
     text: str = comparison["verdict"]
     if trading := comparison.get("trading"):
         mean, low, high, holding = (f"{trading[key]:.1%}" for key in ("return", "low", "high", "holding"))

@@ -40,6 +40,11 @@ def task_classes() -> dict[str, type[Task]]:
     return {option: find_class(target, Task, "model") for option, target in targets.items()}
 
 
+def learns_by_gradients(cls: type[Task]) -> bool:
+    """Whether a task learns from a batch alone; others need `prepare_training` first, and have tests of their own."""
+    return cls.prepare_training is Task.prepare_training
+
+
 def preset(option: str) -> bool:
     """Whether an option of model/net is a preset: another option with different settings."""
     return "defaults:" in group_options("model/net")[option].read_text()

@@ -34,6 +34,16 @@ COMMON = (
 IMAGES = ("experiment=digits", "augment=none", "model/net=image/convnet")
 # Both cases have the same streams, divided among the processes; the last window of a stream is shorter.
 STREAMS = ("experiment=python_docs", "data.synthetic=true", "data.bptt=10", "model/net=language/lstm_course")
+# The encoder is frozen: one of the processes computes its features for both.
+CAPTIONS = (
+    *("experiment=flickr8k", "data.synthetic=true", "data.image_size=64", "model/net=captioning/small_images"),
+    *(
+        "model.net.encoder.channels=[8,8,8,8]",
+        "model.net.hidden=[16]",
+        "model.net.output_dropout=0",
+        "model.flips=false",
+    ),
+)
 
 
 def overrides(folder: Path, experiment: Sequence[str], processes: int) -> list[str]:
@@ -77,8 +87,8 @@ def train_as_on_a_cluster(config: dict[str, Any]) -> None:
 @pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize(
     ("experiment", "train"),
-    [(IMAGES, train_by_command), (STREAMS, train_as_on_a_cluster)],
-    ids=["images", "streams"],
+    [(IMAGES, train_by_command), (STREAMS, train_as_on_a_cluster), (CAPTIONS, train_as_on_a_cluster)],
+    ids=["images", "streams", "captions"],
 )
 def test_two_processes_equal_one(experiment: Sequence[str], train: Callable[..., None], tmp_path: Path) -> None:
     sightseq.train(sightseq.compose(*overrides(tmp_path / "one", experiment, 1)) | {"run_test": True})
@@ -88,7 +98,7 @@ def test_two_processes_equal_one(experiment: Sequence[str], train: Callable[...,
         torch.testing.assert_close(others[name], value, atol=1e-5, rtol=0, msg=lambda m, name=name: f"{name}: {m}")
     assert other_results["val"] == pytest.approx(results["val"], rel=1e-5, abs=1e-5)
     assert other_results["test"] == pytest.approx(results["test"], rel=1e-5, abs=1e-5)
-    if experiment == STREAMS:
+    if experiment != IMAGES:
         return
     supports = [sum(row["support"] for row in r["details"]["per_class"].values()) for r in (results, other_results)]
     assert supports == [899, 899]

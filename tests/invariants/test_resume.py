@@ -30,6 +30,18 @@ EXPERIMENTS = {
         "data.bptt=10",
         "trainer.limit_train_batches=13",
     ),
+    # Features of a frozen encoder with random weights, computed once, of two views of each photo; attention.
+    "flickr8k": (
+        "data.synthetic=true",
+        "data.image_size=64",
+        "model/net=captioning/small_images",
+        "model.net.encoder.channels=[8,8,8,8]",
+        "model.net.embedding=8",
+        "model.net.hidden=[16]",
+        "model.flips=true",
+        "data.batch_size=4",
+        "trainer.limit_train_batches=13",
+    ),
 }
 
 

@@ -14,10 +14,10 @@ from sightseq.tasks.classification.images import ImageClassificationTask
 from sightseq.testing import check_task
 from tests.conftest import small
 
-from .conftest import bricks, task_classes
+from .conftest import bricks, learns_by_gradients, task_classes
 
 MODELS = {cls: model for model, cls in reversed(task_classes().items())}  # one model option per task class
-CASES = [(model, net) for cls, model in MODELS.items() for net in bricks(cls.net_kind)]
+CASES = [(model, net) for cls, model in MODELS.items() if learns_by_gradients(cls) for net in bricks(cls.net_kind)]
 LARGE = 2_000_000  # weights; a larger network learns too slowly for this check
 
 

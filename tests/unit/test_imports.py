@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "nets": set(),
     "core": set(),
     **{codec: {"core"} for codec in CODECS},
+    "vision": {"core", "text"},  # a spec of images and their texts, such as captions
     "decoding": set(),
     "data": {"core", *CODECS},
     "tasks": {"core", "decoding", "nets", *CODECS},

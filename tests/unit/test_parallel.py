@@ -18,7 +18,8 @@ from sightseq.data.parallel.parallel import ParallelData, TranslationDataset
 from sightseq.data.parallel.tatoeba import Tatoeba
 from sightseq.data.text.tokenised import Texts
 from sightseq.text.tokenizer import Tokenizer, fit
-from sightseq.text.translation_spec import Tokens, TranslationSpec
+from sightseq.text.tokens_spec import Tokens
+from sightseq.text.translation_spec import TranslationSpec
 
 COMMON: dict[str, Any] = {"root": "data", "cache": "cache", "vocab_size": 400}
 URDU = ["میں اُردو بولتا ہوں۔", "آپ کیسے ہیں؟", "ٹام نے کہا: «نہیں»", "۱۲۳ کتابیں"]

@@ -14,7 +14,8 @@ from sightseq.predict import print_predictions
 from sightseq.tasks.translation.predict import TranslationPredictor
 from sightseq.tasks.translation.task import TranslationTask
 from sightseq.text.tokenizer import fit
-from sightseq.text.translation_spec import Tokens, TranslationSpec
+from sightseq.text.tokens_spec import Tokens
+from sightseq.text.translation_spec import TranslationSpec
 
 NET = {"_target_": "sightseq.nets.translation.EncoderDecoder", "embedding": 16, "encoder": [16], "decoder": [32]}
 SENTENCES = ["Ein Hund.", "Zwei Kinder spielen im Park.", "12 345", "اردو میں لکھیں", "हिन्दी में", "🙂"]

@@ -6,7 +6,7 @@ import torch
 
 from sightseq.core.errors import ConfigError
 from sightseq.text import quality
-from sightseq.text.quality import CorpusScore, ExactMatch, bleu, bleu_signature, chrf, chrf_signature, exact_match
+from sightseq.text.quality import CorpusScore, TextMean, bleu, bleu_signature, chrf, chrf_signature, exact_match
 
 TEXT = "a The dog, cat. runs ran; don't 3.5 1,000 (up) & down! ein Straße été को हिन्दी किताब میں ہوں ہے — “quoted”"
 WORDS = TEXT.split()
@@ -80,7 +80,7 @@ def test_metrics_count_real_rows_and_can_be_added(kind: str) -> None:
 
 
 def test_exact_match_counts_real_rows() -> None:
-    metric = ExactMatch()
+    metric = TextMean()
     metric.update(torch.tensor([True, False, True]), torch.tensor([4, 7, -1]))
     assert metric.compute() == 0.5
 

@@ -11,10 +11,11 @@ from sightseq.core.blocks import FigureBlock, TableBlock
 from sightseq.core.errors import ConfigError
 from sightseq.core.loading import PAD_INDEX
 from sightseq.core.scores import Output
+from sightseq.tasks.conditional_generation.graph import greedy
 from sightseq.tasks.conditional_generation.loss import SmoothedCrossEntropy
 from sightseq.tasks.conditional_generation.scores import LengthBLEU
 from sightseq.tasks.conditional_generation.task import shift_right
-from sightseq.tasks.translation.graph import TranslationGraph, greedy
+from sightseq.tasks.translation.graph import TranslationGraph
 from sightseq.tasks.translation.task import TranslationTask
 from sightseq.text import quality
 from sightseq.text.batch import to_bytes, to_texts
@@ -93,6 +94,49 @@ def test_scheduled_sampling_reads_own_predictions() -> None:
     assert task.training_differences()[0] == "scheduled sampling of 0.5"
 
 
+def test_the_attention_penalty_is_that_of_the_equation() -> None:
+    task, batch = make(attention_penalty=0.5)
+    plain, _ = make()
+    memory, state = task.encode(batch)
+    *_, weights = task.net.features(shift_right(batch["target"]), state, memory)
+    expected = 0.0
+    for row, length in enumerate(batch["length"].tolist()):
+        sums = weights[row, batch["target"][row] != PAD_INDEX].sum(0)
+        expected += sum((1 - sums[position].item()) ** 2 for position in range(length))
+    losses = {stage: [one.step(batch, stage).loss_sum for one in (task, plain)] for stage in ("train", "val")}
+    assert (losses["train"][0] - losses["train"][1]).item() == pytest.approx(0.5 * expected, rel=1e-4)
+    assert torch.equal(*losses["val"])
+    padded = {**batch, "index": torch.tensor([0, 1, 2, 3, 4, -1])}
+    rows = {name: tensor[:5] for name, tensor in batch.items()}
+    torch.testing.assert_close(task.step(padded, "train").loss_sum, task.step(rows, "train").loss_sum)
+    with pytest.raises(ConfigError, match=r"attention_penalty=0\.5: the network has no attention"):
+        make(attention_penalty=0.5, net={"attention": None})[0].step(batch, "train")
+
+
+class SeveralReferences(TranslationTask):
+    """Each line of `reference` is a reference; texts are compared without commas."""
+
+    def references(self, batch: dict[str, torch.Tensor]) -> list[list[str]]:
+        return [text.split("\n") for text in to_texts(batch["reference"])]
+
+    def normalise(self, text: str) -> str:
+        return text.replace(",", "")
+
+
+def test_several_references_and_normalisation(trained: Any) -> None:
+    task, batch = trained
+    texts = to_texts(task.decode(batch, "val")["hypothesis"])
+    several = SeveralReferences(**task.hparams)
+    several.load_state_dict(task.state_dict())
+    references = [f"another text\n,{text},\na third one" for text in texts]
+    values = several.eval().decode({**batch, "reference": to_bytes(references)}, "val")
+    assert to_texts(values["reference"]) == references
+    assert values["exact"].all()
+    assert quality.bleu_score(values["bleu_statistics"].sum(0)) == pytest.approx(100)
+    assert quality.chrf_score(values["chrf_statistics"].sum(0)) == pytest.approx(100)
+    assert not task.decode({**batch, "reference": to_bytes(references)}, "val")["exact"].any()
+
+
 @pytest.mark.parametrize("stage", ["val", "test"])
 def test_a_model_writes_what_it_has_learned(stage: str, trained: Any) -> None:
     task, batch = trained
@@ -147,6 +191,8 @@ def test_invalid_arguments_are_refused() -> None:
         make(scheduled_sampling=-0.1)
     with pytest.raises(ConfigError, match=r"beam=0"):
         make(beam=0)
+    with pytest.raises(ConfigError, match=r"attention_penalty=-1"):
+        make(attention_penalty=-1.0)
 
 
 def test_a_tokenisation_is_checked_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +245,8 @@ def test_the_graph_translates_as_the_model_does(trained: Any) -> None:
     task, batch = trained
     graph = TranslationGraph(task).eval()
     texts = to_texts(task.decode(batch, "val")["hypothesis"])
-    assert greedy(task, graph.encoder.call, graph.call, batch) == texts
+    rows = greedy(graph, graph.encoder.call, graph.call, batch)
+    assert [task.tokenizer.decode(row) for row in rows] == texts
     assert graph.score(graph.call, [batch]) == pytest.approx(100)
     assert graph.encoder.score(graph.encoder.call, [batch]) == pytest.approx(100)
 

@@ -14,7 +14,8 @@ from sightseq.tasks.translation.baseline import (
     split_words,
 )
 from sightseq.text.tokenizer import fit
-from sightseq.text.translation_spec import Tokens, TranslationSpec
+from sightseq.text.tokens_spec import Tokens
+from sightseq.text.translation_spec import TranslationSpec
 
 BOOKS = [("das Haus", "the house"), ("das Buch", "the book"), ("ein Buch", "a book")]
 

@@ -73,11 +73,17 @@ def bleu_statistics(
     return torch.tensor(rows, dtype=torch.int64).view(-1, 2 + 2 * WORDS)
 
 
-def bleu_score(statistics: Tensor) -> float:
-    """Return BLEU in 0..100 from summed statistics [10]: see `bleu_statistics`."""
+def bleu_score(statistics: Tensor, longest: int = WORDS) -> float:
+    """Return BLEU in 0..100 from summed statistics.
+
+    Args:
+        statistics: int64 [10]: see `bleu_statistics`.
+        longest: number of words, 1 to 4, of the longest n-gram that counts: 1 for BLEU-1.
+    """
     length, reference_length, *counts = statistics.tolist()
+    matching, total = counts[:longest], counts[WORDS : WORDS + longest]
     compute = require("sacrebleu.metrics", "translation").BLEU.compute_bleu
-    score = compute(counts[:WORDS], counts[WORDS:], length, reference_length, "exp", effective_order=False)
+    score = compute(matching, total, length, reference_length, "exp", effective_order=False, max_ngram_order=longest)
     return float(score.score)
 
 
@@ -143,15 +149,16 @@ class CorpusScore(Metric):
 
     Args:
         kind: "bleu" or "chrf".
+        longest: words of the longest n-gram in BLEU: see `bleu_score`.
     """
 
     full_state_update = False
     higher_is_better = True
     statistics: Tensor
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, longest: int = WORDS) -> None:
         super().__init__()
-        self.kind = kind
+        self.kind, self.longest = kind, longest
         counts = {"bleu": 2 + 2 * WORDS, "chrf": 3 * CHARACTERS}[kind]
         self.add_state("statistics", torch.zeros(counts, dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -159,17 +166,18 @@ class CorpusScore(Metric):
         self.statistics += statistics[index != PAD_INDEX].sum(0)
 
     def compute(self) -> Tensor:
-        score = bleu_score if self.kind == "bleu" else chrf_score
-        return torch.tensor(score(self.statistics))
+        if self.kind == "bleu":
+            return torch.tensor(bleu_score(self.statistics, self.longest))
+        return torch.tensor(chrf_score(self.statistics))
 
 
-class ExactMatch(MeanLoss):
-    """Fraction of texts that are equal to a reference. Reads `exact` [B], and `index` [B], -1 for padding rows."""
+class TextMean(MeanLoss):
+    """Mean of a score of each text. Reads the scores [B], and `index` [B], -1 for padding rows."""
 
     higher_is_better = True
 
-    def update(self, exact: Tensor, index: Tensor) -> None:
-        super().update(exact[index != PAD_INDEX].sum(), (index != PAD_INDEX).sum())
+    def update(self, scores: Tensor, index: Tensor) -> None:
+        super().update(scores[index != PAD_INDEX].sum(), (index != PAD_INDEX).sum())
 
 
 @cache

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sightseq.core.errors import InputError, InputWarning
+from sightseq.vision.caption_spec import CaptionSpec
 from sightseq.vision.faces import crop_face
 from sightseq.vision.spec import ImageSpec
 
@@ -184,7 +185,7 @@ def to_pixels(image: Image.Image, channels: int) -> NDArray[np.uint8]:
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def read_image(source: Path | Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:
+def read_image(source: Path | Image.Image, spec: ImageSpec | CaptionSpec) -> NDArray[np.uint8]:
     """Read an image as pixels [C, H, W] for a model with this spec; the shape is `spec.prepared`.
 
     For a model of faces, the image is cropped to the largest face; without a face, the whole image is used, with a

@@ -18,9 +18,10 @@ from sightseq.core.files import atomic_folder
 from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.spec import Spec
 from sightseq.core.splits import Rows
-from sightseq.data.text.tokenised import Texts, TokenisedData, save_tokens
-from sightseq.text.tokenizer import EOS_ID, Tokenizer, Unit
-from sightseq.text.translation_spec import Tokens, TranslationSpec
+from sightseq.data.text.tokenised import Texts, TokenisedData, pad_tokens, save_tokens
+from sightseq.text.tokenizer import Tokenizer, Unit
+from sightseq.text.tokens_spec import Tokens
+from sightseq.text.translation_spec import TranslationSpec
 
 CHUNK = 10_000  # texts decoded at a time
 SIDES = {"input": "source", "target": "target"}  # columns of texts, and the languages that they are in
@@ -63,24 +64,15 @@ class TranslationDataset(ArrayDataset):
     def batch(self, indices: Tensor) -> Batch:
         """Return the batch of these indices: see `TranslationDataset`; the index -1 is a padding row."""
         rows = self.rows[indices.clamp(min=0).numpy()]
-        source, length = self._padded(0, rows, 0)
-        batch = {"input": source, "length": length, "target": self._padded(1, rows, PAD_INDEX)[0]}
+        source, length = pad_tokens(self.tokens[0], rows, self.max_tokens[0], 0)
+        target, _ = pad_tokens(self.tokens[1], rows, self.max_tokens[1], PAD_INDEX)
+        batch = {"input": source, "length": length, "target": target}
         if self.references:
             for name, column in (("reference", "target"), ("source_text", "input")):
                 values, lengths = self.arrays[column].padded(rows)
                 batch |= {name: torch.from_numpy(values), f"{name}_length": torch.from_numpy(lengths)}
         batch["index"] = torch.where(indices < 0, indices, torch.from_numpy(rows))
         return batch
-
-    def _padded(self, side: int, rows: Rows, padding: int) -> tuple[Tensor, Tensor]:
-        """Return the tokens of one side, int64 [B, T], and their numbers, int64 [B]."""
-        tokens, most = self.tokens[side], self.max_tokens[side]
-        lengths = tokens.lengths[rows].clip(max=most)
-        padded = np.full((len(rows), lengths.max()), padding, np.int64)
-        for row, (number, length) in enumerate(zip(rows.tolist(), lengths.tolist(), strict=True)):
-            padded[row, :length] = tokens.row(number)[:length]
-            padded[row, length - 1] = EOS_ID
-        return torch.from_numpy(padded), torch.from_numpy(lengths)
 
 
 class ParallelData(TokenisedData):

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sightseq.core.arrays import Ragged, RaggedWriter
 from sightseq.core.datamodule import DataModule, digest
@@ -91,3 +93,23 @@ def save_tokens(folder: Path, tokenizer: Tokenizer, texts: Texts, last: NDArray[
                 token_ids.append(EOS_ID)
             writer.append(np.array(token_ids, writer.dtype))
     writer.close()
+
+
+def pad_tokens(tokens: Ragged, rows: NDArray[np.int64], max_tokens: int, padding: int) -> tuple[Tensor, Tensor]:
+    """Pad the token ids of some texts to one batch.
+
+    Args:
+        tokens: token ids of all texts, each with its EOS.
+        rows: the B texts of the batch.
+        max_tokens: longest text, including its EOS; a longer one is truncated before its EOS.
+        padding: pads the shorter texts.
+
+    Returns:
+        Token ids int64 [B, T], and the numbers of tokens int64 [B].
+    """
+    lengths = tokens.lengths[rows].clip(max=max_tokens)
+    padded = np.full((len(rows), lengths.max()), padding, np.int64)
+    for row, (number, length) in enumerate(zip(rows.tolist(), lengths.tolist(), strict=True)):
+        padded[row, :length] = tokens.row(number)[:length]
+        padded[row, length - 1] = EOS_ID
+    return torch.from_numpy(padded), torch.from_numpy(lengths)

@@ -32,7 +32,8 @@ class ConditionalGenerationTask(Task):
 
     A batch has `target` int64 [B, T], which ends with EOS and is padded with -1, and whatever `encode` reads. The
     tokens that the decoder reads are the target's, shifted to the right, after EOS. With `reference` uint8 [B, R], the
-    target as UTF-8 padded with 0, generated texts are compared with this text; otherwise with the decoded target.
+    target as UTF-8 padded with 0, generated texts are compared with this text; otherwise with the decoded target. A
+    task may have several references for each row: see `references`.
 
     The loss is in nats per token, and its reported values and the perplexity are without label smoothing. BLEU, chrF
     and exact match are those of texts that are decoded freely: by greedy search in validation, by beam search in test.
@@ -45,6 +46,9 @@ class ConditionalGenerationTask(Task):
             come from one more pass over the target (Mihaylova and Martins, 2019, arXiv 1906.07651).
         beam: number of hypotheses in the beam search of the test.
         length_penalty: exponent of the length in the score of a hypothesis: see `decoding.beam`.
+        attention_penalty: weight, in training, of the sum over the source's positions of (1 - a)^2, where a is the sum
+            of the position's attention weights over all target tokens: the doubly stochastic attention of Xu et al.,
+            2015 (arXiv 1502.03044, eq. 14). The network must have attention.
         tokenize: tokenisation for BLEU: see `text.quality.bleu`.
         task: see `Task`. The network has the methods `features`, `project` and `decode` of the networks in
             `nets.translation`.
@@ -63,6 +67,7 @@ class ConditionalGenerationTask(Task):
         scheduled_sampling: float = 0.0,
         beam: int = 5,
         length_penalty: float = 1.0,
+        attention_penalty: float = 0.0,
         tokenize: str = "13a",
         **task: Any,
     ) -> None:
@@ -70,11 +75,17 @@ class ConditionalGenerationTask(Task):
         for name, value in (("label_smoothing", label_smoothing), ("scheduled_sampling", scheduled_sampling)):
             if not 0 <= value < 1:
                 raise ConfigError(f"model.{name}={value}: a fraction lies in [0, 1)")
-        if beam < 1 or length_penalty < 0:
-            raise ConfigError(f"model.beam={beam} must be at least 1, model.length_penalty={length_penalty} at least 0")
+        for name, value, least in (
+            ("beam", beam, 1),
+            ("length_penalty", length_penalty, 0),
+            ("attention_penalty", attention_penalty, 0),
+        ):
+            if value < least:
+                raise ConfigError(f"model.{name}={value} must be at least {least}")
         quality.check_tokenization(tokenize)  # not only when the first epoch is scored
         self.label_smoothing, self.scheduled_sampling = label_smoothing, scheduled_sampling
         self.beam, self.length_penalty, self.tokenize = beam, length_penalty, tokenize
+        self.attention_penalty = attention_penalty
         self._worst, self._random = Reservoir(SHOWN), Reservoir(SHOWN)
 
     # Defined by each task.
@@ -97,6 +108,20 @@ class ConditionalGenerationTask(Task):
         """Whether texts are compared in lower case."""
         return False
 
+    def references(self, batch: Batch) -> list[list[str]]:
+        """Return the references of each row, at least one."""
+        if "reference" in batch:
+            return [[text] for text in to_texts(batch["reference"])]
+        return [[self.tokenizer.decode([n for n in row if n > EOS_ID])] for row in batch["target"].tolist()]
+
+    def normalise(self, text: str) -> str:
+        """Return the form in which a generated text or a reference is scored."""
+        return text
+
+    def bleu_signature(self) -> str:
+        """Return sacrebleu's signature of BLEU."""
+        return quality.bleu_signature(self.tokenize, self.lowercase)
+
     # Common to all.
 
     def size(self, batch: Batch) -> int:
@@ -112,7 +137,7 @@ class ConditionalGenerationTask(Task):
         return scores | {
             "bleu": Score(quality.CorpusScore("bleu"), "BLEU", ("bleu_statistics", "index")),
             "chrf": Score(quality.CorpusScore("chrf"), "chrF", ("chrf_statistics", "index")),
-            "exact": Score(quality.ExactMatch(), "exact match", ("exact", "index"), percent=True),
+            "exact": Score(quality.TextMean(), "exact match", ("exact", "index"), percent=True),
             "length_bleu": Score(LengthBLEU(), None, ("bleu_statistics", "index")),
         }
 
@@ -129,14 +154,30 @@ class ConditionalGenerationTask(Task):
         training = stage == "train"
         if training and self.scheduled_sampling:
             tokens = self._mix_predictions(tokens, state, memory)
-        features, *_ = self.net.features(tokens, state, memory)
+        features, _, weights = self.net.features(tokens, state, memory)
         real = target != PAD_INDEX
         # The last layer is the largest; it is not computed for padding.
         logits = self.net.project(features[real])  # [R, vocab_size]
         smoothing = self.label_smoothing if training else 0.0
         loss, nll = SmoothedCrossEntropy.apply(logits, target[real], smoothing)  # type: ignore[no-untyped-call]  # no types
+        if training and self.attention_penalty:
+            loss = loss + self.attention_penalty * self._uneven_attention(weights, real, memory)
         rows = nll.new_zeros(target.shape).masked_scatter(real, nll)
         return Output(loss, real.sum(), {"nll": rows, "nll_sum": nll.sum(), "index": index})
+
+    def _uneven_attention(self, weights: Tensor | None, real: Tensor, memory: Any) -> Tensor:
+        """Return the term that `attention_penalty` weights, summed over the rows.
+
+        Args:
+            weights: attention weights [B, T, S].
+            real: bool [B, T], false at padding of the target.
+            memory: `mask` [B, S] is false at padding of the source.
+        """
+        if weights is None:
+            raise ConfigError(f"model.attention_penalty={self.attention_penalty}: the network has no attention; set 0")
+        total = (weights * real[:, :, None]).sum(1)  # [B, S]
+        positions: Tensor = memory["mask"] & real.any(1)[:, None]
+        return ((1 - total).square() * positions).sum()
 
     @torch.no_grad()
     def _mix_predictions(self, tokens: Tensor, state: Any, memory: Any) -> Tensor:
@@ -158,32 +199,40 @@ class ConditionalGenerationTask(Task):
         return BeamSearch(beam, self.longest(batch), length_penalty=self.length_penalty, forbidden=(UNKNOWN_ID,))
 
     def decode(self, batch: Batch, stage: str) -> Mapping[str, Tensor]:
-        """Generate a text for each row, and compare it with its reference.
+        """Generate a text for each row, and compare it with its references: see `compared`."""
+        found = self.search(batch, self.settings(batch, self.beam if stage == "test" else 1))
+        values = self.compared([best.tokens for best, *_ in found], batch)
+        return {name: tensor.to(self.device) for name, tensor in values.items()}
+
+    def compared(self, rows: list[list[int]], batch: Batch) -> dict[str, Tensor]:
+        """Compare generated texts with their references.
+
+        Args:
+            rows: tokens of the text of each row, without EOS.
+            batch: what `references` reads.
 
         Returns:
-            `hypothesis` and `reference`, the texts as UTF-8, uint8 [B, ...], padded with 0; `tokens` int64 [B, L], the
-            generated tokens padded with 0; `bleu_statistics` [B, 10], `chrf_statistics` [B, 18] and `exact` [B].
+            `hypothesis` and `reference`, the texts as UTF-8, uint8 [B, ...], padded with 0; several references are
+            joined by line ends; `tokens` int64 [B, L], the generated tokens padded with 0; and `statistics`.
         """
-        rows = [
-            best.tokens for best, *_ in self.search(batch, self.settings(batch, self.beam if stage == "test" else 1))
-        ]
         texts = [self.tokenizer.decode(row) for row in rows]
         references = self.references(batch)
-        values = {
+        return {
             "hypothesis": to_bytes(texts),
-            "reference": to_bytes(references),
+            "reference": to_bytes(["\n".join(several) for several in references]),
             "tokens": torch.nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.int64) for row in rows], True),
+            **self.statistics(
+                list(map(self.normalise, texts)), [list(map(self.normalise, several)) for several in references]
+            ),
+        }
+
+    def statistics(self, texts: list[str], references: list[list[str]]) -> dict[str, Tensor]:
+        """Return what the scores read of the B texts and their references, both normalised: tensors [B, ...]."""
+        return {
             "bleu_statistics": quality.bleu_statistics(texts, references, self.tokenize, self.lowercase),
             "chrf_statistics": quality.chrf_statistics(texts, references, self.lowercase),
             "exact": quality.exact_matches(texts, references, self.lowercase),
         }
-        return {name: tensor.to(self.device) for name, tensor in values.items()}
-
-    def references(self, batch: Batch) -> list[str]:
-        """Return the reference of each row."""
-        if "reference" in batch:
-            return to_texts(batch["reference"])
-        return [self.tokenizer.decode([n for n in row if n > EOS_ID]) for row in batch["target"].tolist()]
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
         """Return the tokens of the best hypotheses [B, L], padded with 0."""
@@ -208,7 +257,7 @@ class ConditionalGenerationTask(Task):
         """Return sacrebleu's signatures, how texts were decoded, and BLEU by the length of the reference."""
         groups = self.scoreboard.metrics(stage)["length_bleu"].compute().tolist()
         return {
-            "bleu_signature": quality.bleu_signature(self.tokenize, self.lowercase),
+            "bleu_signature": self.bleu_signature(),
             "chrf_signature": quality.chrf_signature(self.lowercase),
             "beam": self.beam if stage == "test" else 1,
             "length_penalty": self.length_penalty,
@@ -219,7 +268,7 @@ class ConditionalGenerationTask(Task):
         """Return BLEU by the length of the reference."""
         groups = self.scoreboard.metrics(stage)["length_bleu"].compute().cpu().numpy()
         search = f"beam search, {self.beam} hypotheses" if stage == "test" else "greedy search"
-        caption = f"Decoding: {search}. {quality.bleu_signature(self.tokenize, self.lowercase)}"
+        caption = f"Decoding: {search}. {self.bleu_signature()}"
         return [FigureBlock("BLEU by length", length_figure(groups), caption=caption)]
 
     def training_differences(self) -> list[str]:

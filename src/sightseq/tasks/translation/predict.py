@@ -2,14 +2,11 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
-from pydantic import Field, PositiveInt
-
-from sightseq.core.errors import ConfigError, InputError, InputWarning
-from sightseq.core.predictor import Predictor, Row, Settings
-from sightseq.decoding.beam import BeamSearch
-from sightseq.decoding.hypotheses import Hypothesis
+from sightseq.core.errors import InputError, InputWarning
+from sightseq.core.predictor import Predictor, Row
+from sightseq.tasks.conditional_generation.predict import SearchSettings, generate
 from sightseq.tasks.translation.task import TranslationTask
 from sightseq.text.batch import pad
 from sightseq.text.files import decode_utf8, read_texts, short
@@ -18,17 +15,8 @@ from sightseq.text.tables import TableSettings
 from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID
 
 
-class TranslationSettings(TableSettings, Settings):
+class TranslationSettings(TableSettings, SearchSettings):
     """Options of `sightseq predict` for a translation model."""
-
-    beam: PositiveInt = Field(5, description="hypotheses of the beam search; 1 is greedy and fastest")
-    n_best: PositiveInt = Field(1, description="translations of each sentence; at most beam")
-    length_penalty: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="exponent of the length in the score; larger prefers longer texts; null: that of the model"
-    )
-    no_repeat_ngram: Annotated[int, Field(ge=0)] = Field(
-        0, description="no sequence of so many tokens occurs twice in a translation; 0 allows all"
-    )
 
 
 class Sentence(NamedTuple):
@@ -51,8 +39,7 @@ class TranslationPredictor(Predictor):
 
     def check(self, inputs: Sequence[str], options: TranslationSettings) -> None:
         """Raise ConfigError if `n_best` exceeds `beam`, or if `column` or `delimiter` is given without a table."""
-        if options.n_best > options.beam:
-            raise ConfigError(f"n_best={options.n_best}: a beam of {options.beam} has no more; give beam= too")
+        options.check_search()
         options.check_inputs(inputs)
 
     def expand(self, given: str, options: TranslationSettings) -> Iterator[tuple[str, bytes]]:
@@ -81,40 +68,16 @@ class TranslationPredictor(Predictor):
 
     def predict_items(self, items: Sequence[Sentence], options: TranslationSettings) -> list[Row | list[Row]]:
         """Return the best translations of each sentence."""
-        found = iter(self._search([item for item in items if item.text.strip()], options))
-        rows: list[Row | list[Row]] = []
-        for item in items:
-            if not item.text.strip():
-                rows.append({"source": item.text, "translation": "", "score": 0.0, "log_probability": 0.0})
-                continue
-            rows.append(
-                [
-                    {
-                        "source": item.text,
-                        "translation": self.task.tokenizer.decode(one.tokens).strip(),
-                        "score": round(one.score, 6),
-                        "log_probability": round(one.log_probability, 6),
-                    }
-                    for one in next(found)[: options.n_best]
-                ]
-            )
-        return rows
-
-    def _search(self, items: Sequence[Sentence], options: TranslationSettings) -> list[list[Hypothesis]]:
-        if not items:
-            return []
-        batch = pad([item.tokens for item in items], self.task.spec.source.max_tokens)
-        batch = {name: tensor.to(self.task.device) for name, tensor in batch.items()}
-        batch["index"] = batch["length"]  # one per row; only its size is used
-        penalty = self.task.length_penalty if options.length_penalty is None else options.length_penalty
-        settings = BeamSearch(
-            options.beam,
-            self.task.longest(batch),
-            length_penalty=penalty,
-            no_repeat_ngram=options.no_repeat_ngram,
-            forbidden=(UNKNOWN_ID,),
-        )
-        return self.task.search(batch, settings)
+        full = [item for item in items if item.text.strip()]
+        found: Iterator[list[Row]] = iter(())
+        if full:
+            batch = pad([item.tokens for item in full], self.task.spec.source.max_tokens)
+            batch["index"] = batch["length"]  # one per row; only its size is used
+            found = iter(generate(self.task, batch, options, "translation"))
+        empty = {"translation": "", "score": 0.0, "log_probability": 0.0}
+        return [
+            [{"source": item.text, **row} for row in (next(found) if item.text.strip() else [empty])] for item in items
+        ]
 
     def length(self, item: Sentence) -> int:
         """Return the number of tokens."""

@@ -8,11 +8,13 @@ from torch import Tensor
 
 from sightseq.core.blocks import Block, FigureBlock, TableBlock
 from sightseq.core.loading import PAD_INDEX, Batch
+from sightseq.tasks.conditional_generation.attention import attention_weights
 from sightseq.tasks.conditional_generation.figures import attention_figure
-from sightseq.tasks.conditional_generation.task import ConditionalGenerationTask, shift_right
+from sightseq.tasks.conditional_generation.task import ConditionalGenerationTask
 from sightseq.text.batch import to_texts
 from sightseq.text.tokenizer import EOS, EOS_ID, Tokenizer, fit
-from sightseq.text.translation_spec import Tokens, TranslationSpec
+from sightseq.text.tokens_spec import Tokens
+from sightseq.text.translation_spec import TranslationSpec
 
 if TYPE_CHECKING:
     from sightseq.core.graph import Graph
@@ -133,23 +135,25 @@ class TranslationTask(ConditionalGenerationTask):
         lengths = zip(rows["input"].tolist(), rows["length"].tolist(), strict=True)
         return [self.source_tokenizer.decode(row[: length - 1]) for row, length in lengths]
 
-    @torch.no_grad()
     def _attention_block(self, rows: Batch) -> Block | None:
         """Return the attention of a few short texts; None if the network has no attention."""
         lengths = (rows["tokens"] != EOS_ID).sum(1) + 1  # with EOS
         short = ((lengths <= HEAT_MAP_TOKENS) & (rows["length"] <= HEAT_MAP_TOKENS)).nonzero()[:HEAT_MAPS, 0]
         if not len(short):
             return None
-        batch = {name: rows[name][short].to(self.device) for name in ("input", "length", "tokens", "index")}
-        memory, state = self.encode(batch)
-        targets = torch.cat([batch["tokens"], batch["tokens"].new_zeros(len(short), 1)], dim=1)  # with EOS
-        *_, weights = self.net.features(shift_right(targets), state, memory)
-        if weights is None:
+        batch = {name: rows[name][short] for name in ("input", "length", "tokens", "index")}
+        maps = attention_weights(self, batch)
+        if maps is None:
             return None
-        sources, outputs, maps = [], [], []
-        for row, (source, target) in enumerate(zip(batch["length"].tolist(), lengths[short].tolist(), strict=True)):
-            sources.append([*self.source_tokenizer.pieces(batch["input"][row, : source - 1].tolist()), EOS])
-            outputs.append([*self.tokenizer.pieces(targets[row, : target - 1].tolist()), EOS])
-            maps.append(weights[row, :target, :source].float().cpu().numpy())
+        source_lengths = batch["length"].tolist()
+        maps = [weights[:, :length] for weights, length in zip(maps, source_lengths, strict=True)]
+        sources = [
+            [*self.source_tokenizer.pieces(row[: length - 1]), EOS]
+            for row, length in zip(batch["input"].tolist(), source_lengths, strict=True)
+        ]
+        outputs = [
+            [*self.tokenizer.pieces(row[: len(weights) - 1]), EOS]
+            for row, weights in zip(batch["tokens"].tolist(), maps, strict=True)
+        ]
         caption = "Rows: tokens of the translation; columns: tokens of the source; the darker, the larger the weight."
         return FigureBlock("Attention", attention_figure(sources, outputs, maps), caption=caption)

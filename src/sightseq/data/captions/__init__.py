@@ -1,0 +1,1 @@
+"""Captioned images: images with one or more descriptions each."""
