@@ -39,13 +39,13 @@ def print_catalogue(arguments: list[str]) -> None:
     from sightseq.console import console, new_table
 
     out = console()
-    columns = ["project", "experiment", "data", "is here", "network", "recorded result"]
+    columns = ["project", "experiment", "data", "is here", "network", "test result"]
     if narrow := out.width < WIDE:
         columns = [name for name in columns if name not in ("project", "network")]
     table = new_table(*columns, whole=["experiment", "data", "is here"], gap=2 if narrow else 3)
     for row in rows:
         here = "yes" if row["here"] else "downloads" if row["downloads"] else "no"
-        cells = {"project": row["title"], "is here": here, "recorded result": row["result"] or ""}
+        cells = {"project": row["title"], "is here": here, "test result": (row["result"] or "").removeprefix("test ")}
         table.add_row(*((row | cells)[name] for name in columns))
     out.print(table)
     if narrow:
