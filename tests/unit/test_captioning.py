@@ -25,7 +25,7 @@ from sightseq.tasks.conditional_generation.graph import greedy
 from sightseq.tasks.conditional_generation.task import shift_right
 from sightseq.text.batch import to_texts
 
-SMALL = {"_target_": "sightseq.nets.feature_map.ConvFeatures", "channels": [8, 8, 8], "convs_per_stage": [1, 1, 1]}
+SMALL = {"_target_": "sightseq.nets.feature_map.ConvFeatures", "channels": [8, 8, 8]}
 PRETRAINED = {"_target_": "sightseq.nets.feature_map.FeatureMap", "name": "mobilenet_v3_small", "weights": "x"}
 NET = {
     "_target_": "sightseq.nets.captioning.Captioner",

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from sightseq.core.arrays import Ragged
 from sightseq.core.checkpoint import read_as
+from sightseq.core.columns import add_columns
 from sightseq.core.errors import CheckpointError, ConfigError, DataError
+from sightseq.core.loading import Batch
 from sightseq.core.spec import Spec
 from sightseq.data.captions.captions import CaptionData, CaptionDataset
 from sightseq.data.captions.captions_csv import CaptionsCSV
@@ -109,7 +112,7 @@ def test_photos_are_read_by_the_same_function_as_for_images() -> None:
 # Batches
 
 
-def dataset(train: bool, references: bool = True, most: int = 4, **columns: Any) -> CaptionDataset:
+def dataset(train: bool, references: bool = True, most: int = 4) -> CaptionDataset:
     """Three images with two, no and three captions; the second image is left out."""
     texts = ["é\nzwei", "", "a\nbb\nccc"]
     arrays = {
@@ -119,7 +122,7 @@ def dataset(train: bool, references: bool = True, most: int = 4, **columns: Any)
     }
     tokens = Ragged.of([np.array(row, np.uint16) for row in ([5, 0], [6, 7, 0], [8, 0], [9] * 6 + [0], [3, 2, 0])])
     images = np.array([0, 2])
-    return CaptionDataset(arrays | columns, images, "train", tokens, most, train=train, references=references)
+    return CaptionDataset(arrays, images, "train", tokens, most, train=train, references=references)
 
 
 def test_a_training_batch_by_hand() -> None:
@@ -159,9 +162,15 @@ def test_long_captions_of_the_test_are_truncated_and_references_stay_whole() -> 
     assert bytes(batch["reference"][0].tolist()) == b"w w w w"
 
 
-def test_added_columns_replace_the_images_of_training() -> None:
-    features = np.arange(6, dtype=np.float16).reshape(3, 2, 1, 1)
-    train, val = (dataset(train, features=features)[torch.tensor([-1, 1])] for train in (True, False))
+def test_added_columns_replace_the_images_of_training(tmp_path: Path) -> None:
+    splits = {"train": dataset(train=True), "val": dataset(train=False)}
+
+    def compute(batch: Batch) -> dict[str, Tensor]:
+        number = batch["input"][:, 0, 0, 0].half()
+        return {"features": torch.stack([2 * number, 2 * number + 1], 1)[:, :, None, None]}
+
+    add_columns(splits, compute, tmp_path / "columns")
+    train, val = (split[torch.tensor([-1, 1])] for split in splits.values())
     assert train["features"][:, :, 0, 0].tolist() == [[0, 1], [0, 1]]
     assert val["features"][:, :, 0, 0].tolist() == [[0, 1], [4, 5]]
     assert "input" not in train

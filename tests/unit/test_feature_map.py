@@ -97,7 +97,7 @@ def test_train_and_eval_mode_differ() -> None:
 
 def test_a_small_network_knows_positions() -> None:
     torch.manual_seed(0)
-    net = ConvFeatures(3, (40, 64), channels=[4, 6], convs_per_stage=[1, 2]).eval()
+    net = ConvFeatures(3, (40, 64), channels=[4, 6]).eval()
     assert (net.width, net.grid) == (6, (10, 16))
     features = net(torch.zeros(2, 3, 40, 64))
     assert features.shape == (2, 6, 10, 16)
@@ -105,7 +105,5 @@ def test_a_small_network_knows_positions() -> None:
     assert (inner[:, 0] != inner[:, -1]).any()
     assert (inner[:, :, 0] != inner[:, :, -1]).any()
     assert isinstance(net.layers[0], nn.Conv2d)
-    with pytest.raises(ValueError, match="need one number per stage"):
-        ConvFeatures(3, (40, 64), channels=[4, 6], convs_per_stage=[1])
     with pytest.raises(ValueError, match="8x8 pixels are too few"):
-        ConvFeatures(3, (8, 8), channels=[4] * 3, convs_per_stage=[1] * 3)
+        ConvFeatures(3, (8, 8), channels=[4] * 3)

@@ -19,11 +19,7 @@ from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID
 
 NET = {
     "_target_": "sightseq.nets.captioning.Captioner",
-    "encoder": {
-        "_target_": "sightseq.nets.feature_map.ConvFeatures",
-        "channels": [8, 8, 8],
-        "convs_per_stage": [1, 1, 1],
-    },
+    "encoder": {"_target_": "sightseq.nets.feature_map.ConvFeatures", "channels": [8, 8, 8]},
     "embedding": 16,
     "hidden": [32],
     "attention": "multiplicative",

@@ -77,7 +77,7 @@ def _last_map(model: nn.Module, names: Sequence[str], image_size: tuple[int, int
 class ConvFeatures(nn.Module):
     """A small convolutional network without a classifier, to be trained from scratch on small images.
 
-    Each convolution is 3x3, with batch normalisation and ReLU; each stage ends with 2x2 max pooling. Two further
+    Each stage is a 3x3 convolution with batch normalisation, 2x2 max pooling and ReLU. Two further
     channels of the input contain the position of each pixel, from -1 to 1 along both axes (Liu et al., 2018,
     arXiv 1807.03247), for captions that say where something is.
 
@@ -85,7 +85,6 @@ class ConvFeatures(nn.Module):
         in_channels: channels of the image.
         image_size: (height, width) in pixels.
         channels: width of each stage; every stage halves height and width.
-        convs_per_stage: convolutions before each pooling, one number per stage.
 
     Attributes:
         width: number of channels of the map.
@@ -99,14 +98,8 @@ class ConvFeatures(nn.Module):
         in_channels: int,
         image_size: tuple[int, int],
         channels: Sequence[int] = (16, 32, 64, 128),
-        convs_per_stage: Sequence[int] = (1, 1, 1, 1),
     ) -> None:
         super().__init__()
-        if len(channels) != len(convs_per_stage) or min(convs_per_stage) < 1:
-            raise ValueError(
-                f"channels={list(channels)} and convs_per_stage={list(convs_per_stage)} need one number per stage, "
-                "at least 1"
-            )
         self.grid = (image_size[0] >> len(channels), image_size[1] >> len(channels))
         if min(self.grid) < 1 or self.grid[0] * self.grid[1] < 2:
             raise ValueError(
@@ -115,11 +108,9 @@ class ConvFeatures(nn.Module):
             )
         self.width = channels[-1]
         layers: list[nn.Module] = []
-        for (before, after), convs in zip(pairwise((in_channels + 2, *channels)), convs_per_stage, strict=True):
-            for width_in in (before, *[after] * (convs - 1)):
-                convolution = nn.Conv2d(width_in, after, 3, padding=1, bias=False)
-                layers += [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
-            layers.insert(-1, nn.MaxPool2d(2))  # before ReLU, which then has a quarter of the values
+        for before, after in pairwise((in_channels + 2, *channels)):
+            layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after)]
+            layers += [nn.MaxPool2d(2), nn.ReLU(inplace=True)]  # ReLU has only a quarter of the values then
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:

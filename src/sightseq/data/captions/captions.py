@@ -23,7 +23,7 @@ from sightseq.text.tokens_spec import Tokens
 from sightseq.vision.caption_spec import CaptionSpec
 
 CHUNK = 10_000  # images whose captions are decoded at a time
-OWN = frozenset({"input", "captions", "count"})  # columns of the stored images
+TEXTS = frozenset({"captions", "count"})  # columns that batches contain in another form
 
 
 class CaptionDataset(ArrayDataset):
@@ -37,8 +37,8 @@ class CaptionDataset(ArrayDataset):
     With `references`, a batch also has all captions of the image as UTF-8 bytes, joined by line ends and padded with 0:
     `reference` uint8 [B, R], with `reference_length` int64 [B].
 
-    The pipeline may add columns [N, ...] to `arrays`, such as the features of a frozen encoder. A batch then has their
-    rows, and in training no `input`.
+    A batch also has the rows of columns that were added to `arrays`, such as the features of a frozen encoder: see
+    `core.columns.add_columns`.
 
     Args:
         arrays: `input` uint8 [N, C, H, W]; `captions`, the captions of each image joined by line ends; and `count`
@@ -79,9 +79,7 @@ class CaptionDataset(ArrayDataset):
         """Return the batch of these indices: see `CaptionDataset`; the index -1 is a padding row."""
         captions = self.rows[indices.clamp(min=0).numpy()]
         images = self._images(captions)
-        names = [name for name in self.arrays if name not in OWN]
-        if not (self.train and names):
-            names.insert(0, "input")
+        names = [name for name in self.arrays if name not in TEXTS | self.unread]
         batch = {name: torch.from_numpy(self.arrays[name][images]) for name in names}
         batch["target"] = pad_tokens(self.tokens, captions, self.max_tokens, PAD_INDEX)[0]
         if self.references:

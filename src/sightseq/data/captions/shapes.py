@@ -16,17 +16,17 @@ from sightseq.vision.caption_spec import CaptionSpec
 
 SCENES = {"train": 10_000, "val": 1_000, "test": 1_000}
 SINGLE = 0.25  # fraction of the scenes with one object, in splits that have such scenes
-TENTHS = {"test": 1, "val": 1}  # of the pairs of kinds; the others are for training
 Kind = tuple[str, str]
 """Colour and shape of an object."""
 HeldOut = Literal["kinds", "pairs"]
 
 
 class Shapes(CaptionData):
-    """12,000 images of one or two shapes with 21,000 captions, such as "a small red circle left of a large blue star".
+    """12,000 images of shapes with about 21,500 captions, such as "a small red circle left of a large blue star".
 
-    Two sizes, eight colours, six shapes and four relations; backgrounds are plain or textured. The captions of an image
-    are all descriptions of it that the grammar allows: a generated caption is right if and only if it is one of them.
+    One or two objects of two sizes, eight colours and six shapes, in four relations; backgrounds are plain or textured.
+    The captions of an image are all descriptions of it that the grammar allows: a generated caption is right if and
+    only if it is one of them.
 
     Combinations are held out of training, those of validation are others than those of the test:
 
@@ -92,14 +92,10 @@ def combinations(split: str, held_out: HeldOut) -> tuple[list[Kind], list[tuple[
         own, others = kinds_of(split), kinds_of("train")
         allowed = {*own, *others}
         return own, [pair for pair in pairs if allowed.issuperset(pair) and not set(own).isdisjoint(pair)]
-    order = np.random.default_rng(0).permutation(len(pairs))
-    first = 0
-    for name, tenths in TENTHS.items():
-        last = first + len(pairs) * tenths // 10
-        if name == split:
-            return [], [pairs[number] for number in order[first:last]]
-        first = last
-    return kinds, [pairs[number] for number in order[first:]]
+    tenth = len(pairs) // 10
+    parts = np.split(np.random.default_rng(0).permutation(len(pairs)), [tenth, 2 * tenth])
+    chosen = dict(zip(("test", "val", "train"), parts, strict=True))[split]
+    return kinds if split == "train" else [], [pairs[number] for number in chosen]
 
 
 def kinds_of(split: str) -> list[Kind]:

@@ -47,7 +47,7 @@ class CaptioningTask(ConditionalGenerationTask):
     Each line of `reference` is a reference.
 
     Captions are scored as coco-caption does it, in lower case and without punctuation: see `text.ptb` and
-    `text.caption_scores`. CIDEr, ROUGE-L and BLEU are in percent, as in papers.
+    `text.caption_scores`. CIDEr and ROUGE-L are multiplied by 100, as in papers.
 
     Args:
         augment: augmentations by name, each a `_target_` with arguments: see `vision.augmentation`.
@@ -182,8 +182,7 @@ class CaptioningTask(ConditionalGenerationTask):
         if "features" in batch:
             return batch["features"][:, 0].to(self.pixels.mean.dtype)
         images = self.pixels(centre(batch["input"], self.spec.height, self.spec.width))
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.encoder_rate > 0):
-            maps: Tensor = self.net.maps(images)
+        maps: Tensor = self.net.maps(images)
         return maps
 
     def encode(self, batch: Batch) -> tuple[dict[str, object], dict[str, object]]:
@@ -242,8 +241,9 @@ class CaptioningTask(ConditionalGenerationTask):
     def plot_batch(self, batch: Batch) -> Figure:
         """Plot the images with the captions that are their targets."""
         images = (to_unit(batch["input"][:PLOTTED]).clamp(0, 1) * 255).round().byte().cpu().numpy()
-        captions = [self.tokenizer.decode([n for n in row if n > EOS_ID]) for row in batch["target"].tolist()]
-        return captions_figure([self.spec.to_example(image) for image in images], captions[:PLOTTED])
+        targets = batch["target"][:PLOTTED].tolist()
+        captions = [self.tokenizer.decode([n for n in row if n > EOS_ID]) for row in targets]
+        return captions_figure([self.spec.to_example(image) for image in images], captions)
 
     def blocks(self, stage: str) -> list[Block]:
         """Return random and bad captions with references, attention to each word, and BLEU by length."""
