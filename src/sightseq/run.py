@@ -75,7 +75,8 @@ def execute(config: Config, folder: Path) -> dict[str, Any]:
         raise KeyboardInterrupt from error
     if not trainer.is_global_zero:
         return results
-    results["seconds"] = {**results.get("seconds", {}), "total": round(time.monotonic() - began, 1)}
+    seconds = results.setdefault("seconds", {"total": 0.0})
+    seconds["total"] = round(seconds["total"] + time.monotonic() - began, 1)
     report = write_report(folder, config, results, blocks)
     results["trackers"] = log_results(trainer, results, blocks)
     write_results(folder, results)
@@ -155,13 +156,14 @@ def train(config: Config, folder: Path) -> Outcome:
     results, blocks = evaluate(make_evaluator(config), task, data, run_test)
     if trainer.is_global_zero:
         history = read_history(folder / "metrics.csv")
+        # For a resumed run, metrics.csv also contains the seconds before the interruption.
+        whole_fit = max([fit_seconds, *(row["seconds"] for row in history[-1:])])
         results |= describe_run(config, task, data, folder) | {
             "precision": precision,
             "epochs": trainer.current_epoch,
             "train": training_scores(history),
             **chosen,
-            # For a resumed run, metrics.csv also contains the seconds before the interruption.
-            "seconds": {"fit": round(max([fit_seconds, *(row["seconds"] for row in history[-1:])]), 1)},
+            "seconds": {"fit": round(whole_fit, 1), "total": whole_fit - fit_seconds},  # `execute` adds this process
         }
         blocks += compare(results, task, baselines, data, run_test)
     return results, blocks, trainer

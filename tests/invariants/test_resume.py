@@ -1,6 +1,7 @@
 """A training that is killed and resumed ends with the same weights, to the last bit."""
 
 import csv
+import json
 import signal
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def test_resumed_equals_uninterrupted(experiment: str, tmp_path: Path) -> None:
     assert history(whole) == history(killed)
     run = only_run(killed)
     assert (run / "log.txt").read_text().count("Restored all states") == 2
+    seconds = json.loads((run / "results.json").read_text())["seconds"]
+    assert seconds["total"] >= seconds["fit"] > 0  # both with the time before the interruptions
     # For W&B, the interrupted and resumed training is one run with one id.
     files = list(run.glob("wandb/offline-run-*/*.wandb"))
     assert len(files) == 3
