@@ -105,7 +105,7 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     if command == "predict" and HELP & set(arguments) and any(a.startswith("ckpt=") for a in arguments):
         from sightseq.predict import options_help
 
-        print(options_help(compose("input=-", *(a for a in arguments if a not in HELP), command=command)))
+        print(options_help(compose(*(a for a in arguments if a not in HELP), command=command)))
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own errors and exits
     check(command, arguments)

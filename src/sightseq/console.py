@@ -65,7 +65,8 @@ def describe(data: "DataModule") -> str:
     kind = "".join(f"; {n:,} {name}" if isinstance(n, int) else f"; {name} {n}" for name, n in facts)
     bad, total = len(data.skipped), sum(counts.values()) + len(data.skipped)
     skipped = f"; skipped {bad:,} of {total:,} that cannot be read, for example {data.skipped[0]}" if bad else ""
-    return f"{data.name}{' (synthetic)' if data.synthetic else ''}: {sizes}{kind}{skipped}"
+    remarks = "".join(f"; {remark}" for remark in data.remarks)
+    return f"{data.name}{' (synthetic)' if data.synthetic else ''}: {sizes}{kind}{skipped}{remarks}"
 
 
 def results_table(results: Mapping[str, Any], names: Sequence[str]) -> Table:

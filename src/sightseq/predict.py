@@ -14,7 +14,7 @@ from sightseq.console import console, new_table
 from sightseq.core.build import trust as trust_packages
 from sightseq.core.build import validated
 from sightseq.core.checkpoint import load_task
-from sightseq.core.errors import CheckpointError, InputError, InputWarning
+from sightseq.core.errors import CheckpointError, ConfigError, InputError, InputWarning
 from sightseq.core.places import conf_folder
 from sightseq.core.predictor import Predictor
 from sightseq.core.rundir import Config
@@ -56,13 +56,16 @@ def predict(config: Config) -> int:
     """Run `sightseq predict`: print the predictions; return exit status 2 if an input cannot be read, else 0.
 
     Raises:
-        ConfigError: the model does not have an option that was given, or a value is invalid.
+        ConfigError: the model does not have an option that was given, a value is invalid, or the input is missing.
     """
     common = validated(config, Common)
     trust_packages(common.trust)
     predictor = load(config["ckpt"], common.device)
     own = {name: value for name, value in config.items() if name not in {*COMMON, "paths"}}
-    inputs = [config["input"]] if isinstance(config["input"], str) else list(map(str, config["input"]))
+    given = predictor.default_input if config["input"] is None else config["input"]
+    if given is None:
+        raise ConfigError("input= is required: sightseq predict input=...")
+    inputs = list(map(str, given)) if isinstance(given, list) else [str(given)]
     return print_predictions(predictor, inputs, common.format, predictor.options(own, COMMON))
 
 
@@ -123,11 +126,14 @@ def options_help(config: Config) -> str:
     lines = (conf_folder() / "predict.yaml").read_text().splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("ckpt:"))
     common = lines[first : lines.index("", first)]
+    if predictor.default_input is None:
+        common = [line.replace("input: null", "input: ??? ") for line in common]
     fields = predictor.Settings.model_fields
     options = {f"{name}: {_default(field)}": field.description for name, field in fields.items()}
     width = max([22, *map(len, options)])
     own = [f"{option:<{width}} # {description}" for option, description in options.items()]
-    head = f"sightseq predict ckpt={config['ckpt']} input=...: the options of this {type(predictor).__name__}"
+    given = "input=..." if predictor.default_input is None else "[input=...]"
+    head = f"sightseq predict ckpt={config['ckpt']} {given}: the options of this {type(predictor).__name__}"
     return "\n".join([head, "", *common, "", *own])
 
 

@@ -26,7 +26,7 @@ from sightseq.data.image.mnist import FILES, write_idx
         ("train trainer.max_epoch=3", "did you mean trainer.max_epochs"),
         ("train experiment", "write key=value"),
         ("test", "ckpt= is required"),
-        ("predict ckpt=x.ckpt", "input= is required"),
+        ("predict input=x.png", "ckpt= is required"),
         ("train -m seed=1,2 optimizer=adamw,sdg", "did you mean sgd"),
         (
             "train -m model/net=image/convnt,image/resnet",

@@ -66,6 +66,12 @@ def test_ema_against_values_by_hand() -> None:
     assert model.weight.item() == pytest.approx(expected[-1])  # the weight in the checkpoint and in the test
 
 
+def test_ema_does_not_average_integers() -> None:
+    averages, current = [torch.tensor([3, 60])], [torch.tensor([5, 64])]
+    EMA(0.9)._average(averages, current, None)
+    assert averages[0].tolist() == [5, 64]
+
+
 @pytest.mark.parametrize("decay", [0, 1, -0.5, 2])
 def test_ema_refuses_a_decay_outside_0_to_1(decay: float) -> None:
     with pytest.raises(ValueError, match="does not lie between 0 and 1"):

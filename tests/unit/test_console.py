@@ -91,11 +91,13 @@ def test_data_are_described_by_their_spec() -> None:
         sample_unit="samples",
         streams={},
         skipped=[],
+        remarks=["left out: 2 beans"],
         dataset=lambda split: range(5000),
         spec=SimpleNamespace(summary=lambda: {"points": 12000, "unit": "metres"}),
     )
     assert describe(cast(Any, data)) == (
-        "beans (synthetic): 5,000 to train, 5,000 to validate, 5,000 to test; 12,000 points; unit metres"
+        "beans (synthetic): 5,000 to train, 5,000 to validate, 5,000 to test; 12,000 points; unit metres; "
+        "left out: 2 beans"
     )
 
 

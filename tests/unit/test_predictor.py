@@ -168,6 +168,21 @@ def test_help_lists_own_options_after_the_common_ones(trusted: None) -> None:
     assert "digits: 1              # after the point" in text
 
 
+def test_an_input_is_required_unless_there_is_a_default(lines: None, capfd: Any, monkeypatch: Any) -> None:
+    config = compose("ckpt=model.ckpt", "device=cpu", "format=jsonl", command="predict")
+    with pytest.raises(ConfigError, match=r"^input= is required: sightseq predict input=\.\.\.$"):
+        module.predict(config)
+    text = module.options_help(config)
+    assert "input=...: the options" in text.splitlines()[0]
+    assert "\ninput: ???             # " in text
+    monkeypatch.setattr(Thermometer, "default_input", "in.txt")
+    assert module.predict(config) == 2
+    assert len(capfd.readouterr().out.splitlines()) == 4
+    text = module.options_help(config)
+    assert "[input=...]: the options" in text.splitlines()[0]
+    assert "\ninput: null            # " in text
+
+
 def test_unknown_options_are_refused(lines: None) -> None:
     with pytest.raises(ConfigError, match=r"^digit=2: this model has no option 'digit'; did you mean digits\?$"):
         run("digit=2")

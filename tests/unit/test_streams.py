@@ -11,10 +11,11 @@ import torch
 from sightseq.console import describe
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.loading import StreamSampler
+from sightseq.data.streams import StreamDataset
 from sightseq.data.text import streams
 from sightseq.data.text.ptb import PTB
 from sightseq.data.text.python_docs import PythonDocs
-from sightseq.data.text.streams import StreamDataset, split_document
+from sightseq.data.text.streams import split_document
 from sightseq.data.text.text_files import TextFiles
 from sightseq.data.text.tiny_shakespeare import TinyShakespeare
 from sightseq.data.text.wikitext2 import WikiText2

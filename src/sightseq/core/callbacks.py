@@ -71,6 +71,8 @@ class EMA(WeightAveraging):
 
     Lightning's `EMAWeightAveraging` averages one tensor after another; this class averages all at once.
 
+    Integers, such as counters and tables of indices, are not averaged: their current values count.
+
     Early in training, the average covers only about the last tenth of the steps so far. Otherwise a short training
     would end with an average of mostly its initial weights.
 
@@ -91,6 +93,10 @@ class EMA(WeightAveraging):
         return step_idx is not None
 
     def _average(self, averages: Any, weights: Any, _: Any) -> None:
+        if not averages[0].is_floating_point():  # all tensors of a call have one type
+            for average, current in zip(averages, weights, strict=True):
+                average.copy_(current)
+            return
         # The step count that torch passes is on the device; reading it would wait for all pending computation.
         decay = min(self.decay, (1 + self._step) / (10 + self._step))
         get_ema_multi_avg_fn(decay)(averages, weights, None)  # type: ignore[no-untyped-call]  # torch has no types here

@@ -95,6 +95,7 @@ class DataModule(LightningDataModule, ABC):
             self.root = self.cache / "synthetic" / digest(code(type(self)))
         self.source = self.root  # common folder of the files, set by `prepare_data`
         self.skipped: list[str] = []  # files or rows that could not be read
+        self.remarks: list[str] = []  # what else is to be said of the data, such as notes that were left out
         self._spec: Spec | None = None
         self._datasets: dict[str, ArrayDataset] = {}
 
@@ -194,6 +195,7 @@ class DataModule(LightningDataModule, ABC):
                 raise DataError(f"{self.name}: the {name} split is empty; it needs more samples")
         about = json.loads((folder / "about.json").read_text()) if (folder / "about.json").exists() else {}
         self.skipped = about.get("skipped", [])
+        self.remarks = about.get("remarks", [])
         self._spec = self._cached_spec(folder, about)
         if self.given_spec is not None and (difference := self.given_spec.difference(self._spec)):
             raise DataError(f"{self.name}: does not fit the checkpoint: {difference}")

@@ -45,6 +45,8 @@ class Predictor(ABC):
     Settings: ClassVar[type[BaseModel]] = Settings
     """Options of `sightseq predict` for this kind of model, besides those of all models. Without a field `batch_size`,
     items are predicted one at a time."""
+    default_input: ClassVar[str | None] = None
+    """Input that is expanded if none is given; None: an input is required."""
 
     def __init__(self, task: Task, device: str = "auto") -> None:
         if device == "auto":

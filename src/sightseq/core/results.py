@@ -55,6 +55,7 @@ def describe_run(config: Config, task: Task, data: DataModule, folder: Path) -> 
             **splits,
             **({"streams": data.streams} if data.streams else {}),
             **({"skipped": len(data.skipped)} if data.skipped else {}),
+            **({"remarks": data.remarks} if data.remarks else {}),
         },
         "hardware": hardware(),
         "versions": versions(),

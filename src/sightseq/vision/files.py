@@ -1,6 +1,5 @@
 """Image files named by a path, a folder or a pattern, and images given from Python."""
 
-import glob
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightseq.core.errors import InputError
+from sightseq.core.inputs import named_files
 from sightseq.vision.image import SUFFIXES, image_files
 
 ImageSource = str | Path | Image.Image | NDArray[np.uint8]
@@ -20,19 +20,7 @@ def find_files(given: str) -> list[Path]:
     Raises:
         InputError: there are none.
     """
-    path = Path(given).expanduser()
-    if path.is_dir():
-        files = image_files(path)
-        if not files:
-            raise InputError(f"{given}: contains no images ({', '.join(sorted(SUFFIXES))})")
-        return files
-    if path.exists():
-        return [path]
-    names = glob.glob(str(path), recursive=True)  # noqa: PTH207 (Path.glob does not accept absolute patterns)
-    files = sorted(Path(name) for name in names if Path(name).is_file())
-    if not files:
-        raise InputError(f"{given}: there is no such file, folder, or match of the pattern")
-    return files
+    return named_files(given, image_files, f"images ({', '.join(sorted(SUFFIXES))})")
 
 
 def as_source(picture: ImageSource) -> Path | Image.Image:

@@ -7,6 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from sightseq.core.errors import ConfigError, InputError
+from sightseq.core.inputs import check_targets
 from sightseq.vision.files import find_files
 from sightseq.vision.image import SUFFIXES
 from sightseq.vision.photo_files import FORMATS, REPLACEMENT_SUFFIXES
@@ -81,30 +82,7 @@ def check_jobs(jobs: Sequence[PhotoJob], output: str | None) -> None:
     """
     if output is not None:
         _check_output(jobs, output)
-    sources = {job.source.resolve(): job.source for job in jobs}
-    # Device and inode numbers also match for hard links and other spellings of a path.
-    file_ids = {_file_id(source): source for source in sources.values()} if any(j.target.exists() for j in jobs) else {}
-    assigned: dict[Path, Path] = {}  # source by target
-    for source, target in ((job.source, job.target) for job in jobs):
-        resolved = target.resolve()
-        replaced = sources.get(resolved) or (file_ids.get(_file_id(target)) if target.exists() else None)
-        if replaced is not None:
-            raise ConfigError(f"{target} is an input and would be replaced; name another place with output=")
-        if (other := assigned.setdefault(resolved, source)) != source:
-            raise ConfigError(
-                f"{other} and {source} would both be written to {target}; "
-                "give a folder that contains both as the input, or run the command for each with its own output="
-            )
-    for folder in {job.target.parent for job in jobs}:
-        existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-        if not existing.is_dir() or not os.access(existing, os.W_OK):
-            raise ConfigError(f"{folder} cannot be written; name another place with output=")
-
-
-def _file_id(path: Path) -> tuple[int, int]:
-    """Return the device and inode number of a file."""
-    status = path.stat()
-    return status.st_dev, status.st_ino
+    check_targets([(job.source, job.target) for job in jobs])
 
 
 def _check_output(jobs: Sequence[PhotoJob], output: str) -> None:

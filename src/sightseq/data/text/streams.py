@@ -6,105 +6,48 @@ from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sightseq.core.arrays import ArrayDataset, RaggedWriter, map_arrays, save_split
 from sightseq.core.datamodule import check_fractions
-from sightseq.core.errors import ConfigError, DataError
+from sightseq.core.errors import DataError
 from sightseq.core.files import atomic_folder
-from sightseq.core.loading import PAD_INDEX, Batch, BatchSampler, StreamSampler
+from sightseq.data.streams import StreamDataset, TokenStreams
 from sightseq.data.text.tokenised import PIECE, Texts, TokenisedData, save_tokens
 from sightseq.text.spec import LanguageSpec
-from sightseq.text.tokenizer import EOS_ID, Tokenizer
+from sightseq.text.tokenizer import Tokenizer
 
 SAMPLE = 2**28  # bytes, about: training text that the tokenizer is fitted on
 SPLITS = ("train", "val", "test")
 NEAR = 1000  # characters, or bytes: a cut moves at most this far to a line end
 
 
-class StreamDataset(ArrayDataset):
-    """A stream of tokens [N]; `dataset[spans]` are windows of it.
-
-    Args:
-        tokens: token ids of all documents; each document ends with 0.
-        source: the split.
-    """
-
-    def __init__(self, tokens: NDArray[Any], source: str) -> None:
-        # A range, because an array of the indices of all tokens may not fit into memory.
-        super().__init__({"input": tokens}, cast(Any, range(len(tokens))), source)
-        self.tokens = tokens
-
-    def batch(self, spans: Tensor) -> Batch:
-        """Return windows of the stream as a batch.
-
-        Args:
-            spans: [B, 3] from `StreamSampler`: index of the first predicted token, index after the last one, and
-                whether the window is the first of its stream. Indices [B] mean windows of one token each.
-
-        Returns:
-            `target` [B, T], the tokens, padded with -1; `input` [B, T], the token before each of them, padded with 0;
-            `fresh` [B], whether the model starts from a zero state; `index` [B], the index of the first token, -1 for
-            an empty window.
-        """
-        if spans.ndim == 1:
-            spans = torch.stack([spans, spans + 1, spans == 0], dim=1)
-        starts, ends, fresh = spans.unbind(1)
-        length = max(int((ends - starts).max()), 1)  # all windows may be empty
-        target = np.full((len(spans), length), PAD_INDEX, np.int64)
-        before = np.full((len(spans), length), EOS_ID, np.int64)
-        for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-            target[row, : end - start] = self.tokens[start:end]
-            # The input of the very first token is EOS_ID, as if another document had ended before it.
-            first = max(start - 1, 0)
-            if end > start:
-                before[row, first + 1 - start : end - start] = self.tokens[first : end - 1]
-        index = torch.where(ends > starts, starts, PAD_INDEX)
-        return {
-            "input": torch.from_numpy(before),
-            "target": torch.from_numpy(target),
-            "fresh": fresh.bool(),
-            "index": index,
-        }
-
-
-class StreamData(TokenisedData):
-    """The documents of each split as one sequence of tokens, read as parallel streams, one window at a time.
-
-    In training each process reads `batch_size` streams. All processes together read `eval_batch_size` streams in
-    validation and one stream in test, so these scores do not depend on the number of processes.
+class StreamData(TokenStreams, TokenisedData):
+    """The documents of each split as one sequence of tokens, read as parallel streams: see `TokenStreams`.
 
     A subclass defines `locate()`, `documents(sources)` and `write_synthetic(folder)`.
 
     Args:
-        bptt: tokens per window, through which gradients flow (truncated back-propagation through time).
         val_fraction: fraction of the training text used for validation if there is no validation split.
         test_fraction: fraction of the text used for the test if there is no test split.
-        common: see `TokenisedData` and `DataModule`.
+        common: see `TokenStreams`, `TokenisedData` and `DataModule`.
     """
 
-    sample_unit = "tokens"
     example_spec: LanguageSpec = LanguageSpec("", 100)
 
     def __init__(
         self,
         *,
-        bptt: int = 35,
         val_fraction: float = 0.05,
         test_fraction: float = 0.1,
         **common: Any,
     ) -> None:
         super().__init__(**common)
         check_fractions(val_fraction=val_fraction, test_fraction=test_fraction)
-        if bptt < 1:
-            raise ConfigError(f"data.bptt={bptt}: at least one token")
-        self.bptt, self.val_fraction, self.test_fraction = bptt, val_fraction, test_fraction
-        self.streams: dict[str, int] = {"train": self.batch_size, "val": self.eval_batch_size, "test": 1}
+        self.val_fraction, self.test_fraction = val_fraction, test_fraction
 
     # What a subclass defines.
 
@@ -171,11 +114,6 @@ class StreamData(TokenisedData):
                     arrays: Any = dataset.arrays
                     save_tokens(building / split, tokenizer, arrays["input"], arrays["last"])
         return {split: StreamDataset(map_arrays(place / split)["tokens"].values, split) for split in datasets}
-
-    def batch_sampler(self, split: str, rank: int = 0, world: int = 1) -> BatchSampler:
-        """Return the sampler of parallel streams: `streams[split]` per process in training, else over all processes."""
-        streams = self.streams[split] * (world if split == "train" else 1)
-        return StreamSampler(len(self.dataset(split)), streams, self.bptt, rank=rank, world=world)
 
 
 def _pieces(document: str | Iterable[str]) -> Iterator[tuple[str, bool]]:
