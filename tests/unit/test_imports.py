@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "core": set(),
     **{codec: {"core"} for codec in CODECS},
     "vision": {"core", "text"},  # a spec of images and their texts, such as captions
+    "music": {"core", "text"},  # pieces as tokens are the data of a language model
     "decoding": set(),
     "data": {"core", *CODECS},
     "tasks": {"core", "decoding", "nets", *CODECS},
@@ -143,7 +144,10 @@ def named_by_configs(problem: str) -> bool:
 
 
 def test_few_task_packages_are_bases() -> None:
-    assert [problem for problem in TASK_PACKAGES if not named_by_configs(problem)] == ["conditional_generation"]
+    assert [problem for problem in TASK_PACKAGES if not named_by_configs(problem)] == [
+        "conditional_generation",
+        "music",
+    ]
 
 
 @pytest.mark.parametrize("problem", TASK_PACKAGES)

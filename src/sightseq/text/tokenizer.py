@@ -207,6 +207,16 @@ def fit(
     return _plain(encoder)
 
 
+def of_words(words: Sequence[str]) -> Tokenizer:
+    """Return the tokenizer whose units are these words, separated by spaces; their token ids start at 2.
+
+    Args:
+        words: different words without spaces.
+    """
+    vocabulary = {word: token_id for token_id, word in enumerate([*SPECIAL, *words])}
+    return _plain(_assemble(models.WordLevel(vocabulary, unk_token=UNKNOWN), "whitespace", lowercase=False))
+
+
 def _characters(texts: Iterable[str], vocab_size: int, lowercase: bool) -> Tokenizer:
     counts: Counter[str] = Counter()
     for text in texts:

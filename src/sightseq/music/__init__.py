@@ -1,0 +1,1 @@
+"""Pieces of music: MIDI files, piano rolls, events and melodies, with augmentation, statistics, audio and figures."""
