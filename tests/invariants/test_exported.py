@@ -37,11 +37,15 @@ def graph(option: str, *overrides: str, spec: Spec | None = None) -> Graph:
 
 
 def longer(batch: Batch) -> Batch:
-    """Twice as many rows. Where rows have lengths: padded to twice the length, and the first row is full."""
+    """Twice as many rows. Where rows have lengths: padded to twice the length, and the first row is full.
+
+    A target [B, T, K] has the length of the input.
+    """
 
     def twice(name: str, tensor: Tensor) -> Tensor:
         tensor = torch.cat([tensor, tensor])
-        return torch.cat([tensor, tensor], dim=1) if name == "input" and "length" in batch else tensor
+        long = name == "input" or (name == "target" and tensor.ndim == 3)
+        return torch.cat([tensor, tensor], dim=1) if long and "length" in batch else tensor
 
     found = {name: twice(name, tensor) for name, tensor in batch.items()}
     if "length" in found:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric
@@ -254,7 +255,7 @@ class LanguageModelingTask(Task):
         for tokens in sample(self, rows, count, settings, seed):
             yield tokens.tolist()
 
-    def plot_batch(self, batch: Batch) -> list[str]:
+    def plot_batch(self, batch: Batch) -> Figure | list[str]:
         """Return the input text of each stream."""
         return [self.tokenizer.decode(row) for row in batch["input"][:SHOWN].tolist()]
 

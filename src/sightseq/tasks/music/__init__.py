@@ -1,0 +1,1 @@
+"""Generation of music: the base of piano rolls and of event streams."""

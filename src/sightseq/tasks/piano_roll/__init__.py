@@ -1,0 +1,1 @@
+"""Piano rolls: prediction of the keys of the next frame."""
