@@ -1,4 +1,4 @@
-"""The eight course networks as tasks of this framework, for compare_keras.py; three are not part of a project yet."""
+"""The eight course networks as tasks of this framework, for compare_keras.py; two are not part of a project yet."""
 
 from typing import Any
 
@@ -12,10 +12,12 @@ from sightseq.core.loading import Batch
 from sightseq.core.scores import Output
 from sightseq.core.spec import Spec
 from sightseq.core.task import Task
+from sightseq.music.spec import RollSpec
 from sightseq.tasks.classification.images import ImageClassificationTask
 from sightseq.tasks.classification.texts import TextClassificationTask
 from sightseq.tasks.denoising.task import DenoisingTask
 from sightseq.tasks.language_modeling.task import LanguageModelingTask
+from sightseq.tasks.piano_roll.task import PianoRollTask
 from sightseq.text.spec import LanguageSpec, TextSpec
 from sightseq.vision.denoising_spec import DenoisingSpec
 from sightseq.vision.spec import ImageSpec
@@ -39,8 +41,11 @@ def task(name: str, optimizer: dict[str, Any]) -> Task:
         spec = DenoisingSpec(1, 28, 28)
         network = net("mnist_denoising") | {"channels": [32, 32]}
         return DenoisingTask(spec=spec.to_dict(), net=network, loss="l2", optimizer=optimizer)
+    if name == "music":
+        spec = RollSpec(1.0, 100.0, 4)
+        return PianoRollTask(spec=spec.to_dict(), net=net("bach_course"), optimizer=optimizer)
     trust(["course_networks"])
-    classes = {"forecasting": "Forecaster", "translation": "Translator", "music": "Musician"}
+    classes = {"forecasting": "Forecaster", "translation": "Translator"}
     return Plain(spec=NoSpec().to_dict(), net={"_target_": f"course_networks.{classes[name]}"}, optimizer=optimizer)
 
 
@@ -97,16 +102,3 @@ class Translator(nn.Module):
         _, state = self.encoder(self.source(batch["input"]))
         decoded, _ = self.decoder(self.before(batch["before"]), state)
         return F.cross_entropy(self.head(decoded).float().flatten(0, 1), batch["target"].flatten())
-
-
-class Musician(nn.Module):
-    """Three LSTMs of 512 over [B, T, 1], and two dense layers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(1, 512, 3, batch_first=True, dropout=0.3)
-        self.head = nn.Sequential(nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 358))
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Return the cross-entropy of the next note."""
-        return F.cross_entropy(self.head(self.lstm(batch["input"])[0][:, -1]).float(), batch["target"])
