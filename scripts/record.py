@@ -92,11 +92,11 @@ def conclusion(comparison: dict[str, Any]) -> str:
     if music := comparison.get("music"):
         own, training = music["model"], music["training"]
         return (
-            f"Composed music (training music): {own['notes_per_beat']:.2f} ({training['notes_per_beat']:.2f}) notes per "
-            f"beat, {own['polyphony']:.2f} ({training['polyphony']:.2f}) at once, {own['out_of_key']:.1%} "
+            f"Composed music (training music): {own['notes_per_beat']:.2f} ({training['notes_per_beat']:.2f}) notes "
+            f"per beat, {own['polyphony']:.2f} ({training['polyphony']:.2f}) at once, {own['out_of_key']:.1%} "
             f"({training['out_of_key']:.1%}) of their duration out of key, {own['repetition']:.1%} "
-            f"({training['repetition']:.1%}) repeated bars; overlap of pitch classes {music['pitch_class_overlap']:.1%}, "
-            f"of intervals {music['interval_overlap']:.1%}."
+            f"({training['repetition']:.1%}) repeated bars; overlap of pitch classes "
+            f"{music['pitch_class_overlap']:.1%}, of intervals {music['interval_overlap']:.1%}."
         )
     text: str = comparison["verdict"]
     if trading := comparison.get("trading"):
