@@ -131,7 +131,7 @@ class PianoRollTask(Task):
 
     def scores(self, stage: str) -> Mapping[str, Score]:
         """Return the negative log-likelihood; for validation and test also the accuracy."""
-        scores = {"nll": Score(MeanLoss(), "negative log-likelihood (nats per frame)", ("loss_sum", "count"))}
+        scores = {"nll": Score(MeanLoss(), "NLL (nats)", ("loss_sum", "count"))}
         if stage != "train":
             scores["accuracy"] = Score(FrameAccuracy(), "accuracy", ("decoded", "target", "real"), percent=True)
         return scores
