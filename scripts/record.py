@@ -70,7 +70,7 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
             for name, found in first["baselines"].items()
             if name not in failed
         },
-        "verdicts": [conclusion(run["comparison"]) for run in ordered if run.get("comparison")],
+        "verdicts": [run["comparison"]["summary"] for run in ordered if "summary" in run.get("comparison", {})],
         "seconds": {key: mean_std([run["seconds"][key] for run in runs]) for key in ("fit", "total")},
         "hardware": first["hardware"],
         "versions": first["versions"],
@@ -79,33 +79,6 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
         "commands": commands,
         "note": note,
     }
-
-
-def conclusion(comparison: dict[str, Any]) -> str:
-    """Return what a task says of its comparison with the baselines: the verdict, and for prices the trading result; how
-    varied the captions are; or how composed music compares with the training music.
-    """
-    if diversity := comparison.get("diversity"):
-        mine = diversity["this model"]
-        novel = f", {mine['novel']:.1%} are not among the training captions" if "novel" in mine else ""
-        return f"{mine['unique']:.1%} of the captions are unique{novel}; they have {mine['vocabulary']:,} words."
-    if music := comparison.get("music"):
-        own, training = music["model"], music["training"]
-        return (
-            f"Composed music (training music): {own['notes_per_beat']:.2f} ({training['notes_per_beat']:.2f}) notes "
-            f"per beat, {own['polyphony']:.2f} ({training['polyphony']:.2f}) at once, {own['out_of_key']:.1%} "
-            f"({training['out_of_key']:.1%}) of their duration out of key, {own['repetition']:.1%} "
-            f"({training['repetition']:.1%}) repeated bars; overlap of pitch classes "
-            f"{music['pitch_class_overlap']:.1%}, of intervals {music['interval_overlap']:.1%}."
-        )
-    text: str = comparison["verdict"]
-    if trading := comparison.get("trading"):
-        mean, low, high, holding = (f"{trading[key]:.1%}" for key in ("return", "low", "high", "holding"))
-        text += (
-            f" Trading on the forecasts would have earned {mean} a year after costs (90 % interval: {low} to {high}), "
-            f"and holding {holding}."
-        )
-    return text
 
 
 def repeated(found: dict[str, Any]) -> tuple[str, list[int]]:

@@ -111,10 +111,14 @@ def test_diversity_beside_that_of_the_baselines() -> None:
         "diversity": {
             "this model": {"unique": 1, "vocabulary": 4, "novel": 0.5},
             "frequent": {"unique": 0.5, "vocabulary": 2, "novel": 0},
-        }
+        },
+        "summary": "100.0% of the captions are unique, 50.0% are not among the training captions; they have 4 words.",
     }
     assert table.columns == ["captions", "unique", "vocabulary", "novel"]
-    assert compare_diversity(["grass"], {})[0] == {"diversity": {"this model": {"unique": 1, "vocabulary": 1}}}
+    assert compare_diversity(["grass"], {})[0] == {
+        "diversity": {"this model": {"unique": 1, "vocabulary": 1}},
+        "summary": "100.0% of the captions are unique; they have 1 words.",
+    }
 
 
 def test_evenly_spaced_texts() -> None:

@@ -432,7 +432,7 @@ def verdict(model: np.ndarray, *baselines: np.ndarray, **spec: Any) -> str:
     named: dict[str, Forecaster] = {f"number {n}": Fixed(loss) for n, loss in enumerate(baselines)}
     details, blocks = compare_with_baselines(table(model), named, "test", spec_of(**spec))
     assert len(blocks) == 2
-    return str(details["verdict"])
+    return str(details["summary"])
 
 
 def test_the_verdict_names_the_best_baseline_and_claims_no_more_than_the_test() -> None:
@@ -457,6 +457,9 @@ def test_trading_by_hand() -> None:
     year = 365.25 * 5 / 7
     assert details["trading"]["return"] == pytest.approx(np.mean(gains) * year, abs=1e-5)
     assert details["trading"]["holding"] == pytest.approx(np.expm1([0.02, -0.01, 0.03]).mean() * year, abs=1e-5)
+    assert details["summary"].startswith(
+        f"Trading on the forecasts would have earned {np.mean(gains) * year:.1%} a year"
+    )
     assert len(blocks) == 2
 
 
@@ -477,9 +480,9 @@ def test_a_run_states_its_verdict(tmp_path: Path) -> None:
     assert set(results["baselines"]) == names
     assert not [name for name, found in results["baselines"].items() if "error" in found]
     assert set(results["comparison"]["tests"]) == names
-    assert "the best baseline" in results["comparison"]["verdict"]
+    assert "the best baseline" in results["comparison"]["summary"]
     assert (
-        results["comparison"]["verdict"].partition(" (Diebold")[0]
+        results["comparison"]["summary"].partition(" (Diebold")[0]
         in (Path(results["folder"]) / "report.html").read_text()
     )
     assert len(results["details"]["mase_by_step"]) == 11

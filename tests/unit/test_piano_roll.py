@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from sightseq.core.arrays import ArrayDataset, Ragged
 from sightseq.core.baseline import Arrays
 from sightseq.music.roll import from_roll
-from sightseq.tasks.music.report import excerpt
 from sightseq.tasks.piano_roll.baseline import Marginals, MarkovFrames, RepeatFrame, RollBaseline
 from sightseq.tasks.piano_roll.graph import PianoRollGraph
 from sightseq.tasks.piano_roll.task import FrameAccuracy, PianoRollTask
@@ -269,6 +268,9 @@ def test_composed_pieces_are_shown_and_compared() -> None:
     music = values["music"]
     assert music["training"]["notes_per_beat"] == pytest.approx((2 / 3 + 1) / 2, abs=1e-4)
     assert 0 <= music["pitch_class_overlap"] <= 1
+    assert values["summary"].startswith(
+        f"Composed music (training music): {music['model']['notes_per_beat']:.2f} (0.83)"
+    )
     assert [row[0] for row in table.rows] == ["this model", "training music"]
     assert figure.title == "Pitches and intervals"
     assert task.compare({}, "test") == ({}, [])
@@ -276,10 +278,10 @@ def test_composed_pieces_are_shown_and_compared() -> None:
 
 def test_pieces_are_composed_once_for_each_set_of_weights() -> None:
     task = make("whole frames")
-    first = task._composed()
-    assert task._composed() is first
+    first = task.composed()
+    assert task.composed() is first
     task.reset_examples()
-    assert task._composed() is not first
+    assert task.composed() is not first
     assert len(first) == 8
     assert max(piece.duration for piece in first) == 64
 
@@ -287,7 +289,7 @@ def test_pieces_are_composed_once_for_each_set_of_weights() -> None:
 def test_an_excerpt_shortens_the_notes_at_its_end() -> None:
     roll = np.zeros((8, 88), np.uint8)
     roll[1:6, 40] = roll[5:, 44] = 1
-    piece = excerpt(from_roll(roll, 1.0), 4)
+    piece = from_roll(roll, 1.0).excerpt(4)
     assert piece.notes[["start", "end", "pitch"]].tolist() == [(1, 4, 61)]
     assert piece.duration == 4
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sightseq.nets.recurrent import Embedding, Recurrent, reverse
+from sightseq.nets.recurrent import Embedding, Recurrent, drop_channels, reverse
 from sightseq.nets.text import OneHotCNN, RecurrentClassifier, TextCNN
 
 TOKENS, LENGTHS = torch.tensor([[3, 4, 5, 6, 0], [7, 8, 0, 0, 0], [1, 2, 3, 4, 5]]), torch.tensor([4, 2, 5])
@@ -160,3 +160,15 @@ def test_the_course_network_has_the_size_of_the_original() -> None:
 def test_empty_networks_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="is empty"):
         RecurrentClassifier(10, 2, **arguments)
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 7), (5, 6, 4, 7)])
+def test_channels_are_dropped_in_all_positions(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(shape)
+    dropped = drop_channels(x, 0.5)
+    assert (dropped == dropped[:, :1]).all()
+    assert 0 < (dropped == 0).float().mean() < 1
+    assert set(dropped.unique().tolist()) == {0, 2}
+    assert not (dropped == dropped[..., :1]).all()
+    assert drop_channels(x, 0.0) is x

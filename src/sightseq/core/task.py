@@ -165,7 +165,7 @@ class Task(LightningModule, ABC):
         """Compare the model with the baselines, by name, that were scored on the split of `stage` ("test" or "val").
 
         Returns:
-            Plain values for results.json, and blocks for the report.
+            Plain values for results.json (`summary`: one or two sentences for RESULTS.md), and blocks for the report.
         """
         return {}, []
 

@@ -1,4 +1,4 @@
-"""Augmentation of batches of music, on the device. Each class takes and returns a batch, in eval mode unchanged."""
+"""Augmentation of batches of music, on the device."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from sightseq.core.augmentation import Augmentation
 from sightseq.core.errors import ConfigError
 from sightseq.core.loading import Batch
 from sightseq.music.events import EventCodec
 from sightseq.music.melody import MelodyCodec
 
 
-class TransposeRolls(nn.Module):
+class TransposeRolls(Augmentation):
     """Transpose each piano roll by a random whole number of semitones, so far that no key leaves the keyboard.
 
     `input` and `target`, both [B, T, K], are transposed together. The numbers come from torch's default generator.
@@ -27,9 +28,7 @@ class TransposeRolls(nn.Module):
         super().__init__()
         self.semitones = semitones
 
-    def forward(self, batch: Batch) -> Batch:
-        if not self.training:
-            return batch
+    def transform(self, batch: Batch) -> Batch:
         sounds = batch["input"].ne(0).any(1) | batch["target"].ne(0).any(1)  # [B, K]
         b, k = sounds.shape
         keys = torch.arange(k, device=sounds.device)
@@ -43,10 +42,10 @@ class TransposeRolls(nn.Module):
         for name in ("input", "target"):
             rows = batch[name]
             moved[name] = rows.gather(2, sources[:, None].expand_as(rows))
-        return {**batch, **moved}
+        return moved
 
 
-class _Recode(nn.Module):
+class _Recode(Augmentation):
     """Replace the token ids of `input` and `target` [B, T] by one of several tables, chosen at random for each row.
 
     A row is a stream whose state is carried from batch to batch, so the choice depends only on epoch, process and row:
@@ -68,9 +67,7 @@ class _Recode(nn.Module):
         """Set what the choice of the tables depends on."""
         self.epoch, self.rank = epoch, rank
 
-    def forward(self, batch: Batch) -> Batch:
-        if not self.training:
-            return batch
+    def transform(self, batch: Batch) -> Batch:
         rows = len(batch["input"])
         entropy = np.random.SeedSequence([self.seed, self.epoch, self.rank])
         choice = np.random.default_rng(entropy).integers(len(self.tables), size=rows)
@@ -79,7 +76,7 @@ class _Recode(nn.Module):
         for name in ("input", "target"):
             tokens = batch[name]
             moved[name] = torch.where(tokens < 0, tokens, tables.gather(1, tokens.clamp(min=0)))  # -1 is padding
-        return {**batch, **moved}
+        return moved
 
 
 class TransposeEvents(_Recode):

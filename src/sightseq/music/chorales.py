@@ -38,7 +38,7 @@ def read_musicxml(source: Path | str | bytes) -> Piece:
     name = "the score" if isinstance(source, bytes) else str(source)
     try:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
-        root = ElementTree.fromstring(_uncompressed(data) if data.startswith(b"PK") else data)
+        root = ElementTree.fromstring(uncompressed(data))
         if root.tag != "score-partwise":
             raise InputError(f"{name} is a {root.tag}, not a score-partwise; save it as MusicXML with parts")
         return _piece(root)
@@ -48,8 +48,10 @@ def read_musicxml(source: Path | str | bytes) -> Piece:
         raise InputError(f"{name} is not valid MusicXML ({error}); save it again, or leave it out") from error
 
 
-def _uncompressed(data: bytes) -> bytes:
-    """The first score in a .mxl file."""
+def uncompressed(data: bytes) -> bytes:
+    """Return the XML of a score: the first one in a .mxl file, or the data itself."""
+    if not data.startswith(b"PK"):
+        return data
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         scores = [name for name in archive.namelist() if name.endswith(("xml", "musicxml")) and "META-INF" not in name]
         return archive.read(scores[0])

@@ -112,6 +112,12 @@ class Piece:
         notes["pitch"] = pitches[inside]
         return replace(self, notes=notes, dropped=add(self.dropped, {"notes transposed out of range": (~inside).sum()}))
 
+    def excerpt(self, beats: float) -> "Piece":
+        """Return the first beats of the piece; notes that sound beyond are shortened. `dropped` is empty."""
+        notes = self.notes[self.notes["start"] < beats]
+        notes["end"] = notes["end"].clip(max=beats)
+        return Piece(notes, tuple(change for change in self.tempi if change[0] < beats))
+
     def stretched(self, factor: float) -> "Piece":
         """Return the piece with all times multiplied by `factor`; it then lasts `factor` times as long."""
         notes = self.notes.copy()

@@ -1,6 +1,6 @@
-"""Statistics of a piece, and their agreement with those of the training music."""
+"""Statistics of pieces, by which composed and training music are compared."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -75,17 +75,12 @@ def density(piece: Piece) -> float:
     return len(_melodic(piece)) / piece.duration if piece.duration else 0.0
 
 
-def repetition(piece: Piece, bar: float = BAR) -> float:
-    """Return the share of bars whose onsets and pitches occur before in the piece, of the bars in which notes start.
-
-    Args:
-        piece: any piece.
-        bar: beats per bar.
-    """
+def repetition(piece: Piece) -> float:
+    """Return the share of bars whose onsets and pitches occur before in the piece, of the bars in which notes start."""
     notes = _melodic(piece)
     bars: dict[int, set[tuple[int, int]]] = {}
-    numbers = np.floor(notes["start"] / bar + 1e-6).astype(int)
-    places = np.rint((notes["start"] - numbers * bar) * 48).astype(int)  # 1/48 beat
+    numbers = np.floor(notes["start"] / BAR + 1e-6).astype(int)
+    places = np.rint((notes["start"] - numbers * BAR) * 48).astype(int)  # 1/48 beat
     for number, place, pitch in zip(numbers.tolist(), places.tolist(), notes["pitch"].tolist(), strict=True):
         bars.setdefault(number, set()).add((place, pitch))
     return 1 - len({frozenset(one) for one in bars.values()}) / len(bars) if bars else 0.0
@@ -96,12 +91,11 @@ def overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     return 1 - float(np.abs(one - other).sum()) / 2
 
 
-def describe(pieces: Iterable[Piece], bar: float = BAR) -> dict[str, Any]:
+def describe(pieces: Iterable[Piece]) -> dict[str, Any]:
     """Return the mean over the pieces of each statistic, histograms included.
 
     Args:
         pieces: at least one piece; pieces without notes count only if all are.
-        bar: beats per bar.
 
     Returns:
         `pitch_classes` [12] and `intervals` [25] as arrays; `notes_per_beat`, `polyphony`, `out_of_key` and
@@ -114,35 +108,13 @@ def describe(pieces: Iterable[Piece], bar: float = BAR) -> dict[str, Any]:
             "notes_per_beat": density(piece),
             "polyphony": polyphony(piece),
             "out_of_key": out_of_key(piece),
-            "repetition": repetition(piece, bar),
+            "repetition": repetition(piece),
         }
         for piece in pieces
     ]
     rows = [row for row in rows if row["polyphony"]] or rows
     found = {name: np.mean([row[name] for row in rows], axis=0) for name in rows[0]}
     return {name: value if value.ndim else float(value) for name, value in found.items()}
-
-
-def compare(pieces: Sequence[Piece], training: Sequence[Piece], bar: float = BAR) -> dict[str, float]:
-    """Return the overlap of the histograms of pieces with those of the training pieces, and the means of both.
-
-    Args:
-        pieces: generated pieces, at least one.
-        training: training pieces, at least one.
-        bar: beats per bar.
-
-    Returns:
-        `pitch_class_overlap` and `interval_overlap` in 0..1; each other statistic of `describe` by its name, and that
-        of the training pieces with the prefix `training_`.
-    """
-    own, other = describe(pieces, bar), describe(training, bar)
-    numbers = {name: value for name, value in own.items() if isinstance(value, float)}
-    return {
-        "pitch_class_overlap": overlap(own["pitch_classes"], other["pitch_classes"]),
-        "interval_overlap": overlap(own["intervals"], other["intervals"]),
-        **numbers,
-        **{f"training_{name}": other[name] for name in numbers},
-    }
 
 
 def _melodic(piece: Piece) -> NDArray[np.void]:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from sightseq.nets.attention import Attention, AttentionKind
 from sightseq.nets.decoder import Decoder, Memory, State
-from sightseq.nets.recurrent import Embedding
+from sightseq.nets.recurrent import Embedding, drop_channels
 from sightseq.nets.translation import initialise
 
 
@@ -38,21 +38,15 @@ class ImageToText(nn.Module):
 
     def encode(self, maps: Tensor) -> tuple[Memory, State]:
         """Features of positions [B, S, D] to the memory and the initial state of the decoder."""
-        values = self._drop(maps)
+        # Channels are dropped at all positions at once (Tompson et al., 2015, arXiv 1411.4280): on a CPU, random
+        # numbers for each position would take half of the time of a training step.
+        p = self.dropout * self.training
+        values = drop_channels(maps, p)
         if self.reduce:
-            values = self._drop(F.relu(self.reduce(values)))
+            values = drop_channels(F.relu(self.reduce(values)), p)
         mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
         found: tuple[Memory, State] = self.decoder.begin(values, mask, values.mean(1))
         return found
-
-    def _drop(self, values: Tensor) -> Tensor:
-        """Drop channels of [B, S, D], the same ones at all positions (Tompson et al., 2015, arXiv 1411.4280).
-
-        On a CPU, random numbers for each position would take half of the time of a training step.
-        """
-        if not (self.training and self.dropout):
-            return values
-        return values * F.dropout(values.new_ones(len(values), 1, values.shape[2]), self.dropout)
 
     def features(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor | None]:
         """See `Decoder.features`."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightseq.nets.piano_roll_heads import NADE, Independent, Intervals, TiedNADE
-from sightseq.nets.recurrent import State
+from sightseq.nets.recurrent import State, drop_channels
 
 
 class Clock(nn.Module):
@@ -105,13 +105,13 @@ class RecurrentPianoRoll(nn.Module):
 
     def features(self, frames: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Frames [B, T, K] and the state before them (None: 0) to features [B, T, width] and the state after them."""
-        x = self._drop(frames, self.input_dropout)
+        x = drop_channels(frames, self.input_dropout * self.training)
         position = state[-1][0] if state else x.new_zeros(1, len(x), 1)
         x = torch.cat([x, self.clock(position, x.shape[1])], dim=-1)
         after = State()
         for depth, layer in enumerate(self.layers):
             x, last = layer(x, state[depth] if state else None)
-            x = self._drop(x, self.dropout)
+            x = drop_channels(x, self.dropout * self.training)
             after.append(last)
         return x, [*after, (position + frames.shape[1],)]
 
@@ -126,9 +126,6 @@ class RecurrentPianoRoll(nn.Module):
         """
         features, after = self.features(frames, state)
         return self.head(features, target), after
-
-    def _drop(self, x: Tensor, p: float) -> Tensor:
-        return F.dropout(x.new_ones(len(x), 1, x.shape[-1]), p) * x if self.training and p else x
 
 
 class TiedPianoRoll(nn.Module):
@@ -204,12 +201,13 @@ class TiedPianoRoll(nn.Module):
             forecasts, weights = self.repetition(past)
             x = x + self.repeated(forecasts) + self.weighted(weights)[:, :, None]
             others += (past[:, -shape[0] :].flatten(1)[None],)
-        x = self._drop(x.relu()).transpose(0, 1)  # [T, B, K, width]
+        p = self.dropout * self.training
+        x = drop_channels(x.relu(), p).transpose(0, 1)  # [T, B, K, width]
         after = State()
         for depth, layer in enumerate(self.layers):
             start = tuple(part.reshape(1, -1, self.hidden[depth]) for part in state[depth]) if state else None
             x, last = layer(x.flatten(1, 2), start)
-            x = self._drop(x.unflatten(1, (-1, self.keys)).transpose(0, 1)).transpose(0, 1)
+            x = drop_channels(x.unflatten(1, (-1, self.keys)).transpose(0, 1), p).transpose(0, 1)
             after.append(tuple(part.reshape(1, -1, self.keys * self.hidden[depth]) for part in last))
         return x.transpose(0, 1), [*after, others]
 
@@ -217,8 +215,3 @@ class TiedPianoRoll(nn.Module):
         """See `RecurrentPianoRoll.forward`."""
         features, after = self.features(frames, state)
         return self.head(features, target), after
-
-    def _drop(self, x: Tensor) -> Tensor:
-        """Apply dropout to [B, T, K, width]; the mask is the same for all frames."""
-        p = self.dropout
-        return F.dropout(x.new_ones(len(x), 1, *x.shape[2:]), p) * x if self.training and p else x

@@ -102,7 +102,7 @@ class Recurrent(nn.Module):
         """
         x, after = self.embedding(tokens), State()
         for depth, layer in enumerate(self.layers):
-            x = self._drop(x, self.dropouts[depth])
+            x = drop_channels(x, self.dropouts[depth] * self.training)
             outputs, last = self._run(layer, x, state[depth] if state else None)
             if self.bidirectional:
                 backward, _ = self._run(self.reverse_layers[depth], reverse(x, lengths), None)
@@ -110,10 +110,7 @@ class Recurrent(nn.Module):
             else:
                 after.append(last)
             x = outputs
-        return self._drop(x, self.dropouts[-1]), after
-
-    def _drop(self, x: Tensor, p: float) -> Tensor:
-        return F.dropout(x.new_ones(len(x), 1, x.shape[-1]), p) * x if self.training and p else x
+        return drop_channels(x, self.dropouts[-1] * self.training), after
 
     def _run(self, layer: nn.Module, x: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
         lstm = isinstance(layer, nn.LSTM)
@@ -132,6 +129,16 @@ class Recurrent(nn.Module):
             return outputs, (h, c)
         outputs, h = torch.gru(x, state[0], *options)
         return outputs, (h,)
+
+
+def drop_channels(x: Tensor, p: float) -> Tensor:
+    """Dropout with one mask for all positions of a sequence (Gal and Ghahramani, 2016, arXiv 1512.05287).
+
+    Args:
+        x: [B, T, ...].
+        p: probability; 0 changes nothing.
+    """
+    return F.dropout(x.new_ones(len(x), 1, *x.shape[2:]), p) * x if p else x
 
 
 def reverse(x: Tensor, lengths: Tensor | None) -> Tensor:

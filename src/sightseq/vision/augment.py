@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sightseq.core.augmentation import Augmentation
 from sightseq.core.errors import ConfigError
 from sightseq.core.loading import Batch
-from sightseq.vision.augmentation import Augmentation, Move, Movement
+from sightseq.vision.augmentation import Move, Movement
 
 
 class Flip(Movement):

@@ -1,16 +1,15 @@
-"""Base classes of augmentations of image batches.
+"""Base of augmentations that move the pixels of image batches.
 
 Photographs have a margin (see `ImageSpec`), which `take_centre` crops after the last augmentation.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sightseq.core.build import build
+from sightseq.core.augmentation import Augmentation
 from sightseq.core.errors import ConfigError
 from sightseq.core.loading import Batch
 
@@ -20,18 +19,6 @@ SPATIAL = ("input", "mask", "target")
 Beyond the image, signed integers are -1 (ignored by losses and metrics), unsigned ones and booleans 0."""
 
 Move = Callable[[Tensor, bool], Tensor]
-
-
-def make_augmentations(bricks: Mapping[str, Any] | None, **extra: Any) -> nn.ModuleList:
-    """Build the augmentations in their order.
-
-    Args:
-        bricks: the augmentations by name, as in `model.augment` of the config: each a `_target_` with arguments, or
-            None to leave it out.
-        extra: arguments for those classes that take them: `image_size`, `num_classes`.
-    """
-    used = {name: brick for name, brick in (bricks or {}).items() if brick}
-    return nn.ModuleList(build(brick, nn.Module, f"model.augment.{name}", **extra) for name, brick in used.items())
 
 
 def spatial(batch: Batch) -> list[str]:
@@ -45,17 +32,6 @@ def take_centre(batch: Batch, height: int, width: int) -> Batch:
     h, w = batch["input"].shape[-2:]
     rows, columns = (slice((old - new) // 2, (old - new) // 2 + new) for old, new in ((h, height), (w, width)))
     return {**batch, **{name: batch[name][..., rows, columns] for name in spatial(batch)}}
-
-
-class Augmentation(nn.Module, ABC):
-    """Changes batches in training mode only."""
-
-    def forward(self, batch: Batch) -> Batch:
-        return {**batch, **self.transform(batch)} if self.training else batch
-
-    @abstractmethod
-    def transform(self, batch: Batch) -> Batch:
-        """Return the entries of the batch that the augmentation changes."""
 
 
 class Movement(Augmentation):

@@ -17,7 +17,7 @@ from sightseq.data.music.piece_rolls import PieceRolls
 from sightseq.data.music.pieces import PieceData, remarks_on
 from sightseq.data.music.synthetic import synthetic_score
 from sightseq.data.music.tunes import group_tunes
-from sightseq.music.chorales import STRINGS, read_musicxml
+from sightseq.music.chorales import STRINGS, read_musicxml, uncompressed
 from sightseq.music.piece import PITCHES, Piece
 
 VOICES = (b"soprano", b"alto", b"tenor", b"bass")
@@ -58,7 +58,7 @@ class BachChorales(PieceData):
         for file in sources:
             try:
                 piece = read_chorale(file)
-            except (InputError, ValueError, zipfile.BadZipFile) as error:
+            except (InputError, LookupError, zipfile.BadZipFile) as error:
                 raise DataError(f"{self.name}: {file} cannot be read ({error}); install music21 again") from error
             chorales += [piece] if piece is not None else []
         groups = group_tunes([piece.notes[piece.notes["program"] == STRINGS] for piece in chorales])
@@ -87,12 +87,10 @@ def read_chorale(file: Path) -> Piece | None:
     Raises:
         InputError: the file cannot be read.
     """
-    content = file.read_bytes()
-    if file.suffix == ".mxl":
-        with zipfile.ZipFile(file) as archive:
-            (name, *_) = (name for name in archive.namelist() if name.endswith("xml") and "META-INF" not in name)
-            content = archive.read(name)
+    content = uncompressed(file.read_bytes())
     names = [name.lower() for name in re.findall(rb"<part-name[^>]*>\s*([^<]*)", content)]
+    if not names:
+        raise InputError("it names no parts")
     parts = [[number for number, name in enumerate(names) if name.startswith(voice)] for voice in VOICES]
     if [len(found) for found in parts] != [1] * len(VOICES):
         return None

@@ -22,7 +22,8 @@ def compare_diversity(texts: Sequence[str], baselines: Mapping[str, Baseline]) -
         baselines: by name; those of captioning have captioned the same split, and know the training captions.
 
     Returns:
-        For results.json: `diversity`, by name, see `text.caption_scores.diversity`; and the table for the report.
+        For results.json: `diversity`, by name, see `text.caption_scores.diversity`, and `summary`; and the table for
+        the report.
     """
     captioning = {name: one for name, one in baselines.items() if isinstance(one, CaptionBaseline)}
     training = next((one.training for one in captioning.values()), None)
@@ -31,4 +32,9 @@ def compare_diversity(texts: Sequence[str], baselines: Mapping[str, Baseline]) -
     names = list(found["this model"])
     rows: list[list[str | float]] = [[name, *values.values()] for name, values in found.items()]
     table = TableBlock("Variety", ["captions", *names], rows, percent=("unique", "novel"), caption=CAPTION)
-    return {"diversity": found}, [table]
+    return {"diversity": found, "summary": _summary(found["this model"])}, [table]
+
+
+def _summary(own: Mapping[str, float]) -> str:
+    novel = f", {own['novel']:.1%} are not among the training captions" if "novel" in own else ""
+    return f"{own['unique']:.1%} of the captions are unique{novel}; they have {own['vocabulary']:,} words."

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sightseq.core.augmentation import make_augmentations
 from sightseq.core.blocks import Block
 from sightseq.core.errors import ConfigError
 from sightseq.core.frozen import Frozen
@@ -27,7 +28,7 @@ from sightseq.text.ptb import ptb_tokens
 from sightseq.text.quality import CorpusScore, TextMean
 from sightseq.text.tokenizer import EOS_ID, Tokenizer, fit
 from sightseq.text.tokens_spec import Tokens
-from sightseq.vision.augmentation import make_augmentations, take_centre
+from sightseq.vision.augmentation import take_centre
 from sightseq.vision.caption_spec import CaptionSpec
 
 if TYPE_CHECKING:

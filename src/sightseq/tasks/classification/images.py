@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
 
+from sightseq.core.augmentation import make_augmentations
 from sightseq.core.blocks import Block, FigureBlock
 from sightseq.core.errors import ConfigError
 from sightseq.core.loading import Batch
 from sightseq.nets.pixels import Pixels, centre, to_unit
 from sightseq.tasks.classification.saliency import heat_maps
 from sightseq.tasks.classification.task import SHOWN, ClassificationTask, expand_single_logit
-from sightseq.vision.augmentation import make_augmentations, take_centre
+from sightseq.vision.augmentation import take_centre
 from sightseq.vision.figures import batch_figure, examples_figure, saliency_figure
 from sightseq.vision.spec import ImageSpec
 

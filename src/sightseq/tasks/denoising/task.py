@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
 
+from sightseq.core.augmentation import make_augmentations
 from sightseq.core.blocks import Block
 from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.reservoir import Reservoir
@@ -15,7 +16,6 @@ from sightseq.core.scores import MeanLoss, Output, Score
 from sightseq.core.task import Task
 from sightseq.nets.pixels import to_unit
 from sightseq.tasks.denoising.figures import pairs_figure, report_blocks
-from sightseq.vision.augmentation import make_augmentations
 from sightseq.vision.denoising_spec import DenoisingSpec
 from sightseq.vision.noise import make_noise
 from sightseq.vision.quality import psnr, ssim

@@ -59,7 +59,7 @@ def compare_with_baselines(
     The losses of all series at the same time are averaged before the test, because they are not independent.
 
     Returns:
-        Entries of results.json (`verdict`, a sentence about the best baseline, and `tests` by name), and blocks of the
+        Entries of results.json (`summary`, a sentence about the best baseline, and `tests` by name), and blocks of the
         report.
     """
     tests: dict[str, dict[str, float | int]] = {}
@@ -84,7 +84,7 @@ def compare_with_baselines(
         ),
     ]
     plain = {name: {key: _plain(value) for key, value in found.items()} for name, found in tests.items()}
-    return {"verdict": verdict, "best_baseline": best, "tests": plain}, blocks
+    return {"summary": verdict, "best_baseline": best, "tests": plain}, blocks
 
 
 def _plain(value: float) -> float | None:
@@ -143,8 +143,9 @@ def trading(windows: Mapping[str, Tensor], spec: SeriesSpec) -> tuple[dict[str, 
         spec: of the data.
 
     Returns:
-        The entry `trading` of results.json (mean return per year after costs, its 5 % and 95 % quantiles from a block
-        bootstrap (Kunsch, 1989), and the mean return per year of holding all series), and blocks of the report.
+        Entries of results.json: `trading` (mean return per year after costs, its 5 % and 95 % quantiles from a block
+        bootstrap (Kunsch, 1989), and the mean return per year of holding all series), and `summary`. Blocks of the
+        report.
     """
     times = np.unique(windows["time"].numpy())
     place = {time: number for number, time in enumerate(times)}
@@ -174,7 +175,11 @@ def trading(windows: Mapping[str, Tensor], spec: SeriesSpec) -> tuple[dict[str, 
     caption = "Sum of the returns, long or short by the sign of the forecast, equal weights, after costs."
     blocks: list[Block] = [TextBlock("Trading on the forecasts", text.strip())]
     blocks.append(FigureBlock("Returns of trading", figure, caption=caption))
-    return {"trading": {name: round(float(value), 6) for name, value in found.items()}}, blocks
+    summary = (
+        f"Trading on the forecasts would have earned {mean:.1%} a year after costs (90 % interval: {low:.1%} to "
+        f"{high:.1%}), and holding {found['holding']:.1%}."
+    )
+    return {"trading": {name: round(float(value), 6) for name, value in found.items()}, "summary": summary}, blocks
 
 
 def _bootstrap(gains: Values) -> Values:

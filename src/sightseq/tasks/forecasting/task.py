@@ -278,7 +278,8 @@ class ForecastingTask(Task):
         details, blocks = compare_with_baselines(windows, baselines, stage, self.spec)
         if self.of_returns:
             more, trades = trading(windows, self.spec)
-            details, blocks = details | more, blocks + trades
+            summary = f"{details.get('summary', '')} {more['summary']}".strip()
+            details, blocks = {**details, **more, "summary": summary}, blocks + trades
         return details, blocks
 
     def _computed(self, stage: str) -> dict[str, Tensor]:

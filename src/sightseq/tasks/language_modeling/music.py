@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from sightseq.core.blocks import Block
+from sightseq.core.augmentation import make_augmentations
 from sightseq.core.loading import Batch
 from sightseq.core.scores import MeanLoss, Score
 from sightseq.decoding.sampling import Sampling, sample
@@ -19,13 +19,11 @@ from sightseq.music.piece import NOTE, Piece
 from sightseq.music.spec import MusicSpec
 from sightseq.music.statistics import BAR
 from sightseq.tasks.language_modeling.task import LanguageModelingTask, Perplexity, TopKAccuracy
-from sightseq.tasks.music.comparison import compare_music
-from sightseq.tasks.music.report import BARS, COMPOSED, SHOWN, TEMPERATURE, excerpt, music_blocks
+from sightseq.tasks.music.report import BARS, TEMPERATURE
+from sightseq.tasks.music.task import MusicTask
 from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID
-from sightseq.vision.augmentation import make_augmentations
 
 if TYPE_CHECKING:
-    from sightseq.core.baseline import Baseline
     from sightseq.core.graph import Graph
     from sightseq.core.predictor import Predictor
 
@@ -39,7 +37,7 @@ class BitsPerEvent(MeanLoss):
         return super().compute() / math.log(2)
 
 
-class MusicLanguageTask(LanguageModelingTask):
+class MusicLanguageTask(MusicTask, LanguageModelingTask):
     """Language modelling of pieces as token ids: see `LanguageModelingTask`, which also reads the same data.
 
     Args:
@@ -57,7 +55,6 @@ class MusicLanguageTask(LanguageModelingTask):
     def __init__(self, *, augment: dict[str, Any] | None = None, **language: Any) -> None:
         super().__init__(**language)
         self.augmentations = make_augmentations(augment, codec=self.spec.codec)
-        self.reset_examples()
 
     @classmethod
     def example(cls) -> tuple[MusicSpec, Batch]:
@@ -109,10 +106,6 @@ class MusicLanguageTask(LanguageModelingTask):
             batch = augmentation(batch)
         return batch
 
-    def training_differences(self) -> list[str]:
-        """Add augmentation."""
-        return [*(["augmentation"] if len(self.augmentations) else []), *super().training_differences()]
-
     def compose(
         self, opening: Sequence[int], samples: int, steps: int, sampling: Sampling, seed: int = 0
     ) -> list[list[int]]:
@@ -148,21 +141,8 @@ class MusicLanguageTask(LanguageModelingTask):
         piece = self.spec.codec.decode(batch["input"][0, 1:].tolist(), self.spec.tempo)
         return roll_figure(piece, title=f"1 of {len(batch['input'])} streams")
 
-    def reset_examples(self) -> None:
-        """Discard the composed pieces: the weights may change."""
-        self._pieces: list[Piece] = []
-
-    def blocks(self, stage: str) -> list[Block]:
-        """Return composed pieces."""
-        return music_blocks(self._composed()[:SHOWN])
-
-    def compare(self, baselines: "Mapping[str, Baseline]", stage: str) -> tuple[dict[str, Any], list[Block]]:
-        """Compare composed pieces with the training music."""
-        return compare_music(self._composed(), baselines)
-
-    def _composed(self) -> list[Piece]:
-        if not self._pieces:
-            steps = round(BARS * BAR / self.spec.codec.step(self.spec.tempo))
-            rows = self.compose((), COMPOSED, steps, Sampling(TEMPERATURE))
-            self._pieces = [excerpt(self.spec.codec.decode(row, self.spec.tempo)) for row in rows]
-        return self._pieces
+    def compose_pieces(self, count: int) -> list[Piece]:
+        """See `MusicTask`."""
+        steps = round(BARS * BAR / self.spec.codec.step(self.spec.tempo))
+        rows = self.compose((), count, steps, Sampling(TEMPERATURE))
+        return [self.spec.codec.decode(row, self.spec.tempo).excerpt(BARS * BAR) for row in rows]

@@ -13,7 +13,6 @@ from sightseq.music.piece import Piece, add
 from sightseq.music.statistics import BAR
 from sightseq.tasks.language_modeling.music import MusicLanguageTask
 from sightseq.tasks.music.predict import MusicPredictor, MusicSettings, Sample
-from sightseq.tasks.music.report import excerpt
 
 
 class EventSettings(MusicSettings):
@@ -92,6 +91,6 @@ class EventPredictor(MusicPredictor):
         steps = max(1, round(bars * BAR / step))
         found = []
         for row in self.task.compose(tokens, samples, steps, sampling, seed):
-            piece = excerpt(codec.decode([*tokens, *row], tempo), (first + steps) * step)
+            piece = codec.decode([*tokens, *row], tempo).excerpt((first + steps) * step)
             found.append(Sample(piece, np.rint(piece.notes["start"] / step) < first))
         return found

@@ -7,8 +7,8 @@ from sightseq.core.baseline import Baseline
 from sightseq.core.blocks import Block, FigureBlock, TableBlock
 from sightseq.music.figures import histogram_figure
 from sightseq.music.piece import Piece
-from sightseq.music.statistics import describe, overlap
-from sightseq.tasks.music.report import BARS, excerpt
+from sightseq.music.statistics import BAR, describe, overlap
+from sightseq.tasks.music.report import BARS
 
 MOST = 200  # training pieces that are compared, from the first one
 HISTOGRAMS = {"pitch_classes": "pitch_class_overlap", "intervals": "interval_overlap"}
@@ -44,12 +44,12 @@ def compare_music(composed: Sequence[Piece], baselines: Mapping[str, Baseline]) 
 
     Returns:
         For results.json: `music`, the statistics of the `model` and of the `training` music (see `music.statistics`),
-        and the overlap of their histograms; and a table and a figure for the report.
+        and the overlap of their histograms; and `summary`. A table and a figure for the report.
     """
     training = next((one.training_pieces(MOST) for one in baselines.values() if isinstance(one, KnowsMusic)), ())
     if not training:
         return {}, []
-    own, other = (describe([excerpt(piece) for piece in pieces]) for pieces in (composed, training))
+    own, other = (describe([piece.excerpt(BARS * BAR) for piece in pieces]) for pieces in (composed, training))
     found = {
         name: {number: round(each[number], 4) for number in NUMBERS}
         for name, each in (("model", own), ("training", other))
@@ -60,7 +60,18 @@ def compare_music(composed: Sequence[Piece], baselines: Mapping[str, Baseline]) 
         ["this model", *found["model"].values(), *overlaps.values()],
         ["training music", *found["training"].values(), *[None] * len(overlaps)],
     ]
-    return {"music": {**found, **overlaps}}, [
+    return {"music": {**found, **overlaps}, "summary": _summary(found["model"], found["training"], overlaps)}, [
         TableBlock("Composed music", columns, rows, percent=PERCENT, caption=CAPTION),
         FigureBlock("Pitches and intervals", histogram_figure(own, other)),
     ]
+
+
+def _summary(own: Mapping[str, float], training: Mapping[str, float], overlaps: Mapping[str, float]) -> str:
+    pitches, intervals = overlaps.values()
+    return (
+        f"Composed music (training music): {own['notes_per_beat']:.2f} ({training['notes_per_beat']:.2f}) notes per "
+        f"beat, {own['polyphony']:.2f} ({training['polyphony']:.2f}) at once, {own['out_of_key']:.1%} "
+        f"({training['out_of_key']:.1%}) of their duration out of key, {own['repetition']:.1%} "
+        f"({training['repetition']:.1%}) repeated bars; overlap of pitch classes {pitches:.1%}, of intervals "
+        f"{intervals:.1%}."
+    )

@@ -24,7 +24,6 @@ from sightseq.music.midi import write_midi
 from sightseq.music.piece import Piece
 from sightseq.music.statistics import BAR
 from sightseq.music.synthesis import waveform
-from sightseq.tasks.music.report import excerpt
 
 LONGEST = 4000.0  # beats of an input, 1000 bars
 RATE = 22050  # samples per second of the audio
@@ -167,7 +166,7 @@ class MusicPredictor(Predictor):
         piece = read_piece(raw.source)
         left_out = dict(piece.dropped)
         if options.input_bars:
-            piece = excerpt(piece, options.input_bars * BAR)
+            piece = piece.excerpt(options.input_bars * BAR)
         self.check_piece(piece, str(raw.source), left_out)
         return raw, piece
 

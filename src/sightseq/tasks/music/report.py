@@ -7,19 +7,11 @@ from sightseq.core.blocks import Block, FigureBlock
 from sightseq.core.media import AudioBlock
 from sightseq.music.figures import roll_figure
 from sightseq.music.piece import Piece
-from sightseq.music.statistics import BAR
 from sightseq.music.synthesis import waveform
 
 COMPOSED, SHOWN = 8, 2  # pieces that are composed for the report, and those that it shows
 BARS, TEMPERATURE = 16, 1.0  # of these pieces
 RATE = 11025  # samples per second: the page has all audio
-
-
-def excerpt(piece: Piece, beats: float = BARS * BAR) -> Piece:
-    """Return the first beats of a piece; notes that sound beyond are shortened."""
-    notes = piece.notes[piece.notes["start"] < beats]
-    notes["end"] = notes["end"].clip(max=beats)
-    return Piece(notes, tuple(change for change in piece.tempi if change[0] < beats))
 
 
 def music_blocks(pieces: Sequence[Piece]) -> list[Block]:

@@ -11,22 +11,19 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric
 
-from sightseq.core.blocks import Block
+from sightseq.core.augmentation import make_augmentations
 from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.scores import MeanLoss, Output, Score
-from sightseq.core.task import Task
 from sightseq.music.figures import roll_figure
 from sightseq.music.piece import Piece
 from sightseq.music.roll import from_roll
 from sightseq.music.spec import RollSpec
 from sightseq.music.statistics import BAR
 from sightseq.nets.recurrent import State
-from sightseq.tasks.music.comparison import compare_music
-from sightseq.tasks.music.report import BARS, COMPOSED, SHOWN, TEMPERATURE, music_blocks
-from sightseq.vision.augmentation import make_augmentations
+from sightseq.tasks.music.report import BARS, TEMPERATURE
+from sightseq.tasks.music.task import MusicTask
 
 if TYPE_CHECKING:
-    from sightseq.core.baseline import Baseline
     from sightseq.core.graph import Graph
     from sightseq.core.predictor import Predictor
 
@@ -59,7 +56,7 @@ class FrameAccuracy(Metric):
         return torch.where(self.either > 0, self.correct / self.either.clamp(min=1), 1.0)
 
 
-class PianoRollTask(Task):
+class PianoRollTask(MusicTask):
     """Prediction of the keys that sound in each frame, given all frames before it.
 
     A batch has `target` [B, T, K], the frames of each piece; `input` [B, T, K], the frame before each of them (zeros
@@ -92,7 +89,6 @@ class PianoRollTask(Task):
     def __init__(self, *, augment: dict[str, Any] | None = None, **task: Any) -> None:
         super().__init__(**task)
         self.augmentations = make_augmentations(augment)
-        self.reset_examples()
 
     @classmethod
     def example(cls) -> tuple[RollSpec, Batch]:
@@ -142,10 +138,6 @@ class PianoRollTask(Task):
         for augmentation in self.augmentations:
             batch = augmentation(batch)
         return batch
-
-    def training_differences(self) -> list[str]:
-        """Add augmentation."""
-        return [*(["augmentation"] if len(self.augmentations) else []), *super().training_differences()]
 
     def forward(self, frames: Tensor, state: State | None = None, target: Tensor | None = None) -> tuple[Tensor, State]:
         """Map frames [B, T, K], the state before them and the frames after each to logits [B, T, K] and the next state.
@@ -201,10 +193,10 @@ class PianoRollTask(Task):
             if number + 1 < count:
                 features, state = self.net.features(frame[:, None], state)
 
-    def compose_pieces(self, count: int, frames: int, temperature: float = 1.0, seed: int = 0) -> list[Piece]:
-        """Compose pieces from nothing."""
-        nothing = torch.zeros(count, 0, self.spec.keys)
-        rolls = torch.stack(list(self.compose(nothing, frames, temperature, seed)), dim=1).cpu().numpy()
+    def compose_pieces(self, count: int) -> list[Piece]:
+        """See `MusicTask`."""
+        nothing, frames = torch.zeros(count, 0, self.spec.keys), round(BARS * BAR / self.spec.step)
+        rolls = torch.stack(list(self.compose(nothing, frames, TEMPERATURE)), dim=1).cpu().numpy()
         return [self.to_piece(roll) for roll in rolls]
 
     def to_piece(self, roll: NDArray[np.uint8]) -> Piece:
@@ -214,23 +206,6 @@ class PianoRollTask(Task):
     def plot_batch(self, batch: Batch) -> Figure:
         """Plot the first piece."""
         return roll_figure(self.to_piece(batch["target"][0].cpu().numpy()), title=f"1 of {len(batch['target'])} pieces")
-
-    def reset_examples(self) -> None:
-        """Discard the composed pieces: the weights may change."""
-        self._pieces: list[Piece] = []
-
-    def blocks(self, stage: str) -> list[Block]:
-        """Return composed pieces."""
-        return music_blocks(self._composed()[:SHOWN])
-
-    def compare(self, baselines: "Mapping[str, Baseline]", stage: str) -> tuple[dict[str, Any], list[Block]]:
-        """Compare composed pieces with the training music."""
-        return compare_music(self._composed(), baselines)
-
-    def _composed(self) -> list[Piece]:
-        if not self._pieces:
-            self._pieces = self.compose_pieces(COMPOSED, round(BARS * BAR / self.spec.step), TEMPERATURE)
-        return self._pieces
 
 
 def real_frames(batch: Batch) -> Tensor:
