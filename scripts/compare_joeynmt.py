@@ -5,7 +5,8 @@
 Needs Multi30k in $SIGHTSEQ_DATA. JoeyNMT runs in its own environment, because it needs an old protobuf. Both sides
 train on the same token ids (German to English, joint subwords) for one epoch with the same batch size, loss, optimizer
 and dropout, and then translate the test set with a beam of 5. Threads are the defaults of each. JoeyNMT computes in 32
-bits on a CPU; this framework also in its default precision. Each training runs in its own process. Writes
+bits on a CPU; this framework also in its default precision for training (bf16 autocast where the CPU has it), in which
+it then translates too. Each training runs in its own process. Writes
 conf/joeynmt.json, from which scripts/record.py generates the table in RESULTS.md.
 """
 
@@ -83,6 +84,7 @@ def ours(network: dict[str, Any], precision: str) -> dict[str, Any]:
 
     import sightseq
     from sightseq.core import checkpoint
+    from sightseq.core.environment import resolve_precision
     from sightseq.decoding.beam import BeamSearch
     from sightseq.text.quality import bleu
     from sightseq.text.tokenizer import UNKNOWN_ID
@@ -96,8 +98,9 @@ def ours(network: dict[str, Any], precision: str) -> dict[str, Any]:
         task: Any = checkpoint.rebuild(checkpoint.read_checkpoint(last), str(last))
     task.eval()
     texts, references, tokens = [], [], 0
+    half = resolve_precision(precision) == "bf16-mixed"
     began = time.perf_counter()
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
         for batch in data.test_dataloader():
             settings = BeamSearch(BEAM, LONGEST, length_penalty=1.0, forbidden=(UNKNOWN_ID,))
             for best, *_ in task.search(batch, settings):

@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from statistics import quantiles
@@ -23,13 +24,14 @@ from sightseq.core.environment import commit, hardware, resolve_precision, versi
 from sightseq.core.errors import CheckpointError, ConfigError, ExportError
 from sightseq.core.files import output_file
 from sightseq.core.frozen import precompute
-from sightseq.core.graph import Arrays, Call, graph_of
+from sightseq.core.graph import Call, graph_of
 from sightseq.core.loading import Batch
 from sightseq.core.logfile import log_to_file
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 from sightseq.core.trainer import count_steps, make_trainer
 from sightseq.export.files import load_onnx, save_onnx
+from sightseq.run import make_baselines
 from sightseq.show import prepare
 
 EPOCHS = 10**6  # never reached: the measurement stops the training
@@ -65,9 +67,9 @@ def bench(config: Config) -> dict[str, Any]:
     results |= {"unit": unit, "rows": config["rows"]}
     results["training"] = measure_training(config, data, results["precision"])
     try:
-        results["inference"] = measure_inference(config, data)
+        results["inference"], results["amount"] = measure_inference(config, data)
     except (CheckpointError, ExportError) as error:  # keep the training measurements
-        results["inference"] = {}
+        results["inference"], results["amount"] = {}, None
         console.say("inference", f"not measured: {error}")
     show(results)
     path.write_text(json.dumps(results, indent=1) + "\n")
@@ -223,8 +225,12 @@ def read(size: Callable[[Batch], int], data: DataModule, repeats: int, seconds: 
         yield count, passed
 
 
-def measure_inference(config: Config, data: DataModule) -> dict[str, Any]:
-    """Return the seconds per call with one row and with many, in PyTorch and onnxruntime, in float32 on the CPU."""
+def measure_inference(config: Config, data: DataModule) -> tuple[dict[str, Any], tuple[float, str] | None]:
+    """Return the seconds per call by runtime, in float32 on the CPU, and the amount of a row (`Graph.amount`).
+
+    PyTorch and onnxruntime are called with one row and with many; the baselines that need no fitting
+    (`Graph.baseline_batch`) with one.
+    """
     graph = graph_of(build(config["model"], Task, "model", spec=data.spec.to_dict()).eval())
     batch = next(iter(data.val_dataloader()))
     runtimes: dict[str, Call] = {"PyTorch": graph.call}
@@ -232,22 +238,25 @@ def measure_inference(config: Config, data: DataModule) -> dict[str, Any]:
         path = Path(folder) / "model.onnx"
         save_onnx(graph, graph.example(batch, 2), path, {})
         runtimes["onnxruntime"] = load_onnx(path)
-    return {
-        name: {
-            kind: calls(call, graph.example(batch, rows), config)
-            for kind, rows in (("one", 1), ("many", config["rows"]))
-        }
+    one, many = graph.example(batch, 1), graph.example(batch, config["rows"])
+    found = {
+        name: {"one": calls(partial(call, one), config), "many": calls(partial(call, many), config)}
         for name, call in runtimes.items()
     }
+    if arrays := graph.baseline_batch(one):
+        for name, baseline in make_baselines(config).items():
+            baseline.spec = data.spec
+            found[name] = {"one": calls(partial(baseline.predict, arrays), config)}
+    return found, graph.amount(one)
 
 
-def calls(call: Call, inputs: Arrays, config: Config) -> dict[str, float]:
+def calls(call: Callable[[], Any], config: Config) -> dict[str, float]:
     """Return the seconds per call, over at least `repeats` calls and at least `measured` seconds."""
-    call(inputs)
+    call()
     seconds: list[float] = []
     end = time.perf_counter() + config["measured"]
     while len(seconds) < config["repeats"] or time.perf_counter() < end:
-        seconds.append(timed(lambda: call(inputs)))
+        seconds.append(timed(call))
     return summary(seconds)
 
 
@@ -277,10 +286,14 @@ def show(results: dict[str, Any]) -> None:
     out = console.console()
     out.print(table)
     out.print()
-    table = console.new_table("inference", "one row, ms", f"{results['rows']} rows, ms", "rows/s")
+    amount, unit = results["amount"] or (1.0, "")
+    cost = [f"s/{unit}"] if unit else []
+    table = console.new_table("inference", "one row, ms", f"{results['rows']} rows, ms", "rows/s", *cost)
     for name, seconds in results["inference"].items():
-        times = (text(seconds[kind], "{:.2f}", scale=1e3) for kind in ("one", "many"))
-        table.add_row(name, *times, f"{results['rows'] / seconds['many']['median']:,.0f}")
+        times = [text(one, "{:.2f}", scale=1e3) for one in seconds.values()]
+        rate = results["rows"] / seconds["many"]["median"] if "many" in seconds else 1 / seconds["one"]["median"]
+        costs = [f"{seconds['one']['median'] / amount:.3g}"] if unit else []
+        table.add_row(name, times[0], times[1] if len(times) > 1 else "", f"{rate:,.0f}", *costs)
     if results["inference"]:
         out.print(table)
         out.print()

@@ -68,6 +68,16 @@ def test_the_bare_loop_trains_like_the_framework() -> None:
         torch.testing.assert_close(mine, theirs)
 
 
+def test_a_denoiser_is_compared_with_filters_per_megapixel(capsys: pytest.CaptureFixture[str]) -> None:
+    found = run("experiment=photos")
+    assert {"PyTorch", "onnxruntime", "noisy input", "median filter", "non-local means"} <= found["inference"].keys()
+    amount, unit = found["amount"]
+    assert unit == "megapixel"
+    seconds = found["inference"]["median filter"]["one"]["median"]
+    row = next(line for line in capsys.readouterr().out.splitlines() if "median filter" in line)
+    assert float(row.split()[-1]) == pytest.approx(seconds / amount, rel=0.01)
+
+
 def test_data_is_read_epoch_after_epoch() -> None:
     data = build(compose("data.synthetic=true")["data"], DataModule, "data")
     data.prepare_data()

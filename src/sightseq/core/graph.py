@@ -60,6 +60,20 @@ class Graph(nn.Module, ABC):
         """
         return None
 
+    def amount(self, inputs: Arrays) -> tuple[float, str] | None:
+        """Return how much one call on these inputs processes, and the unit, such as (0.25, "megapixel").
+
+        `bench` prints the seconds per unit. None (the default): rows are the only unit.
+        """
+        return None
+
+    def baseline_batch(self, inputs: Arrays) -> dict[str, NDArray[Any]] | None:
+        """Return these inputs as a batch for `Baseline.predict`, so that `bench` measures the baselines too.
+
+        None (the default): the baselines are fitted to data, and are not measured.
+        """
+        return None
+
     def call(self, arrays: Arrays) -> Arrays:
         """Run the graph once in PyTorch."""
         with torch.inference_mode():

@@ -43,6 +43,17 @@ class DenoisingGraph(Graph):
         arrays = [np.resize(images, (rows, *images.shape[1:])), np.resize(level, rows)]
         return arrays[: len(self.inputs)]
 
+    def amount(self, inputs: Arrays) -> tuple[float, str]:
+        """Return the megapixels of all images, which have `channels` values per pixel."""
+        rows, _, height, width = inputs[0].shape
+        return rows * height * width / 1e6, "megapixel"
+
+    def baseline_batch(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Return the batch for a filter; the level is that of the test, or 25."""
+        rows, _, *size = inputs[0].shape
+        level = np.full(rows, self.task.default_level, np.float32)
+        return {"input": inputs[0], "size": np.tile(size, (rows, 1)), "level": level}
+
     def calibration(self, batches: Iterable[Batch]) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield noisy training patches."""
         for batch in batches:
