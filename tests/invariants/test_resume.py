@@ -43,6 +43,16 @@ EXPERIMENTS = {
         "data.batch_size=4",
         "trainer.limit_train_batches=13",
     ),
+    # Parts of pieces of unequal length, transposed at random.
+    "jsb_joint": (
+        "data.synthetic=true",
+        "data.crop=8",
+        "data.batch_size=2",
+        "augment=transpose_rolls",
+        "model.net.context=8",
+        "model.net.hidden=[8]",
+        "trainer.limit_train_batches=13",
+    ),
 }
 
 
