@@ -1,7 +1,6 @@
 """`sightseq bench`: training and inference speed of an experiment, compared with a bare PyTorch loop."""
 
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,18 +19,18 @@ from pydantic import BaseModel, PositiveFloat, PositiveInt
 from sightseq import console
 from sightseq.core.build import build, find_class, settings
 from sightseq.core.datamodule import DataModule
-from sightseq.core.environment import commit, hardware, resolve_precision, versions
+from sightseq.core.environment import commit, hardware, peak_memory, resolve_precision, versions
 from sightseq.core.errors import CheckpointError, ConfigError, ExportError
 from sightseq.core.files import output_file
 from sightseq.core.frozen import precompute
 from sightseq.core.graph import Call, graph_of
 from sightseq.core.loading import Batch
 from sightseq.core.logfile import log_to_file
+from sightseq.core.results import make_baselines
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 from sightseq.core.trainer import count_steps, make_trainer
 from sightseq.export.files import load_onnx, save_onnx
-from sightseq.run import make_baselines
 from sightseq.show import prepare
 
 EPOCHS = 10**6  # never reached: the measurement stops the training
@@ -198,15 +197,6 @@ def measure_training(config: Config, data: DataModule, precision: str) -> dict[s
         "start_up_seconds": pauses.start_up,
         "peak_memory_mib": peak_memory(),
     }
-
-
-def peak_memory() -> float:
-    """Return the peak memory of this process in MiB."""
-    if sys.platform == "win32":
-        return float(psutil.Process().memory_info().peak_wset) / 2**20
-    import resource  # does not exist on Windows
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def summary(values: list[float]) -> dict[str, float]:

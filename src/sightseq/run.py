@@ -101,7 +101,7 @@ def train(config: Config, folder: Path) -> Outcome:
     from sightseq.core.frozen import precompute
     from sightseq.core.naming import network_name
     from sightseq.core.report import read_history
-    from sightseq.core.results import describe_run, training_scores
+    from sightseq.core.results import describe_run, make_baselines, training_scores
     from sightseq.core.spec import Spec
     from sightseq.core.task import Task
     from sightseq.core.trainer import check_trainer, count_steps, make_evaluator, make_trainer, unknown_length
@@ -220,7 +220,7 @@ def test(config: Config, folder: Path) -> Outcome:
     from sightseq.core import checkpoint
     from sightseq.core.build import trust
     from sightseq.core.frozen import precompute
-    from sightseq.core.results import describe_run
+    from sightseq.core.results import describe_run, make_baselines
     from sightseq.core.trainer import make_evaluator
 
     trust(config["trust"])
@@ -261,14 +261,6 @@ def compare(
     scored = {name: one for name, one in baselines.items() if "error" not in results["baselines"][name]}
     results["comparison"], blocks = task.compare(scored, "test" if test else "val")
     return blocks
-
-
-def make_baselines(config: Config) -> "dict[str, Baseline]":
-    """Build the baselines of the config; return them by name."""
-    from sightseq.core.baseline import Baseline
-    from sightseq.core.build import build
-
-    return {name: build(brick, Baseline, f"baseline.{name}") for name, brick in config["baseline"].items() if brick}
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ WITHOUT_TORCH = [
     "composition",
     "mistakes",
     "catalogue",
-    "sweep",
+    "sweep/__init__",
     "console",
     "core/rundir",
     "core/places",

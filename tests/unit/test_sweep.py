@@ -127,7 +127,9 @@ def overrides(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="t"):
         composed = compose("train", return_hydra_config=True)
     composed.hydra.overrides.task = typed
-    monkeypatch.setattr(HydraConfig, "get", lambda: DictConfig({"overrides": {"task": typed}}))
+    monkeypatch.setattr(
+        HydraConfig, "get", lambda: DictConfig({"overrides": {"task": typed}, "sweep": {"dir": "runs/sweeps/1"}})
+    )
 
     def process(command: list[str]) -> int:
         if "fails=1" in typed:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sightseq.core.baseline import Baseline
+from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import commit, hardware, versions
 from sightseq.core.files import replacing
@@ -31,7 +32,7 @@ def describe_run(config: Config, task: Task, data: DataModule, folder: Path) -> 
         "title": config["title"],
         "name": folder.name,
         "command": config["run"]["command"],
-        "sweep": config.get("sweep"),  # the command of the sweep that this run is a job of
+        "sweep": (config.get("sweep") or {}).get("command"),  # of the sweep that this run is a job of
         "commit": commit(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": config["seed"],
@@ -73,6 +74,11 @@ def training_scores(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
         for name, value in row.items()
         if name.startswith("train/") and not math.isnan(value)
     }
+
+
+def make_baselines(config: Config) -> dict[str, Baseline]:
+    """Build the baselines of the config; return them by name."""
+    return {name: build(brick, Baseline, f"baseline.{name}") for name, brick in config["baseline"].items() if brick}
 
 
 def score_baselines(baselines: Mapping[str, Baseline], data: DataModule, test: bool) -> dict[str, Any]:

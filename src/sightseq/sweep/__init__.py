@@ -71,7 +71,7 @@ def run_job(config: Config, swept: set[str], typed: str, sweep: list[Job]) -> fl
         config["run_test"] = swept <= REPEATS  # a sweep over choices must not read the test split
     overrides = list(HydraConfig.get().overrides.task)
     single = shlex.join(["sightseq", "train", *overrides])
-    config["sweep"] = typed
+    config["sweep"] = {"command": typed, "folder": HydraConfig.get().sweep.dir, "job": len(sweep)}
     choice = ", ".join(o for o in overrides if o.partition("=")[0].lstrip("+") in swept - REPEATS)
     print(f"\njob {len(sweep) + 1}: {single}", flush=True)
     folder = resume.create_or_resume(config, single)
