@@ -17,7 +17,7 @@ from sightseq.composition import compose
 from sightseq.core.naming import SECONDS, score_infos
 from sightseq.core.places import experiments
 from sightseq.core.rundir import read_config, without_repeats
-from sightseq.sweep import mean_std
+from sightseq.sweep.table import mean_std
 
 REPOSITORY = Path(__file__).parents[1]
 RECORDS = REPOSITORY / "conf" / "results.json"

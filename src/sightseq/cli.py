@@ -9,13 +9,15 @@ import shlex
 import sys
 from pathlib import Path
 
-from sightseq.completion import FLAGS, completion_script
+from sightseq import console
+from sightseq.completion import FLAGS as COMPLETION
+from sightseq.completion import completion_script
 from sightseq.core import resume, rundir
 from sightseq.core.download import check_present
 from sightseq.core.errors import ConfigError, SightseqError, nearest
 from sightseq.core.places import conf_folder
 from sightseq.core.rundir import Config
-from sightseq.sweep import Job, check, run_command, run_job, run_process, summarise
+from sightseq.sweep.processes import run_command, run_process
 
 COMMANDS = {
     "train": "train an experiment, or resume a run",
@@ -43,7 +45,7 @@ def main() -> None:
             from importlib.metadata import version
 
             print(f"sightseq {version('sightseq')}")
-        elif (flag := next((a for a in sys.argv[1:] if a in FLAGS), None)) and "query=bash" not in arguments:
+        elif (flag := next((a for a in sys.argv[1:] if a in COMPLETION), None)) and "query=bash" not in arguments:
             print(completion_script([a for a in sys.argv[1:] if a != flag and a not in COMMANDS], COMMANDS))
         elif command not in COMMANDS:
             raise ConfigError(f"there is no command {command!r}; {nearest(command, COMMANDS)}")
@@ -91,16 +93,17 @@ def usage() -> str:
 def hydra_app(command: str, arguments: list[str]) -> None:
     """Run one command as a Hydra application whose root config is conf/COMMAND.yaml."""
     import hydra
-    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
-    from hydra.types import RunMode
-    from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
     from sightseq.arguments import to_overrides
     from sightseq.bricks import sightseq_hydra
-    from sightseq.composition import compose, plain, swept_keys
+    from sightseq.composition import compose, plain
     from sightseq.mistakes import check_deletions, explain
+    from sightseq.sweep.job import JobFunction
+    from sightseq.sweep.plugins import register
+    from sightseq.sweep.restart import FLAGS, restart
+    from sightseq.sweep.table import summarise
 
     if command == "predict" and HELP & set(arguments) and any(a.startswith("ckpt=") for a in arguments):
         from sightseq.predict import options_help
@@ -108,32 +111,31 @@ def hydra_app(command: str, arguments: list[str]) -> None:
         print(options_help(compose(*(a for a in arguments if a not in HELP), command=command)))
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own errors and exits
-    check(command, arguments)
     typed = shlex.join(["sightseq", command, *arguments])
+    if command == "train":
+        arguments = restart(arguments)
+    elif FLAGS & set(arguments):
+        raise ConfigError(f"sightseq {command} runs once; -m is for sightseq train")
     arguments = to_overrides(command, arguments)
     check_deletions(arguments)
     sys.argv = ["sightseq", *sorted(arguments, key=is_override)]  # Hydra expects overrides after all flags
-    single: list[tuple[DictConfig, str | None]] = []
-    sweep: list[Job] = []
-
-    def job(composed: DictConfig) -> float | None:
-        experiment = HydraConfig.get().runtime.choices.get("experiment")
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            check(command, ["-m", *arguments])  # a config file can start a sweep too
-            return run_job(plain(composed, experiment), swept_keys(arguments, HydraConfig.get()), typed, sweep)
-        single.append((composed, experiment))
-        return None
-
+    job = JobFunction(command, arguments, typed)
     try:
         with sightseq_hydra():
+            register()
             hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=command)(job)()
-        config = plain(*single[0]) if single else None
+        config = plain(*job.single) if job.single else None
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group set to null
         raise ConfigError(explain(error, command, arguments)) from error
+    except KeyboardInterrupt:
+        if job.sweep:
+            print(f"interrupted; to resume: sightseq train resume={console.short(job.sweep.path)}", file=sys.stderr)
+        raise
     if config is not None:  # not inside `job`, where Hydra would add its own line to every error
         execute(command, config, arguments, typed)
-    if sweep:
-        sys.exit(summarise(sweep))
+    if job.sweep:
+        job.sweep.end()
+        sys.exit(summarise(job.sweep.jobs().values()))
 
 
 def is_override(argument: str) -> bool:

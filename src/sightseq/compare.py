@@ -9,7 +9,7 @@ from typing import Any
 from sightseq.core.errors import ConfigError
 from sightseq.core.naming import SECONDS, ScoreInfo, score_infos
 from sightseq.core.rundir import Config, read_config, without_repeats
-from sightseq.sweep import mean_std
+from sightseq.sweep.table import mean_std
 
 Score = tuple[str, str]  # ("test", "accuracy"), ("total", "seconds"), ...
 Repeat = tuple[Any, Any]  # fold and seed

@@ -18,8 +18,6 @@ from sklearn.datasets import load_digits
 import sightseq as package
 from sightseq.composition import compose
 from sightseq.core.places import experiments
-from tests.invariants import victims
-from tests.invariants.conftest import SERVER
 
 from .conftest import run_command
 
@@ -242,18 +240,7 @@ def test_list(sightseq) -> None:
     assert rows["mnist"]["downloads"]
 
 
-def run_forked(command: list[str]) -> int:
-    """Run a job of a sweep in a process that has imported everything; return its exit status."""
-    process = SERVER.Process(target=victims.run_job, args=command[-1:])
-    process.start()
-    process.join()
-    return process.exitcode
-
-
-def test_a_sweep_continues_after_a_failed_job_and_prints_a_table(
-    sightseq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sightseq.sweep.run_process", run_forked)
+def test_a_sweep_continues_after_a_failed_job_and_prints_a_table(sightseq, tmp_path: Path) -> None:
     status, output, _ = sightseq(
         "train",
         "-m",
@@ -267,7 +254,7 @@ def test_a_sweep_continues_after_a_failed_job_and_prints_a_table(
     bad, good = (re.search(rf"^model\.net\.channels=\[{c}\] +(.*)$", output, re.M)[1] for c in ("4,4,4,4", "4,4"))
     assert re.search(r"^1 +\d+\.\d\d %", good)
     assert bad.strip() == "0 of 1"
-    assert output.count("failed with status 2") == 1
+    assert output.count("job 0 failed") == 1
     # A sweep that chooses a network does not see the test split.
     results = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "digits").glob("*/results.json")]
     assert [run["test"] for run in results] == [None]
@@ -303,7 +290,9 @@ def test_readme_command(line: str, sightseq, monkeypatch: pytest.MonkeyPatch) ->
     assert words[:3] == ["uv", "run", "sightseq"]
     passed: list[object] = []
     monkeypatch.setattr("sightseq.cli.execute", lambda command, config, *_: passed.append(config))
-    monkeypatch.setattr("sightseq.cli.run_job", lambda config, *_: passed.append(config))
+    monkeypatch.setattr(
+        "sightseq.sweep.launcher.LocalLauncher.launch", lambda _, jobs, first: passed.extend(jobs) or []
+    )
     monkeypatch.setattr("sightseq.compare.print_comparison", passed.append)
     status, _, errors = sightseq(*words[3:])
     assert status == 0, errors

@@ -35,7 +35,7 @@ from sightseq.data.image.mnist import FILES, write_idx
         ("train -m sed=1,2", "did you mean seed"),
         ("train seed=1 -m optimizer=adamw,sdg", "did you mean sgd"),  # flags may follow overrides
         ("list please", "takes no please"),
-        ("train -m seed=1,2 resume=runs/digits/RUN", "one run cannot be resumed by several jobs"),
+        ("train -m seed=1,2 resume=runs/digits/RUN", "it is not the folder of a sweep"),
     ],
 )
 def test_a_mistyped_name_suggests_the_nearest(typed: str, words: str, sightseq) -> None:

@@ -189,7 +189,7 @@ def test_functions_are_never_targets(target: str) -> None:
         "torch.os.system",
         "torch.sys.exit",
         "torch.builtins.eval",
-        "sightseq.sweep.subprocess.Popen",
+        "sightseq.sweep.processes.subprocess.Popen",
         "lightning.pytorch.trainer.trainer.os.system",
         "lightning.pytorch.strategies.launchers.subprocess_script.subprocess.Popen",
         "torch.nn.Module.to",

@@ -1,4 +1,4 @@
-"""Sweeps: which jobs use the test split, what is averaged, and how failures are reported."""
+"""Sweeps: what is averaged, how failures are reported, how processes end, and what the folder remembers."""
 
 import json
 import math
@@ -6,27 +6,25 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
 
 from sightseq.core.errors import ConfigError
 from sightseq.core.naming import SECONDS, ScoreInfo
-from sightseq.core.places import conf_folder
-from sightseq.sweep import Job, check, mean_std, run_command, run_job, run_process, summarise
-
-TYPED = "sightseq train -m seed=1,2"
+from sightseq.sweep.child import modules, share
+from sightseq.sweep.folder import Job, SweepFolder
+from sightseq.sweep.job import measured
+from sightseq.sweep.processes import run_command, run_process
+from sightseq.sweep.restart import find_sweep
+from sightseq.sweep.table import mean_std, summarise
 
 LOSS, SHARE = ScoreInfo("loss", higher_is_better=False), ScoreInfo("accuracy", higher_is_better=True, percent=True)
 
 
-def job(name: str, choice: str, accuracy: float | None, test: float | None = None, status: int = 0) -> Job:
-    """A finished job; without an accuracy, it wrote no results."""
+def job(name: str, choice: str, accuracy: float | None, test: float | None = None) -> Job:
+    """A job that has ended; without an accuracy, it failed."""
     folder = Path("runs").absolute() / name
     folder.mkdir(parents=True)
     if accuracy is not None:
@@ -38,7 +36,7 @@ def job(name: str, choice: str, accuracy: float | None, test: float | None = Non
             "seconds": {"total": 10.0},
         }
         (folder / "results.json").write_text(json.dumps(results))
-    return Job(folder, choice, status)
+    return Job(int(name), [choice], choice, folder).ended(0 if accuracy is not None else 2)
 
 
 def table(sweep: list[Job], capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
@@ -86,18 +84,17 @@ def test_without_a_test_split_only_validation_is_shown(capsys: pytest.CaptureFix
 
 
 def test_failed_job_is_counted_named_and_gives_status_1(capsys: pytest.CaptureFixture[str]) -> None:
-    sweep = [job("1", "a", 0.8), job("bad", "a", None, status=2), job("worse", "b", None, status=1)]
+    sweep = [job("1", "a=1", 0.8), job("2", "a=1", None), job("3", "b=1", None)]
     (sweep[1].folder / "log.txt").touch()  # the other job failed before it trained
     status, lines = table(sweep, capsys)
     assert status == 1
-    assert lines[1] == "a 1 of 2 80.00 % 0.2000 10"
-    assert lines[2] == "b 0 of 1"
-    log = Path("runs/bad/log.txt").absolute()
-    assert lines[3:] == [f"failed with status 2: {log}", "failed with status 1: b"]
+    assert lines[1] == "a=1 1 of 2 80.00 % 0.2000 10"
+    assert lines[2] == "b=1 0 of 1"
+    assert lines[3:] == ["job 2 failed: runs/2/log.txt", "job 3 failed: sightseq train b=1"]
 
 
 def test_sweep_with_only_failed_jobs(capsys: pytest.CaptureFixture[str]) -> None:
-    status, lines = table([job("1", "a", None, status=2)], capsys)
+    status, lines = table([job("1", "a", None)], capsys)
     assert status == 1
     assert lines[1] == "a 0 of 1"
 
@@ -107,90 +104,6 @@ def test_experiments_of_different_headlines(capsys: pytest.CaptureFixture[str]) 
     file = two.folder / "results.json"
     file.write_text(file.read_text().replace("accuracy", "mae"))
     assert len(table([one, two], capsys)[1]) == 3
-
-
-def config(**changes: Any) -> dict[str, Any]:
-    return {
-        "experiment": "digits",
-        "run_test": "auto",
-        "resume": None,
-        "paths": {"runs": str(Path("runs").absolute())},
-        "trainer": {},
-        **changes,
-    }
-
-
-@pytest.fixture
-def overrides(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The overrides of the current job; its process is replaced by a function that writes results or fails."""
-    typed: list[str] = []
-    with initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="t"):
-        composed = compose("train", return_hydra_config=True)
-    composed.hydra.overrides.task = typed
-    monkeypatch.setattr(
-        HydraConfig, "get", lambda: DictConfig({"overrides": {"task": typed}, "sweep": {"dir": "runs/sweeps/1"}})
-    )
-
-    def process(command: list[str]) -> int:
-        if "fails=1" in typed:
-            return 2
-        if "stops=1" in typed:
-            raise KeyboardInterrupt
-        results = {"headline": "accuracy", "val": {"accuracy": 0.75}, "test": None}
-        (Path(command[-1]) / "results.json").write_text(json.dumps(results))
-        return 0
-
-    monkeypatch.setattr("sightseq.sweep.run_process", process)
-    return typed
-
-
-@pytest.mark.parametrize(
-    ("swept", "uses_test"),
-    [({"seed"}, True), ({"seed", "data.fold"}, True), ({"seed", "optimizer"}, False), ({"model.optimizer.lr"}, False)],
-)
-def test_only_repetitions_use_the_test_split(overrides: list[str], swept: set[str], uses_test: bool) -> None:
-    sweep: list[Job] = []
-    assert run_job(job_config := config(), swept, TYPED, sweep) == 0.75
-    assert job_config["run_test"] is uses_test
-    assert f"run_test: {str(uses_test).lower()}" in (sweep[0].folder / "config.yaml").read_text()
-
-
-def test_an_explicit_run_test_is_kept(overrides: list[str]) -> None:
-    run_job(job_config := config(run_test=True), {"optimizer"}, TYPED, [])
-    assert job_config["run_test"] is True
-
-
-def test_choice_consists_of_swept_keys_except_seeds(overrides: list[str]) -> None:
-    overrides += ["optimizer=sgd", "seed=3", "trainer.max_epochs=2", "model.optimizer.lr=0.1"]
-    sweep: list[Job] = []
-    run_job(config(), {"optimizer", "seed", "model.optimizer.lr"}, TYPED, sweep)
-    assert sweep[0].choice == "optimizer=sgd, model.optimizer.lr=0.1"
-    run_job(config(), {"seed"}, TYPED, sweep)
-    assert sweep[1].choice == "digits"
-    assert "command: sightseq train optimizer=sgd seed=3" in (sweep[1].folder / "config.yaml").read_text()
-
-
-def test_choice_of_an_added_key(overrides: list[str]) -> None:
-    overrides += ["+trainer.val_check_interval=0.5"]
-    sweep: list[Job] = []
-    run_job(config(), {"trainer.val_check_interval"}, TYPED, sweep)
-    assert "val_check_interval=0.5" in sweep[0].choice
-
-
-def test_failed_job_scores_nan_and_the_sweep_continues(overrides: list[str]) -> None:
-    overrides.append("fails=1")
-    sweep: list[Job] = []
-    score = run_job(config(), {"seed"}, TYPED, sweep)
-    assert score is not None
-    assert math.isnan(score)
-    assert sweep[0].status == 2
-    assert sweep[0].results() is None
-
-
-def test_interrupted_job_ends_the_sweep(overrides: list[str]) -> None:
-    overrides.append("stops=1")
-    with pytest.raises(KeyboardInterrupt):
-        run_job(config(), {"seed"}, TYPED, [])
 
 
 def test_the_status_of_a_process() -> None:
@@ -226,19 +139,60 @@ def test_a_signal_before_the_start_ends_the_job(number: int, monkeypatch: pytest
         os.kill(os.getpid(), number)
         return start(command)
 
-    monkeypatch.setattr("sightseq.sweep.subprocess.Popen", signalled)
+    monkeypatch.setattr("sightseq.sweep.processes.subprocess.Popen", signalled)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run_process(["sleep", "60"])
     assert time.monotonic() - began < 30
 
 
-def test_only_training_is_swept() -> None:
-    with pytest.raises(ConfigError, match="sightseq test runs once"):
-        check("test", ["-m", "seed=1,2"])
-    check("test", ["seed=1"])
-    check("train", ["-m", "seed=1,2", "resume=auto"])
-
-
 def test_command_of_a_run() -> None:
     assert run_command(Path("runs/a b"))[1:] == ["-m", "sightseq.run", "runs/a b"]
+
+
+def test_the_last_line_of_a_job_counts(tmp_path: Path) -> None:
+    sweep = SweepFolder(tmp_path / "sweep")
+    assert sweep.jobs() == {}
+    sweep.begin("sightseq train -m seed=1,2", ["-m", "seed=1,2"])
+    one, two = (Job(number, [f"seed={number}"], "digits", tmp_path / str(number)) for number in (1, 2))
+    for job in (two, one, replace(one, state="finished", score=0.5)):
+        sweep.record(job)
+    assert list(sweep.jobs().values()) == [replace(one, state="finished", score=0.5), two]
+    sweep.begin("another", [])  # a sweep that begins again keeps its command
+    assert sweep.about()["command"] == "sightseq train -m seed=1,2"
+    with pytest.raises(ConfigError, match="is not the folder of a sweep"):
+        SweepFolder(tmp_path).about()
+
+
+def test_the_newest_unfinished_sweep_of_the_same_arguments_is_found(tmp_path: Path) -> None:
+    for name, arguments in (("1", ["-m", "seed=1,2"]), ("2", ["seed=1,2", "-m", "jobs=2"]), ("3", ["-m", "seed=1,3"])):
+        SweepFolder(tmp_path / "sweeps" / name).begin("", arguments)
+    typed = ["-m", "seed=1,2"]
+    newest = SweepFolder(tmp_path / "sweeps" / "2")
+    assert find_sweep(tmp_path, typed) == newest.path
+    newest.end()
+    assert find_sweep(tmp_path, typed) == tmp_path / "sweeps" / "1"
+    newest.record(Job(0, ["seed=1"], "digits", tmp_path, "failed"))
+    assert find_sweep(tmp_path, [*typed, "repeat_failed=true"]) == newest.path
+    assert find_sweep(tmp_path, ["-m", "seed=5,6"]) is None
+
+
+def test_objectives_are_numbers_of_the_results() -> None:
+    results = {"seconds": {"total": 3.5}, "parameters": 12, "val": {"accuracy": 0.5, "loss": 1.0}, "test": None}
+    names = ("seconds", "parameters", "val/accuracy")
+    assert [measured(results, name) for name in names] == [3.5, 12, 0.5]
+    for name in ("val/acuracy", "test/accuracy", "val"):
+        with pytest.raises(ConfigError, match="choose from seconds, parameters, val/accuracy, val/loss"):
+            measured(results, name)
+
+
+def test_slots_share_cores() -> None:
+    assert [share(range(8), slot, 2) for slot in range(2)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert [share(range(2), slot, 3) for slot in range(3)] == [[0], [1], [0]]
+    assert [share(range(5), slot, 2) for slot in range(2)] == [[0, 1], [2, 3]]
+
+
+def test_the_server_imports_no_package_that_must_be_trusted() -> None:
+    config = {"model": {"_target_": "sightseq.tasks.a.B", "net": [{"_target_": "theirs.nets.Net"}]}, "seed": 1}
+    assert "sightseq.tasks.a" in modules(config)
+    assert not [name for name in modules(config) if "theirs" in name]

@@ -27,7 +27,7 @@ REQUIRED = "required"
 """The `init_from` of an experiment that needs the weights of another run."""
 NEW = ".new"
 """Name of a file that marks a new run directory, which no process has used yet."""
-NOT_COMPARED = ("run", "resume", "name", "run_test", "sweep")
+NOT_COMPARED = ("run", "resume", "name", "run_test", "sweep", "jobs", "repeat_failed")
 
 
 def create(config: Config, command: str) -> Path:
