@@ -291,7 +291,7 @@ def test_readme_command(line: str, sightseq, monkeypatch: pytest.MonkeyPatch) ->
     passed: list[object] = []
     monkeypatch.setattr("sightseq.cli.execute", lambda command, config, *_: passed.append(config))
     monkeypatch.setattr(
-        "sightseq.sweep.launcher.LocalLauncher.launch", lambda _, jobs, first: passed.extend(jobs) or []
+        "sightseq.sweep.launcher.LocalLauncher.launch", lambda _, jobs, **__: passed.extend(jobs) or []
     )
     monkeypatch.setattr("sightseq.compare.print_comparison", passed.append)
     status, _, errors = sightseq(*words[3:])
