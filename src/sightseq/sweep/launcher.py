@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
@@ -55,7 +55,12 @@ class ProcessLauncher(Launcher):
 
     Args:
         jobs: number of jobs at once.
+
+    Attributes:
+        forwarded: signals that are forwarded to the jobs; a terminal sends SIGINT (Ctrl-C) to local processes itself.
     """
+
+    forwarded: ClassVar[tuple[int, ...]] = (signal.SIGTERM,)
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
@@ -105,7 +110,7 @@ class ProcessLauncher(Launcher):
         folder.mkdir(parents=True, exist_ok=True)
         running: dict[int, Running] = {}  # by slot
         more = True
-        with locked(folder), interruptible(running) as received:
+        with locked(folder), interruptible(running, self.forwarded) as received:
             while more or running:
                 while more and not received and len(running) < self.jobs:
                     more = self._next(running, ask, tell)
@@ -164,16 +169,13 @@ def describe(job: Job) -> str:
 
 
 @contextmanager
-def interruptible(running: Mapping[int, Running]) -> Iterator[list[int]]:
-    """Context in which SIGINT and SIGTERM are collected. SIGTERM is passed on to the jobs, which save and end.
-
-    A terminal sends Ctrl-C to the jobs itself.
-    """
+def interruptible(running: Mapping[int, Running], forwarded: Collection[int]) -> Iterator[list[int]]:
+    """Context in which SIGINT and SIGTERM are collected. On those in `forwarded`, the jobs are told to save and end."""
     received: list[int] = []
 
     def on_signal(number: int, frame: Any) -> None:
         received.append(number)
-        if number == signal.SIGTERM:
+        if number in forwarded:
             for one in list(running.values()):
                 one.process.terminate()
 

@@ -3,6 +3,7 @@
 from hydra.core.plugins import Plugins
 
 from sightseq.sweep.launcher import LocalLauncher
+from sightseq.sweep.slurm import SlurmLauncher
 
 
 def register() -> None:
@@ -12,4 +13,5 @@ def register() -> None:
     loaded by all Hydra applications of the user.
     """
     plugins = Plugins.instance().class_name_to_class
-    plugins["hydra_plugins.sightseq.LocalLauncher"] = LocalLauncher
+    for launcher in (LocalLauncher, SlurmLauncher):
+        plugins[f"hydra_plugins.sightseq.{launcher.__name__}"] = launcher

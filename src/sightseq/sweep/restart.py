@@ -31,8 +31,9 @@ def restart(arguments: Sequence[str]) -> list[str]:
                 f"resume={named}: a sweep is resumed with its own arguments; only {', '.join(sorted(CHANGEABLE))} may "
                 f"change, not {', '.join(sorted(wrong))}"
             )
-        kept = [argument for argument in SweepFolder(folder).about()["arguments"] if changes_jobs(argument)]
-        return [*kept, *(argument for argument in others if not changes_jobs(argument)), f"hydra.sweep.dir={folder}"]
+        typed = {key(argument) for argument in others}
+        kept = [argument for argument in SweepFolder(folder).about()["arguments"] if key(argument) not in typed]
+        return [*kept, *others, f"hydra.sweep.dir={folder}"]
     if not FLAGS & set(arguments):
         return list(arguments)
     if named == "null":
@@ -65,3 +66,8 @@ def find_sweep(runs: Path, arguments: Sequence[str]) -> Path | None:
         if not about["ended"] or (failed and "repeat_failed=true" in arguments):
             return file.parent
     return None
+
+
+def key(argument: str) -> str:
+    """Return the key of an override, or the whole of another argument."""
+    return argument.partition("=")[0].lstrip("+")
