@@ -135,7 +135,12 @@ def hydra_app(command: str, arguments: list[str]) -> None:
         execute(command, config, arguments, typed)
     if job.sweep:
         job.sweep.end()
-        sys.exit(summarise(job.sweep.jobs().values()))
+        status = summarise(job.sweep.jobs().values())
+        from sightseq.sweep.page import write_sweep_page  # imports matplotlib
+
+        if page := write_sweep_page(job.sweep):
+            console.say("report", console.short(page))
+        sys.exit(status)
 
 
 def is_override(argument: str) -> bool:

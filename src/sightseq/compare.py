@@ -1,7 +1,6 @@
 """`sightseq compare`: how measurements differ, and whether their scores differ by more than seeds do."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ from typing import Any
 from sightseq.core.errors import ConfigError
 from sightseq.core.naming import SECONDS, ScoreInfo, score_infos
 from sightseq.core.rundir import Config, read_config, without_repeats
-from sightseq.sweep.table import mean_std
+from sightseq.sweep.folder import SweepFolder
+from sightseq.sweep.table import flat, mean_std
 
 Score = tuple[str, str]  # ("test", "accuracy"), ("total", "seconds"), ...
 Repeat = tuple[Any, Any]  # fold and seed
@@ -19,7 +19,8 @@ CONFIDENCE = 0.95
 HELP = {"--help", "-h"}
 USAGE = """sightseq compare RUN RUN ...: show how runs differ, and whether their scores differ by more than seeds do
 
-  sightseq compare runs/digits/*    two or more finished runs; other files are left out
+  sightseq compare runs/digits/*       two or more finished runs; other files are left out
+  sightseq compare runs/sweeps/DATE    the runs of a sweep
 
 Runs with the same config, code and machine that differ only in seed or fold are
 one measurement; its scores are mean ± std. Each measurement is compared with the
@@ -57,8 +58,8 @@ def print_comparison(arguments: list[str]) -> None:
     """Print how the runs differ, their scores as mean ± std, and the difference of each measurement from the first.
 
     Args:
-        arguments: run directories, at least two of them finished; runs that differ only in seed or fold are one
-            measurement. Anything that is not a run is left out. --help prints the usage.
+        arguments: run directories or folders of sweeps, with at least two finished runs; runs that differ only in
+            seed or fold are one measurement. Anything that is not a run is left out. --help prints the usage.
 
     Raises:
         ConfigError: fewer than two runs are finished, or a path does not exist.
@@ -68,7 +69,7 @@ def print_comparison(arguments: list[str]) -> None:
     if HELP & {*arguments}:
         print(USAGE)
         return
-    folders = [folder.resolve() for folder in map(Path, dict.fromkeys(arguments))]
+    folders = [run.resolve() for folder in map(Path, dict.fromkeys(arguments)) for run in runs_of(folder)]
     configs: dict[Path, Config] = {}
     for folder in folders:
         try:
@@ -113,6 +114,13 @@ def print_comparison(arguments: list[str]) -> None:
         )
 
 
+def runs_of(folder: Path) -> list[Path]:
+    """Return the runs of a sweep's folder; any other folder itself."""
+    if not (folder / "sweep.json").exists():
+        return [folder]
+    return [job.folder for job in SweepFolder(folder).jobs().values()]
+
+
 def measured(configs: dict[Path, Config]) -> list[Measurement]:
     """Group finished runs into measurements; if a seed and fold was run twice, only the last run counts."""
     measurements: dict[str, Measurement] = {}
@@ -132,15 +140,6 @@ def measured(configs: dict[Path, Config]) -> list[Measurement]:
         measurement.runs[folder] = scores | {(part, "seconds"): value for part, value in results["seconds"].items()}
         measurement.repeats[folder] = repeat
     return list(measurements.values())
-
-
-def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the values of nested dictionaries as strings, with dotted keys."""
-    if not isinstance(value, dict):
-        yield prefix, "null" if value is None else str(value)
-        return
-    for key, inner in value.items():
-        yield from flat(inner, f"{prefix}.{key}" if prefix else str(key))
 
 
 def difference_text(first: Measurement, other: Measurement, score: Score) -> str:

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "arguments": {"core"},
     "composition": {"core", "arguments", "bricks", "mistakes"},
     "catalogue": {"core", "console"},
-    "sweep": {"core", "console", "composition", "run"},
+    "sweep": {"core", "console", "arguments", "bricks", "composition", "run"},
     "compare": {"core", "console", "sweep"},
     "new": {"core"},
     "predict": {"core", "console"},

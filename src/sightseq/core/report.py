@@ -7,12 +7,11 @@ import csv
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sightseq.core.blocks import Block, FigureBlock, Page
@@ -52,8 +51,6 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
             caption += f" Both ran in {results['precision']}; the scores in the table were computed in 32 bits."
         blocks = [FigureBlock("Learning curves", curves_figure(history, curves), caption=caption), *blocks]
 
-    page = Page(run_dir / "figures")
-    shown = [{"title": block.title, "caption": block.caption, "content": _content(block, page)} for block in blocks]
     content = {
         "title": results.get("title") or results.get("experiment") or "A run",
         "name": results.get("name") or run_dir.name,
@@ -61,16 +58,32 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
         "headlines": _headlines(results, splits, headline, infos),
         "summary": _summary(results, splits, infos),
         "table": _table(results, splits, headline, infos) if splits else None,
-        "blocks": shown,
         "command": results.get("command"),
         "facts": facts(results, _baselines(results)),
         "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
     }
+    return write_page(run_dir / "report.html", content, blocks)
+
+
+def write_page(path: Path, content: Mapping[str, Any], blocks: Sequence[Block]) -> Path:
+    """Write a page and the figures/ beside it; return its path.
+
+    Args:
+        path: of the page; its template is sightseq/core/NAME.j2.
+        content: the variables of the template.
+        blocks: shown in this order.
+    """
+    page = Page(path.parent / "figures")
+    shown = [{"title": block.title, "caption": block.caption, "content": _content(block, page)} for block in blocks]
     # Autoescape: class names, titles and config values may hold HTML.
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((files("sightseq.core") / "report.html.j2").read_text("utf-8"))
-    path = run_dir / "report.html"
-    path.write_text(template.render(content), "utf-8")
+    environment = Environment(
+        loader=PackageLoader("sightseq.core", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    path.write_text(environment.get_template(f"{path.name}.j2").render(content, blocks=shown), "utf-8")
     return path
 
 

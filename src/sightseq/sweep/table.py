@@ -1,12 +1,14 @@
 """The table of a sweep: mean ± std over seeds and folds, for each choice. Imports nothing heavy."""
 
+import math
 import statistics
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from sightseq import console
 from sightseq.core.naming import SECONDS, score_infos
+from sightseq.core.rundir import read_config, without_repeats
 from sightseq.sweep.folder import Job
 from sightseq.sweep.job import command_of
 
@@ -30,11 +32,47 @@ def summarise(jobs: Collection[Job]) -> int:
     out = console.console()
     out.print()
     out.print(table)
+    for line in side_effects(jobs):
+        out.print(line)
     failed = [job for job in jobs if job.state == "failed"]
     for job in failed:
         log = job.folder / "log.txt"  # missing if the job failed before training and printed the reason
         print(f"job {job.number} failed: {console.short(log) if log.exists() else command_of(job)}")
     return 1 if failed else 0
+
+
+def side_effects(jobs: Collection[Job]) -> list[str]:
+    """Return a line for each number that differs between the choices and was not swept.
+
+    `optimizer=adamw,sgd` also compares two learning rates: that of the experiment and that of the other option.
+    """
+    numbers: dict[str, dict[str, str]] = defaultdict(dict)  # by key and choice
+    configs = {job.choice: without_repeats(read_config(job.folder))[0] for job in jobs if job.results()}
+    for choice, config in configs.items():
+        for key, value in flat(config):
+            numbers[key][choice] = value
+    swept = {part.partition("=")[0].lstrip("+") for choice in configs for part in choice.split(", ")}
+    return [
+        f"also different: {key} " + ", ".join(f"{value} ({choice})" for choice, value in values.items())
+        for key, values in numbers.items()
+        if len(values) == len(configs) and len({*values.values()}) > 1 and key not in swept and _are_numbers(values)
+    ]
+
+
+def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the values of nested dictionaries as strings, with dotted keys."""
+    if not isinstance(value, dict):
+        yield prefix, "null" if value is None else str(value)
+        return
+    for key, inner in value.items():
+        yield from flat(inner, f"{prefix}.{key}" if prefix else str(key))
+
+
+def _are_numbers(values: Mapping[str, str]) -> bool:
+    try:
+        return all(math.isfinite(float(value)) for value in values.values())
+    except ValueError:
+        return False
 
 
 def _scores(results: dict[str, Any] | None) -> dict[str, float]:
