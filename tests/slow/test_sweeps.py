@@ -1,0 +1,76 @@
+"""A sweep that is killed at any moment and typed again ends like an uninterrupted one; jobs start quickly."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sightseq.sweep.folder import Job, SweepFolder
+
+TYPED = ("-m", "optimizer=adamw,sgd", "seed=1,2", "trainer.max_epochs=2", "baseline=none", "callbacks.last.steps=5")
+
+
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "sightseq", "train", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+
+
+def jobs() -> list[Job]:
+    (folder,) = Path("runs/sweeps").iterdir()
+    return list(SweepFolder(folder).jobs().values())
+
+
+def scores(found: list[Job]) -> list[tuple[str, dict[str, float]]]:
+    return [(job.choice, (job.results() or {})["val"]) for job in found]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, dict[str, float]]]:
+    """The choice and the scores of each job."""
+    folder = tmp_path_factory.mktemp("whole")
+    environment = os.environ | {f"SIGHTSEQ_{name}": str(folder / name.lower()) for name in ("DATA", "CACHE", "RUNS")}
+    subprocess.run([sys.executable, "-m", "sightseq", "train", *TYPED], check=True, env=environment)
+    (sweep,) = (folder / "runs" / "sweeps").iterdir()
+    return scores(list(SweepFolder(sweep).jobs().values()))
+
+
+@pytest.mark.parametrize("moment", range(10))
+@pytest.mark.parametrize("jobs_at_once", [1, 2])
+def test_a_killed_sweep_continues(moment: int, jobs_at_once: int, uninterrupted) -> None:
+    process = start(*TYPED, f"jobs={jobs_at_once}")
+    while not list(Path("runs").glob("digits/*/checkpoints/last.ckpt")):
+        time.sleep(0.1)
+    time.sleep(random.Random(moment).uniform(0, 8))
+    if moment % 2:
+        os.kill(process.pid, signal.SIGKILL)  # the jobs save and end by themselves
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert start(*TYPED, "resume=auto").wait() == 0
+    assert scores(jobs()) == uninterrupted
+
+
+def test_later_jobs_start_within_seconds() -> None:
+    """README states this time; it needs a quiet machine."""
+    assert start("-m", "seed=1,2,3,4", "debug=one_batch").wait() == 0
+    folders = [job.folder for job in jobs()]
+    ended = [(folder / "results.json").stat().st_mtime for folder in folders]
+    began = [(folder / ".lock").stat().st_mtime for folder in folders]  # created by the job's process
+    pauses = [after - before for before, after in zip(ended, began[1:], strict=False)]
+    print(f"from the end of a job to the start of the next: {', '.join(f'{pause:.1f}' for pause in pauses)} s")
+    assert max(pauses) < 1.5
+
+
+def test_two_jobs_at_once_are_faster() -> None:
+    seconds = []
+    for number in (1, 2):
+        began = time.monotonic()
+        assert start("-m", "seed=range(8)", "trainer.max_epochs=3", f"jobs={number}").wait() == 0
+        seconds.append(time.monotonic() - began)
+    print(f"8 jobs: {seconds[0]:.0f} s one after another, {seconds[1]:.0f} s two at once")
+    assert seconds[1] < 0.65 * seconds[0]
