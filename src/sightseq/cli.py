@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from sightseq import console
 from sightseq.completion import FLAGS as COMPLETION
@@ -17,6 +18,7 @@ from sightseq.core.download import check_present
 from sightseq.core.errors import ConfigError, SightseqError, nearest
 from sightseq.core.places import conf_folder
 from sightseq.core.rundir import Config
+from sightseq.sweep.folder import SweepFolder
 from sightseq.sweep.processes import run_command, run_process
 
 COMMANDS = {
@@ -102,8 +104,7 @@ def hydra_app(command: str, arguments: list[str]) -> None:
     from sightseq.mistakes import check_deletions, explain
     from sightseq.sweep.job import JobFunction
     from sightseq.sweep.plugins import register
-    from sightseq.sweep.restart import FLAGS, restart
-    from sightseq.sweep.table import summarise
+    from sightseq.sweep.restart import FLAGS, find_sweep, restart
 
     if command == "predict" and HELP & set(arguments) and any(a.startswith("ckpt=") for a in arguments):
         from sightseq.predict import options_help
@@ -111,15 +112,15 @@ def hydra_app(command: str, arguments: list[str]) -> None:
         print(options_help(compose(*(a for a in arguments if a not in HELP), command=command)))
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own errors and exits
-    typed = shlex.join(["sightseq", command, *arguments])
+    given, typed = arguments, shlex.join(["sightseq", command, *arguments])
     if command == "train":
-        arguments = restart(arguments)
+        given = arguments = restart(arguments)
     elif FLAGS & set(arguments):
         raise ConfigError(f"sightseq {command} runs once; -m is for sightseq train")
     arguments = to_overrides(command, arguments)
     check_deletions(arguments)
     sys.argv = ["sightseq", *sorted(arguments, key=is_override)]  # Hydra expects overrides after all flags
-    job = JobFunction(command, arguments, typed)
+    job = JobFunction(command, arguments, given)
     try:
         with sightseq_hydra():
             register()
@@ -133,14 +134,22 @@ def hydra_app(command: str, arguments: list[str]) -> None:
         raise
     if config is not None:  # not inside `job`, where Hydra would add its own line to every error
         execute(command, config, arguments, typed)
-    if job.sweep:
-        job.sweep.end()
-        status = summarise(job.sweep.jobs().values())
-        from sightseq.sweep.page import write_sweep_page  # imports matplotlib
+    elif job.sweep:
+        finish(job.sweep)
+    elif FLAGS & set(given) and (folder := find_sweep(given)):  # a launcher has called `job` in other processes
+        finish(SweepFolder(folder))
 
-        if page := write_sweep_page(job.sweep):
-            console.say("report", console.short(page))
-        sys.exit(status)
+
+def finish(sweep: SweepFolder) -> NoReturn:
+    """Print the table of a sweep, write its page and exit."""
+    from sightseq.sweep.page import write_sweep_page  # imports matplotlib
+    from sightseq.sweep.table import summarise
+
+    sweep.end()
+    status = summarise(sweep.jobs().values())
+    if page := write_sweep_page(sweep):
+        console.say("report", console.short(page))
+    sys.exit(status)
 
 
 def is_override(argument: str) -> bool:

@@ -17,6 +17,7 @@ from sightseq.data.parallel.multi30k import Multi30k
 from sightseq.data.parallel.parallel import ParallelData, TranslationDataset
 from sightseq.data.parallel.tatoeba import Tatoeba
 from sightseq.data.text.tokenised import Texts
+from sightseq.tasks.translation.baseline import TranslationMemory
 from sightseq.text.tokenizer import Tokenizer, fit
 from sightseq.text.tokens_spec import Tokens
 from sightseq.text.translation_spec import TranslationSpec
@@ -255,6 +256,35 @@ def test_near_duplicates_are_in_one_split() -> None:
     assert not english["train"] & english["test"]
     assert not english["train"] & english["val"]
     assert sum("Two." in dict(pairs) or "Three" in dict(pairs) for pairs in splits.values()) == 1
+
+
+def test_auxiliary_languages_teach_nothing_of_the_test() -> None:
+    """The splits are those without auxiliary languages; what is held out is left out of the other languages too."""
+    rows = [f"Sentence {n}!\tPhrase {n}" for n in range(100)]
+    alone = tatoeba(rows, source="fr", target="en")
+    hindi = [f"sentence {n}\tवाक्य {n}" for n in range(90)] + ["New.\tनया", "Newer.\tवाक्य 3"]
+    Path("data/tatoeba/hin.txt").write_text("\n".join(hindi) + "\n", encoding="utf-8")
+    data = tatoeba(rows, source="fr", target="en", auxiliary=["hi"], repeat=3)
+    for split in ("val", "test"):
+        assert pairs_of(data, split) == pairs_of(alone, split)
+    train = pairs_of(data, "train")
+    assert [pair for pair in train if pair[0].startswith("Phrase")] == sorted(
+        3 * pairs_of(alone, "train"), key=lambda pair: int(pair[0].split()[1])
+    )
+    held = {pair[1].casefold().strip("!") for split in ("val", "test") for pair in pairs_of(alone, split)}
+    others = [pair for pair in train if not pair[0].startswith("Phrase")]
+    assert {pair[1] for pair in others} & held == set()
+    assert ("नया", "New.") in others
+    assert (("वाक्य 3", "Newer.") in others) == ("sentence 3" not in held)
+    assert 60 < len(others) < 90
+    assert "à¤¨à¤¯" in data.spec.source.tokenizer  # the bytes of नय
+    (memory := TranslationMemory()).spec = data.spec
+    assert {*memory.read(data.dataset("train"))["input"]} == {pair[0] for pair in pairs_of(alone, "train")}
+    tagged = pairs_of(tatoeba(rows, auxiliary=["hi"]), "train")
+    assert ("<2hi> New.", "नया") in tagged
+    assert {one.startswith("<2hi>") for one, two in tagged if not two.startswith("Phrase")} == {True}
+    with pytest.raises(DataError, match=r"found no fra\.txt and deu\.txt"):
+        tatoeba(rows, source="fr", target="en", auxiliary=["de"])
 
 
 def test_groups_by_hand() -> None:

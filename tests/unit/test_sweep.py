@@ -36,6 +36,7 @@ def job(name: str, choice: str, accuracy: float | None, test: float | None = Non
             "seconds": {"total": 10.0},
         }
         (folder / "results.json").write_text(json.dumps(results))
+        (folder / "config.yaml").write_text("data: {}")
     return Job(int(name), [choice], choice, folder).ended(0 if accuracy is not None else 2)
 
 
@@ -166,15 +167,15 @@ def test_the_last_line_of_a_job_counts(tmp_path: Path) -> None:
 
 def test_the_newest_unfinished_sweep_of_the_same_arguments_is_found(tmp_path: Path) -> None:
     for name, arguments in (("1", ["-m", "seed=1,2"]), ("2", ["seed=1,2", "-m", "jobs=2"]), ("3", ["-m", "seed=1,3"])):
-        SweepFolder(tmp_path / "sweeps" / name).begin("", arguments)
+        SweepFolder(tmp_path / "runs" / "sweeps" / name).begin("", arguments)
     typed = ["-m", "seed=1,2"]
-    newest = SweepFolder(tmp_path / "sweeps" / "2")
-    assert find_sweep(tmp_path, typed) == newest.path
+    newest = SweepFolder(tmp_path / "runs" / "sweeps" / "2")
+    assert find_sweep(typed) == newest.path
     newest.end()
-    assert find_sweep(tmp_path, typed) == tmp_path / "sweeps" / "1"
+    assert find_sweep(typed) == tmp_path / "runs" / "sweeps" / "1"
     newest.record(Job(0, ["seed=1"], "digits", tmp_path, "failed"))
-    assert find_sweep(tmp_path, [*typed, "repeat_failed=true"]) == newest.path
-    assert find_sweep(tmp_path, ["-m", "seed=5,6"]) is None
+    assert find_sweep([*typed, "repeat_failed=true"]) == newest.path
+    assert find_sweep(["-m", "seed=5,6"]) is None
 
 
 def test_objectives_are_numbers_of_the_results() -> None:

@@ -6,6 +6,7 @@ runs/sweeps/<date>/
 """
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,12 +66,14 @@ class SweepFolder:
     def begin(self, command: str, arguments: list[str]) -> None:
         """Create the folder and sweep.json; a folder that exists is kept."""
         self.path.mkdir(parents=True, exist_ok=True)
-        if not (self.path / "sweep.json").exists():
-            self._write({"command": command, "arguments": arguments, "started": now(), "ended": None})
+        about = {"command": command, "arguments": arguments, "started": now(), "ended": None}
+        with suppress(FileExistsError), (self.path / "sweep.json").open("x") as file:  # jobs may begin at once
+            file.write(json.dumps(about, indent=1) + "\n")
 
     def end(self) -> None:
         """Write down that all jobs have ended."""
-        self._write(self.about() | {"ended": now()})
+        with replacing(self.path / "sweep.json") as file:
+            file.write(json.dumps(self.about() | {"ended": now()}, indent=1).encode() + b"\n")
 
     def about(self) -> dict[str, Any]:
         """Return the content of sweep.json.
@@ -83,10 +86,6 @@ class SweepFolder:
         except (OSError, ValueError) as error:
             raise ConfigError(f"{self.path} is not the folder of a sweep: it has no readable sweep.json") from error
         return found
-
-    def _write(self, about: dict[str, Any]) -> None:
-        with replacing(self.path / "sweep.json") as file:
-            file.write(json.dumps(about, indent=1).encode() + b"\n")
 
     def record(self, job: Job) -> None:
         """Append the state of a job to jobs.jsonl."""

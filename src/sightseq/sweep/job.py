@@ -37,16 +37,17 @@ class JobFunction:
 
     Args:
         name: of the command, such as "train".
-        arguments: the arguments of the command.
-        typed: the whole command as typed.
+        arguments: the arguments of the command, as Hydra reads them.
+        typed: the arguments as typed.
 
     Attributes:
         single: the config of a single run, and its experiment.
         sweep: the folder of the sweep, once its first job was prepared.
     """
 
-    def __init__(self, name: str, arguments: Sequence[str], typed: str) -> None:
-        self.name, self.arguments, self.typed = name, list(arguments), typed
+    def __init__(self, name: str, arguments: Sequence[str], typed: Sequence[str]) -> None:
+        self.name, self.arguments, self.typed = name, list(arguments), list(typed)
+        self.command = shlex.join(["sightseq", name, *typed])
         self.single: tuple[DictConfig, str | None] | None = None
         self.sweep: SweepFolder | None = None
         self.objectives: list[str] = []
@@ -90,7 +91,7 @@ class JobFunction:
         choices = [text for text in overrides if text.partition("=")[0].lstrip("+") in swept - REPEATS]
         self.objectives = list(hydra.sweeper.get("objectives") or [])
         self.sweep = sweep = SweepFolder(Path(hydra.sweep.dir).absolute())
-        sweep.begin(self.typed, self.arguments)
+        sweep.begin(self.command, self.typed)
         number = int(hydra.job.num)
         job = Job(number, overrides, ", ".join(choices) or config["experiment"], Path())
         earlier = sweep.jobs().get(number)
@@ -101,7 +102,7 @@ class JobFunction:
             )
         if earlier and (found := self.continued(earlier, bool(config.get("repeat_failed")))):
             return found
-        config["sweep"] = {"command": self.typed, "folder": str(sweep.path), "job": number}
+        config["sweep"] = {"command": self.command, "folder": str(sweep.path), "job": number}
         return self.record(replace(job, folder=resume.create_or_resume(config, command_of(job))))
 
     def continued(self, job: Job, repeat_failed: bool) -> Job | None:

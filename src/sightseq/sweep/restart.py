@@ -40,8 +40,7 @@ def restart(arguments: Sequence[str]) -> list[str]:
         return others
     if named != "auto":
         raise ConfigError(f"resume={named}: it is not the folder of a sweep; name one, or write resume=auto")
-    runs = Path(compose(*(argument for argument in others if argument.startswith("paths.")))["paths"]["runs"])
-    found = find_sweep(runs, others)
+    found = find_sweep(others)
     if found is None:
         print("resume=auto: there is no unfinished sweep of this command, so a new one starts")
         return others
@@ -49,13 +48,17 @@ def restart(arguments: Sequence[str]) -> list[str]:
     return [*others, f"hydra.sweep.dir={found}"]
 
 
-def find_sweep(runs: Path, arguments: Sequence[str]) -> Path | None:
+def find_sweep(arguments: Sequence[str]) -> Path | None:
     """Return the newest sweep of these arguments that has not ended, or has failed jobs that are to be repeated.
 
+    A folder that the arguments name is returned as it is.
+
     Args:
-        runs: the folder of all runs.
-        arguments: of the command, in any order; those that `changes_jobs` refuses are not compared.
+        arguments: as typed, in any order; those that `changes_jobs` refuses are not compared.
     """
+    runs = Path(compose(*(argument for argument in arguments if argument.startswith("paths.")))["paths"]["runs"])
+    if named := [argument for argument in arguments if argument.startswith("hydra.sweep.dir=")]:
+        return Path(named[-1].partition("=")[2])
     asked = sorted(filter(changes_jobs, arguments))
     for file in sorted(runs.glob("sweeps/*/sweep.json"), reverse=True):
         sweep = SweepFolder(file.parent)

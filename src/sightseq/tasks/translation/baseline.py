@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from sightseq.core.arrays import ArrayDataset
 from sightseq.core.baseline import CHUNK, Arrays, Baseline
 from sightseq.text.quality import bleu, chrf, exact_match
 from sightseq.text.tokenizer import CLOSING, PRE_TOKENIZERS
@@ -28,6 +29,12 @@ class TextBaseline(Baseline):
 
     def __init__(self, tokenize: str = "13a") -> None:
         self.tokenize = tokenize
+
+    def read(self, dataset: ArrayDataset) -> Arrays:
+        """Return the texts of a split, without auxiliary pairs of other languages."""
+        arrays = super().read(dataset)
+        others = arrays.get("auxiliary", np.zeros(len(arrays["input"]), np.bool_))
+        return {name: arrays[name][~others] for name in ("input", "target")}
 
     def score(self, batch: Arrays) -> dict[str, float]:
         """Return BLEU and chrF in 0..100, and the fraction of exact matches."""
