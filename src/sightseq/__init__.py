@@ -9,6 +9,7 @@ Use from Python:
 Importing this package is fast: each function imports what it needs when it is called.
 """
 
+import copy
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
     from sightseq.core.logfile import log_to_file
     from sightseq.run import execute
 
+    config = copy.deepcopy(config)  # a search writes what it finds into it
     folder = rundir.create(config, "sightseq.train(...)")
     with rundir.locked_run(folder), log_to_file(folder):
         return {**execute(config, folder), "folder": str(folder)}

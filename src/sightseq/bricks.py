@@ -99,7 +99,7 @@ def composing() -> Iterator[None]:
 def drop_exchanged_settings(
     body: DictConfig, command: str | None, overrides: Sequence[str], repo: IConfigRepository
 ) -> DictConfig:
-    """Return the content of an experiment file without its settings for exchanged bricks.
+    """Return the content of an experiment file without its settings for exchanged bricks; those of the trainer stay.
 
     A brick is exchanged if the choice of its group differs from the one that the experiment alone makes. The keys below
     its package are then dropped, except those below the packages of other bricks: `model=` keeps `model.optimizer.lr`.
@@ -131,8 +131,9 @@ def drop_exchanged_settings(
     known = [group for group in choices[0] | choices[1] if not group.startswith("hydra/")]
     packages = {group: group_package(group) for group in known}
     exchanged = {package for group, package in packages.items() if choices[0].get(group) != choices[1].get(group)}
+    exchanged -= {"_global_", "trainer"}  # an option of trainer is a machine; the epochs are the experiment's
     body = copy.deepcopy(body)  # Hydra caches the original
-    _strip(body, "", "", set(packages.values()), exchanged - {"_global_"})
+    _strip(body, "", "", set(packages.values()), exchanged)
     return body
 
 

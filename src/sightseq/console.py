@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console as RichConsole
 from rich.table import Table
 
+from sightseq.core.cluster import rank
 from sightseq.core.naming import score_infos
 
 if TYPE_CHECKING:
@@ -17,11 +18,9 @@ if TYPE_CHECKING:
 
 
 def console() -> RichConsole:
-    """Return a console for stdout; it prints nothing in the child processes of distributed training."""
+    """Return a console for stdout; of distributed training, only the first process prints."""
     width = None if sys.stdout.isatty() else 240  # do not wrap the lines of tables in a file or a pipe
-    return RichConsole(
-        quiet=os.environ.get("LOCAL_RANK", "0") != "0", highlight=False, markup=False, soft_wrap=True, width=width
-    )
+    return RichConsole(quiet=rank() > 0, highlight=False, markup=False, soft_wrap=True, width=width)
 
 
 def new_table(*left: str, right: Sequence[str] = (), whole: Sequence[str] = (), gap: int = 3) -> Table:

@@ -7,7 +7,6 @@ A new run, a resumed run, a child process of distributed training and a job of a
 
 import logging
 import math
-import os
 import sys
 import time
 from contextlib import nullcontext
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightseq import console
-from sightseq.core import rundir
+from sightseq.core import cluster, rundir
+from sightseq.core.cluster import Requeue
 from sightseq.core.errors import SightseqError
 from sightseq.core.logfile import log_to_file
 from sightseq.core.rundir import Config
@@ -40,21 +40,22 @@ def main() -> None:
         print("usage: python -m sightseq.run RUN_DIR, or a copy of its config.yaml", file=sys.stderr)
         sys.exit(2)
     folder = Path(sys.argv[1]).resolve()
-    child = os.environ.get("LOCAL_RANK", "0") != "0"  # of distributed training: the parent process holds the lock
+    cluster.handle_requeue_signal()
     try:
         if folder.is_file():
             folder = rundir.repeat(folder)
             sys.argv[1] = str(folder)  # for the child processes of distributed training
         config = rundir.read_config(folder)
         rundir.check_config(config)
-        with nullcontext() if child else rundir.locked_run(folder), log_to_file(folder):
+        with nullcontext() if cluster.rank() else rundir.locked_run(folder), log_to_file(folder):
             execute(config, folder)
     except SightseqError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         saved = (folder / "checkpoints" / "last.ckpt").exists()
         remedy = f"; to resume: sightseq train resume={console.short(folder)}" if saved else ""
+        remedy = f"; {cluster.requeue()}" if isinstance(error, Requeue) else remedy
         print(f"interrupted{remedy}", file=sys.stderr)
         sys.exit(130)
     except Exception as error:  # a bug here or in a library: one line, with the traceback in log.txt
@@ -72,7 +73,7 @@ def execute(config: Config, folder: Path) -> dict[str, Any]:
     try:
         results, blocks, trainer = test(config, folder) if "ckpt" in config else train(config, folder)
     except SystemExit as error:  # Lightning's reaction to Ctrl-C and SIGTERM
-        raise KeyboardInterrupt from error
+        raise (Requeue if isinstance(error.__context__, Requeue) else KeyboardInterrupt) from error
     if not trainer.is_global_zero:
         return results
     seconds = results.setdefault("seconds", {"total": 0.0})
@@ -114,11 +115,11 @@ def train(config: Config, folder: Path) -> Outcome:
     if resumed:
         checkpoint.check_resumable(last)
     # Build everything once with an example spec, so that an invalid value is found before any data is read.
-    data = build(config["data"], DataModule, "data")
-    trial = build(config["model"], Task, "model", spec=data.example_spec.to_dict())
+    example = build(config["data"], DataModule, "data")
+    trial = build(config["model"], Task, "model", spec=example.example_spec.to_dict())
     trial.total_steps = math.inf if unknown_length(config["trainer"]) else 1000
     trial.configure_optimizers()
-    pretrained = not (data.synthetic or resumed)
+    pretrained = not (example.synthetic or resumed)
     if pretrained:
         checkpoint.load_pretrained(trial)
     baselines = make_baselines(config)
@@ -127,31 +128,45 @@ def train(config: Config, folder: Path) -> Outcome:
     trainer = make_trainer(config, folder, precision, trial)
 
     console.say("run", console.short(folder))
-    if warm:
-        data.adopt(Spec.from_dict(warm["hyper_parameters"]["spec"]))
-    data.prepare_data()
+
+    def prepare() -> "DataModule":
+        data = build(config["data"], DataModule, "data")
+        if warm:
+            data.adopt(Spec.from_dict(warm["hyper_parameters"]["spec"]))
+        data.prepare_data()
+        return data
+
+    def initialise(data: "DataModule") -> "tuple[Task, list[str]]":
+        """Return the task with its initial weights, and the names of those that a warm start lacks."""
+        seed_everything(config["seed"], workers=True, verbose=False)
+        task = build(config["model"], Task, "model", spec=data.spec.to_dict())
+        if pretrained:
+            checkpoint.load_pretrained(task)
+        return task, checkpoint.warm_start(task, warm, config["init_from"]) if warm and not resumed else []
+
+    if config.get("tune") and not config.get("tuned"):
+        from sightseq.core.tuning import tune
+
+        tune(config, folder, precision, prepare, lambda data: initialise(data)[0])
+    data = prepare()
     console.say("data", console.describe(data))
-    seed_everything(config["seed"], workers=True, verbose=False)
-    task = build(config["model"], Task, "model", spec=data.spec.to_dict())
+    task, unloaded = initialise(data)
     task.total_steps = count_steps(trainer, data)
     weights = sum(parameter.numel() for parameter in task.net.parameters())
     console.say("network", f"{network_name(task.net)} with {weights:,} parameters, {precision}")
-    if pretrained:
-        checkpoint.load_pretrained(task)
+    for key, values in (config.get("tuned") or {}).items():
+        console.say("tune", f"{key}={values['found']:g} instead of {values['before']:g}")
     if resumed:
         console.say("resume", f"from {console.short(last)}")
     elif warm:
-        unloaded = checkpoint.warm_start(task, warm, config["init_from"])
-        console.say(
-            "init_from", f"{config['init_from']}; missing or of a different shape: {', '.join(unloaded) or 'nothing'}"
-        )
-
+        missing = ", ".join(unloaded) or "nothing"
+        console.say("init_from", f"{config['init_from']}; missing or of a different shape: {missing}")
     if resumed and task.frozen:  # Lightning loads the other weights later
         task.load_state_dict(checkpoint.read_checkpoint(last)["state_dict"])
     precompute(task, data, trainer.strategy.root_device)
     task.prepare_training(data.dataset("train"))
     fit_seconds = fit(trainer, task, data, last if resumed else None)
-    chosen = load_best(trainer, task, folder)
+    task, chosen = load_best(trainer, task, folder)
     run_test = bool(config["run_test"])
     results, blocks = evaluate(make_evaluator(config), task, data, run_test)
     if trainer.is_global_zero:
@@ -160,7 +175,8 @@ def train(config: Config, folder: Path) -> Outcome:
         whole_fit = max([fit_seconds, *(row["seconds"] for row in history[-1:])])
         results |= describe_run(config, task, data, folder) | {
             "precision": precision,
-            "epochs": trainer.current_epoch,
+            # A resumed training whose time is over ends before Lightning counts its last epoch.
+            "epochs": max([trainer.current_epoch, *(int(row["epoch"]) for row in history[-1:])]),
             "train": training_scores(history),
             **chosen,
             "seconds": {"fit": round(whole_fit, 1), "total": whole_fit - fit_seconds},  # `execute` adds this process
@@ -194,25 +210,32 @@ def fit(trainer: "Trainer", task: "Task", data: "DataModule", resume: Path | Non
     return time.monotonic() - began
 
 
-def load_best(trainer: "Trainer", task: "Task", folder: Path) -> dict[str, Any]:
+def load_best(trainer: "Trainer", task: "Task", folder: Path) -> "tuple[Task, dict[str, Any]]":
     """Load the weights of the best epoch if a ModelCheckpoint saved them; else keep the last weights.
 
     checkpoints/best.ckpt links to that checkpoint, whatever name the callback gave the file.
 
     Returns:
-        For results.json: `best_epoch` (counted from 1) and the `monitor` that chose it; both None for the last weights.
+        The task: with FSDP another one, which has the whole weights. And for results.json: `best_epoch` (counted from
+        1) and the `monitor` that chose it; both None for the last weights.
     """
     from sightseq.core import checkpoint
-    from sightseq.core.trainer import best_checkpoint, link_checkpoint
+    from sightseq.core.trainer import best_checkpoint, link_checkpoint, sharded
 
     best, monitor = best_checkpoint(trainer)
+    path = folder / "checkpoints" / "last.ckpt" if best is None and sharded(trainer) else best
+    if path is None:
+        return task, {"best_epoch": None, "monitor": None}
+    content = checkpoint.read_checkpoint(path)
+    if sharded(trainer):
+        task = checkpoint.rebuild(content, str(path))
+    else:
+        task.load_state_dict(content["state_dict"])
     if best is None:
-        return {"best_epoch": None, "monitor": None}
-    content = checkpoint.read_checkpoint(best)
-    task.load_state_dict(content["state_dict"])
+        return task, {"best_epoch": None, "monitor": None}
     if trainer.is_global_zero:
         link_checkpoint(best, folder / "checkpoints" / "best.ckpt")
-    return {"best_epoch": content["epoch"] + 1, "monitor": monitor}
+    return task, {"best_epoch": content["epoch"] + 1, "monitor": monitor}
 
 
 def test(config: Config, folder: Path) -> Outcome:

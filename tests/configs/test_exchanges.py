@@ -19,7 +19,6 @@ PACKAGES = {
     "augment": "model.augment",
     "optimizer": "model.optimizer",
     "scheduler": "model.scheduler",
-    "trainer": "trainer",
     "callbacks": "callbacks",
     "logger": "logger",
     "baseline": "baseline",
@@ -102,3 +101,12 @@ def test_exchanging_one_brick_drops_only_its_settings(experiment: str) -> None:
     if group == "data":
         rest.discard(PACKAGES["noise"])  # the data option selects its own noise
     assert values_of(exchanged, *rest) == values_of(before, *rest), group
+
+
+def test_another_machine_keeps_the_length_of_the_training() -> None:
+    before, after = (composed("experiment=cifar10", *typed)[0] for typed in ((), ("trainer=ddp_cpu",)))
+    assert before["trainer.max_epochs"] != 10  # the default
+    changed = {path for path in {*before, *after} if before.get(path) != after.get(path)}
+    assert changed == {
+        f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy", "sync_batchnorm")
+    }

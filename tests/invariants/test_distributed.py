@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,11 @@ CAPTIONS = (
 )
 
 
-def overrides(folder: Path, experiment: Sequence[str], processes: int) -> list[str]:
+def overrides(experiment: Sequence[str], processes: int) -> list[str]:
     return [
         *experiment,
         *COMMON,
-        *(f"paths.{name}={folder / name}" for name in ("data", "cache", "runs")),
-        f"trainer.devices={processes}",
+        f"trainer={'ddp_cpu' if processes > 1 else 'default'}",
         f"data.batch_size={30 // processes}",
         "data.eval_batch_size=10",
     ]
@@ -59,40 +59,56 @@ def overrides(folder: Path, experiment: Sequence[str], processes: int) -> list[s
 
 def outcome(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The weights and the results of the only run below `folder`."""
-    (run,) = (folder / "runs").glob("*/*")
+    (run,) = (folder / "runs").glob("[!.]*/*")
     content = read_checkpoint(run / "checkpoints" / "last.ckpt")
     return content["state_dict"], json.loads((run / "results.json").read_text())
 
 
-def train_by_command(config: dict[str, Any]) -> None:
+def train_by_command(folder: Path, arguments: list[str]) -> None:
     """Train as a user does: Lightning starts the second process."""
+    config = sightseq.compose(*arguments, *victims.paths(folder)) | {"run_test": True}
     run = rundir.create(config, "sightseq train")
     done = subprocess.run([sys.executable, "-m", "sightseq.run", run], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def train_as_on_a_cluster(config: dict[str, Any]) -> None:
-    """Train in two processes that a cluster's scheduler has started."""
-    run = rundir.create(config, "sightseq train")
+def train_by_torchrun(folder: Path, arguments: list[str]) -> None:
+    """Train with `torchrun -m sightseq train`: both processes compose the config and share one run directory."""
+    join(SERVER.Process(target=victims.torchrun, args=(folder, arguments)))
+
+
+def train_by_srun(folder: Path, arguments: list[str]) -> None:
+    """Train in two processes with the variables that `srun sightseq train` sets."""
     with socket.create_server(("localhost", 0)) as server:
         port = server.getsockname()[1]
-    processes = [SERVER.Process(target=victims.train_rank, args=(run, rank, port)) for rank in range(2)]
+    job = {"SLURM_JOB_ID": "4242", "SLURM_STEP_ID": "0", "SLURM_JOB_NAME": "train", "SLURM_NNODES": "1"}
+    job |= {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NODEID": "0"}
+    job |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    ranks = [job | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank} for rank in "01"]
+    join(*(SERVER.Process(target=victims.type_command, args=(folder, arguments, rank)) for rank in ranks))
+
+
+def join(*processes: ForkServerProcess) -> None:
+    """Start processes, and wait for them."""
     for process in processes:
         process.start()
     for process in processes:
         process.join(300)
-        assert process.exitcode == 0, (run / "log.txt").read_text()
+        assert process.exitcode == 0
 
 
 @pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize(
     ("experiment", "train"),
-    [(IMAGES, train_by_command), (STREAMS, train_as_on_a_cluster), (CAPTIONS, train_as_on_a_cluster)],
+    [(IMAGES, train_by_command), (STREAMS, train_by_torchrun), (CAPTIONS, train_by_srun)],
     ids=["images", "streams", "captions"],
 )
-def test_two_processes_equal_one(experiment: Sequence[str], train: Callable[..., None], tmp_path: Path) -> None:
-    sightseq.train(sightseq.compose(*overrides(tmp_path / "one", experiment, 1)) | {"run_test": True})
-    train(sightseq.compose(*overrides(tmp_path / "two", experiment, 2)) | {"run_test": True})
+def test_two_processes_equal_one(
+    experiment: Sequence[str], train: Callable[[Path, list[str]], None], tmp_path: Path
+) -> None:
+    single = sightseq.compose(*overrides(experiment, 1), *victims.paths(tmp_path / "one"))
+    sightseq.train(single | {"run_test": True})
+    train(tmp_path / "two", overrides(experiment, 2))
     (weights, results), (others, other_results) = outcome(tmp_path / "one"), outcome(tmp_path / "two")
     for name, value in weights.items():
         torch.testing.assert_close(others[name], value, atol=1e-5, rtol=0, msg=lambda m, name=name: f"{name}: {m}")

@@ -79,6 +79,28 @@ def test_a_signal_saves_a_checkpoint_and_exits(number: int, tmp_path: Path) -> N
     assert resume.state_of(only_run(tmp_path)) == "interrupted"
 
 
+def test_a_slurm_job_saves_requeues_and_resumes(tmp_path: Path) -> None:
+    scontrol = tmp_path / "bin" / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    scontrol.chmod(0o755)
+    signals = "+callbacks.time={_target_:tests.invariants.victims.EndOfTime,step:7}"
+    arguments = [*SHORT, "baseline=none", "trust=[tests]", "trainer.max_epochs=1", "resume=auto", signals]
+    job = {"SLURM_JOB_ID": "4242", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
+    job |= {"SLURM_JOB_NAME": "train", "PATH": f"{scontrol.parent}:{os.environ['PATH']}"}
+    for restart, status in (("0", 130), ("1", 0)):
+        job["SLURM_RESTART_COUNT"] = restart
+        process = SERVER.Process(target=victims.type_command, args=(tmp_path, arguments, job))
+        process.start()
+        process.join(120)
+        assert process.exitcode == status
+        if status:
+            assert (tmp_path / "asked").read_text() == "requeue 4242\n"
+            assert read_checkpoint(only_run(tmp_path) / "checkpoints" / "last.ckpt")["global_step"] == 8
+    assert resume.state_of(only_run(tmp_path)) == "finished"
+    assert (tmp_path / "asked").read_text() == "requeue 4242\n"
+
+
 def test_a_full_disk(tmp_path: Path) -> None:
     """A training resumes after a full disk has space again; a cache that does not fit is removed."""
     (tmp_path / "runs").mkdir()

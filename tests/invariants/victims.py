@@ -18,9 +18,10 @@ import psutil
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 import sightseq
-from sightseq import run
+from sightseq import cli, run
 from sightseq.core import report, resume, rundir
 from sightseq.core.build import build
 from sightseq.core.checkpoint import read_checkpoint
@@ -43,6 +44,22 @@ class Mark(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if trainer.global_step == self.step:
             self.path.touch()
+
+
+class EndOfTime(Callback):
+    """Sends its own process SIGUSR1 twice at a step of a training that is not resumed: SLURM's, and that of `uv run`.
+
+    Args:
+        step: the global step.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.step and trainer.ckpt_path is None:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            os.kill(os.getpid(), signal.SIGUSR1)
 
 
 class Kill(Callback):
@@ -141,14 +158,37 @@ def run_job(folder: str) -> None:
     run.main()
 
 
-def train_rank(folder: Path, rank: int, port: int) -> None:
-    """Run one of two processes that train the run in `folder`, with the variables that torchrun sets."""
+def type_command(folder: Path, arguments: list[str], environment: dict[str, str]) -> None:
+    """Run `sightseq train ARGUMENTS` with all files below `folder`, as one process of a launcher."""
     torch.set_num_threads(1)
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    os.environ |= {"GROUP_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-    os.environ |= {"TORCHELASTIC_RUN_ID": "test"}
-    sys.argv[1:] = [str(folder)]
-    run.main()
+    os.environ |= environment
+    folder.mkdir(exist_ok=True)
+    os.chdir(folder)
+    report.write_report = lambda folder, *_: folder / "report.html"
+
+    def run_in_process(_: str, command: list[str]) -> None:
+        sys.argv = command[2:]
+        run.main()
+
+    os.execv = run_in_process  # type: ignore[assignment]  # only in this process
+    sys.argv = ["sightseq", "train", *arguments, *paths(folder)]
+    cli.main()
+
+
+def torchrun(folder: Path, arguments: list[str]) -> None:
+    """Run `torchrun --standalone --nproc-per-node=2 -m sightseq train ARGUMENTS`, whose workers are forked."""
+    settings = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=2,
+        run_id="none",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        start_method="fork",
+        monitor_interval=0.1,
+    )
+    elastic_launch(settings, type_command)(folder, arguments, {})
 
 
 def fill_disk(folder: Path, overrides: tuple[str, ...], sender: Any) -> None:

@@ -24,6 +24,7 @@ from sightseq.core.callbacks import (
     ResumeCheckpoint,
     StopOnNaN,
 )
+from sightseq.core.cluster import Requeue
 from sightseq.core.errors import ConfigError, SightseqError
 
 
@@ -330,17 +331,33 @@ def test_all_processes_exit_or_none() -> None:
 
     def decide(decision: bool, all: bool) -> bool:
         decisions.append(decision)
-        return True  # another process received the signal
+        return len(decisions) in (2, 4)  # another process received SLURM's signal, after the first check
 
     trainer = trainer_in_an_epoch(save_checkpoint=lambda path: None, world_size=2)
-    trainer.strategy = SimpleNamespace(reduce_boolean_decision=decide)
-    for batch in range(CHECK_EVERY_STEPS - 1):
+    trainer.strategy = SimpleNamespace(reduce_boolean_decision=decide, broadcast=lambda steps: 30)
+    for batch in range(30):
         trainer.global_step = batch + 1
         last.on_train_batch_end(trainer, NET, None, {}, batch)
-    trainer.global_step = CHECK_EVERY_STEPS
-    with pytest.raises(KeyboardInterrupt):
-        last.on_train_batch_end(trainer, NET, None, {}, CHECK_EVERY_STEPS - 1)
-    assert decisions == [False]
+    assert decisions == [False]  # after the first step
+    trainer.global_step = 31
+    with pytest.raises(Requeue):
+        last.on_train_batch_end(trainer, NET, None, {}, 30)
+    assert decisions == [False] * 4  # whether to exit; whether a weight is not finite; whether to requeue the job
+
+
+@pytest.mark.parametrize(("seconds", "wait"), [(0.001, CHECK_EVERY_STEPS), (0.1, 10), (3.0, 1)])
+def test_several_processes_check_for_signals_every_second(seconds: float, wait: int) -> None:
+    last, waits = ResumeCheckpoint("c", minutes=None), list[int]()
+    last._checked = 0, last._saved - 10 * seconds
+
+    def broadcast(steps: int) -> int:
+        waits.append(steps)
+        return steps
+
+    trainer: Any = SimpleNamespace(world_size=2, global_step=10, strategy=SimpleNamespace(broadcast=broadcast))
+    assert last._check_due(trainer)
+    assert waits[0] == pytest.approx(wait, abs=2)
+    assert not last._check_due(trainer)
 
 
 def test_metadata_is_added_to_the_entry_of_the_task() -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateFinder, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 import sightseq
 from sightseq.core.build import build
 from sightseq.core.checkpoint import read_checkpoint
 from sightseq.core.errors import ConfigError
-from sightseq.core.optimization import adapt_length, make_optimizer, make_schedule
+from sightseq.core.optimization import adapt_length, make_optimizer, make_schedule, remember_decay
 from sightseq.core.report import write_report
 from sightseq.core.task import Task
 from sightseq.core.trainer import POSITIVE_ARGUMENTS, REFUSED_ARGUMENTS, check_trainer, make_callbacks
@@ -69,11 +69,6 @@ def test_the_mode_comes_from_the_monitored_score(monitor: str | None, mode: str)
         assert (found[kind].monitor, found[kind].mode) == (monitor or "val/accuracy", mode)
 
 
-def test_a_mode_that_is_not_a_direction_is_kept() -> None:
-    found = callbacks("+callbacks.find._target_=lightning.pytorch.callbacks.LearningRateFinder")
-    assert found[LearningRateFinder]._mode == "exponential"
-
-
 def test_a_monitor_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"monitor=val/acuracy.*did you mean val/accuracy"):
         callbacks("+callbacks.best.monitor=val/acuracy")
@@ -105,17 +100,6 @@ def test_the_best_of_several_checkpoints_is_scored(typed: tuple[str, ...]) -> No
     count = int(typed[0][-1]) if "top_k" in typed[0] else 1
     assert len(kept) == count
     assert len({read_checkpoint(folder / "checkpoints" / name)["epoch"] for name in kept}) == count
-
-
-def test_the_learning_rate_finder_sets_optimizer_and_schedule() -> None:
-    _, folder = run(
-        *("+callbacks.find._target_=lightning.pytorch.callbacks.LearningRateFinder", "+callbacks.find.min_lr=0.0123"),
-        *("+callbacks.find.max_lr=0.0124", "trainer.max_epochs=5", "model.optimizer.lr=0.5"),
-    )
-    content = read_checkpoint(folder / "checkpoints" / "last.ckpt")
-    assert [group["max_lr"] for group in content["optimizer_states"][0]["param_groups"]] == pytest.approx(
-        [0.01235] * 2, abs=1e-4
-    )
 
 
 @pytest.mark.parametrize(
@@ -298,6 +282,16 @@ def test_accumulated_batches_are_weighted_by_their_samples() -> None:
     _, whole = run(*plain, "data.batch_size=110")
     _, parts = run(*plain, "data.batch_size=40", "trainer.accumulate_grad_batches=3")
     torch.testing.assert_close(weights(parts), weights(whole), atol=1e-6, rtol=1e-5)
+
+
+def test_weight_decay_remembers_the_shape_of_weights_that_are_cut_into_pieces() -> None:
+    layer = torch.nn.Linear(3, 2)
+    remember_decay(layer)
+    for parameter in layer.parameters():
+        parameter.data = parameter.data.flatten()  # as FSDP does
+    config = {"_target_": "torch.optim.SGD", "lr": 0.1, "weight_decay": 0.5}
+    groups = make_optimizer(config, [{"params": list(layer.parameters())}]).param_groups
+    assert [(group["params"], group["weight_decay"]) for group in groups] == [([layer.weight], 0.5), ([layer.bias], 0)]
 
 
 def test_gradients_are_clipped_by_value_on_request() -> None:

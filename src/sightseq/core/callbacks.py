@@ -3,12 +3,13 @@
 import codecs
 import csv
 import hashlib
+import os
 import signal
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
@@ -16,11 +17,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from sightseq.core.cluster import REQUEUE_SIGNAL, Requeue
 from sightseq.core.errors import ConfigError, SightseqError
 from sightseq.core.files import replacing
 from sightseq.core.loading import Batch
 
 CHECK_EVERY_STEPS = 50  # steps between checks that are too slow for every step
+CHECK_INTERVAL = 1.0  # seconds between checks for signals of several processes; SLURM kills a job after 30 seconds
 PATIENCE = 5.0  # seconds that a requested exit waits for the end of a validation
 
 
@@ -142,7 +145,9 @@ class History(Checkpoint):
 class ResumeCheckpoint(Checkpoint):
     """Save checkpoints/last.ckpt, from which an interrupted run resumes, at the end of every epoch and within it.
 
-    Ctrl-C and SIGTERM also save it, after the current step, and end the run; a second signal ends the run at once.
+    Ctrl-C and SIGTERM also save it, after the current step, and end the run; a second Ctrl-C ends the run at once. In
+    a SLURM job, SIGUSR1 does the same, and `sightseq.run` then puts the job back into the queue.
+
     A run cannot resume within a validation: after a signal, it waits a few seconds for the validation to end, and
     then exits with the previous checkpoint. Nothing is saved while gradients are being accumulated. Weights that are
     NaN or infinite are not saved: they end the run with an error.
@@ -160,11 +165,16 @@ class ResumeCheckpoint(Checkpoint):
         self.path, self.minutes, self.steps = Path(dirpath) / "last.ckpt", minutes, steps
         self._saved = time.monotonic()
         self._asked: float | None = None  # time of the signal that requested the exit
+        self._requeue = False  # whether that signal was SLURM's
+        self._checked = 0, self._saved  # step and time of the last check for signals of several processes
+        self._next_check = 0
         self._handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if threading.current_thread() is threading.main_thread():  # no other thread may set signal handlers
-            signals = (signal.SIGINT, signal.SIGTERM)
+            signals = [signal.SIGINT, signal.SIGTERM]
+            if REQUEUE_SIGNAL is not None and "SLURM_JOB_ID" in os.environ:
+                signals.append(REQUEUE_SIGNAL)
             self._handlers = {number: signal.signal(number, self._request_exit) for number in signals}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -172,9 +182,10 @@ class ResumeCheckpoint(Checkpoint):
             signal.signal(number, handler)
 
     def _request_exit(self, number: int, frame: Any) -> None:
-        self._asked = time.monotonic()
+        self._asked, self._requeue = time.monotonic(), number == REQUEUE_SIGNAL
         for one in self._handlers:
-            signal.signal(one, signal.default_int_handler)
+            # The others may arrive twice: SLURM sends them to all processes, and `uv run` forwards them.
+            signal.signal(one, signal.default_int_handler if one == signal.SIGINT else signal.SIG_IGN)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -188,31 +199,54 @@ class ResumeCheckpoint(Checkpoint):
         if self.minutes and now_and_then:
             old = time.monotonic() - self._saved > 60 * self.minutes
             due |= bool(trainer.strategy.broadcast(old))  # all processes save, or none
-        exiting = (now_and_then or trainer.world_size == 1) and self._exit_requested(trainer)
+        exiting = self._check_due(trainer) and self._exit_requested(trainer)
         if due or exiting:
             self._save(trainer, pl_module)
         if exiting:
-            raise KeyboardInterrupt
+            self._exit(trainer)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         if self._asked and trainer.world_size == 1 and time.monotonic() - self._asked > PATIENCE:
-            raise KeyboardInterrupt
+            self._exit(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._save(trainer, pl_module)
         if self._exit_requested(trainer):
-            raise KeyboardInterrupt
+            self._exit(trainer)
+
+    def _check_due(self, trainer: Trainer) -> bool:
+        """Return whether to check for signals: after each step, or about every second with several processes.
+
+        The first process sets the number of steps between checks, so that all of them check after the same step.
+        """
+        if trainer.world_size == 1:
+            return True
+        if trainer.global_step < self._next_check:
+            return False
+        (step, since), self._checked = self._checked, (trainer.global_step, time.monotonic())
+        rate = (trainer.global_step - step) / max(self._checked[1] - since, 1e-6)
+        wait = trainer.strategy.broadcast(min(max(int(rate * CHECK_INTERVAL), 1), CHECK_EVERY_STEPS))
+        self._next_check = trainer.global_step + int(wait)
+        return True
 
     def _exit_requested(self, trainer: Trainer) -> bool:
         """Return whether any process of the training has received a signal."""
-        here = self._asked is not None
-        return here if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(here, all=False)
+        return in_any_process(trainer, self._asked is not None)
+
+    def _exit(self, trainer: Trainer) -> NoReturn:
+        raise Requeue if in_any_process(trainer, self._requeue) else KeyboardInterrupt
 
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not torch.nn.utils.get_total_norm(weight.detach() for weight in pl_module.parameters()).isfinite():
+        norm = torch.nn.utils.get_total_norm(weight.detach() for weight in pl_module.parameters())
+        if in_any_process(trainer, not norm.isfinite()):  # with FSDP, each process has a part of the weights
             raise not_finite_error(trainer, "the weights became NaN or infinite")
         trainer.save_checkpoint(self.path)
         self._saved = time.monotonic()
+
+
+def in_any_process(trainer: Trainer, here: bool) -> bool:
+    """Return whether a condition holds in any process of the training; all processes must call this."""
+    return here if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(here, all=False)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from sightseq.core.cluster import REQUEUE_SIGNAL
+
 Batch = dict[str, Tensor]
 PAD_INDEX = -1
 POOL = 50  # batches whose samples are sorted by length together
@@ -113,12 +115,12 @@ class StreamSampler(BatchSampler):
 
 
 def _init_worker(worker: int) -> None:
-    """Worker init: ignore SIGINT and SIGTERM; exit when the training process exits.
+    """Worker init: ignore SIGINT, SIGTERM and SIGUSR1; exit when the training process exits.
 
     Ctrl-C and the signals of a cluster reach all processes of a job. PyTorch's own check whether the training process
     was killed compares parent ids, which fails with a fork server, the default of Python 3.14.
     """
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
+    for signal_number in (signal.SIGINT, signal.SIGTERM, REQUEUE_SIGNAL or signal.SIGTERM):
         signal.signal(signal_number, signal.SIG_IGN)
     Thread(target=_exit_after, args=(parent_process(),), daemon=True).start()
 

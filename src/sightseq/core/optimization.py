@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -26,10 +26,21 @@ def make_optimizer(config: Mapping[str, Any], groups: list[dict[str, Any]]) -> O
     if isinstance(lr, int | float) and lr <= 0:
         raise ConfigError(f"model.optimizer.lr={lr} is not above 0")
     if config.get("weight_decay"):
-        decay = [group | {"params": [p for p in group["params"] if p.ndim >= 2]} for group in groups]
-        no_decay = [group | {"params": [p for p in group["params"] if p.ndim < 2]} for group in groups]
+        decay = [group | {"params": [p for p in group["params"] if decays(p)]} for group in groups]
+        no_decay = [group | {"params": [p for p in group["params"] if not decays(p)]} for group in groups]
         groups = [group for group in decay + [g | {"weight_decay": 0.0} for g in no_decay] if group["params"]]
     return build(config, Optimizer, "model.optimizer", params=groups)
+
+
+def remember_decay(module: nn.Module) -> None:
+    """Remember which weights decay: FSDP later cuts all of them into flat pieces."""
+    for parameter in module.parameters():
+        parameter.sightseq_decays = parameter.ndim >= 2  # type: ignore[attr-defined]
+
+
+def decays(parameter: Tensor) -> bool:
+    """Return whether weight decay applies: not to biases and the weights of normalisation layers."""
+    return bool(getattr(parameter, "sightseq_decays", parameter.ndim >= 2))
 
 
 def make_schedule(
@@ -92,6 +103,11 @@ def adapt_length(scheduler: LRScheduler, fresh: Mapping[str, Any]) -> None:
     steps = {key: restored[key] - 1 for key in ("last_epoch", "_step_count")}
     scheduler.load_state_dict({**fresh, "_last_lr": restored["_last_lr"], **steps})
     scheduler.step()
+
+
+def peak_rate(group: dict[str, Any]) -> float:
+    """Return the learning rate of a parameter group that its schedule starts from, or reaches with OneCycleLR."""
+    return float(group.get("max_lr", group.setdefault("initial_lr", group["lr"])))
 
 
 def has_dropout(net: nn.Module) -> bool:

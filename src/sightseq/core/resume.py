@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
-from sightseq.core import rundir
+from sightseq.core import cluster, rundir
 from sightseq.core.errors import ConfigError
 from sightseq.core.rundir import LENGTH, Config
 
@@ -46,9 +46,15 @@ def resume(typed: str, config: Config, keys: Collection[str]) -> Path:
         config: the composed config, with the new length.
         keys: the typed keys. Only those in `LENGTH` are allowed; they prolong the run, even a finished one.
 
+    Of several processes of a launch, the first does this, and the others wait for it.
+
     Raises:
         ConfigError: the run cannot be resumed, or other keys were typed.
     """
+    return cluster.agree(lambda: _resume(typed, config, keys), Path(config["paths"]["runs"]))
+
+
+def _resume(typed: str, config: Config, keys: Collection[str]) -> Path:
     named = Path(typed).expanduser().resolve()
     folder = named.parents[1] if named.suffix == ".ckpt" and named.is_file() else named
     if others := {*keys} - LENGTH:
@@ -116,7 +122,18 @@ def create_or_resume(config: Config, command: str) -> Path:
 
     That run may have finished; then nothing is left to do (see `finished`), unless the config has more epochs or
     another time limit, which prolong it. So a job that a cluster restarts never trains twice.
+
+    Of several processes that torchrun or srun has started, the first does this, and the others wait for it.
+
+    Raises:
+        ConfigError: the folder cannot be created, or this is a further process of a sweep.
     """
+    if config.get("sweep") and cluster.rank():
+        raise ConfigError("-m: start a sweep once, not in each process of srun or torchrun; its jobs start processes")
+    return cluster.agree(lambda: _create_or_resume(config, command), Path(config["paths"]["runs"]))
+
+
+def _create_or_resume(config: Config, command: str) -> Path:
     if config.get("resume") == "auto":
         if folder := find_run(config):
             if not finished(folder) or is_longer(config, rundir.read_config(folder)):

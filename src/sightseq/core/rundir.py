@@ -5,6 +5,9 @@ runs/<experiment>/<date>-<name or random suffix>/
 """
 
 import contextlib
+import copy
+import functools
+import operator
 import re
 import secrets
 import shutil
@@ -17,6 +20,7 @@ from typing import Any
 import filelock
 import yaml
 
+from sightseq.core.cluster import Requeue, agree
 from sightseq.core.errors import CheckpointError, ConfigError, SightseqError
 from sightseq.core.files import replacing
 
@@ -99,7 +103,7 @@ def repeat(file: Path) -> Path:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
     check_config(config)
-    return create(config, f"python -m sightseq.run {file}")
+    return agree(lambda: create(config, f"python -m sightseq.run {file}"), Path(config["paths"]["runs"]))
 
 
 def check_config(config: object) -> None:
@@ -136,6 +140,9 @@ def check_values(config: Config) -> None:
         raise ConfigError(f"run_test={run_test}: must be true, false or auto")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ConfigError(f"seed={seed}: must be a whole number from 0 to {2**32 - 1}")
+    tune = config.get("tune") or []
+    if not {*([tune] if isinstance(tune, str) else tune)} <= {"batch_size", "lr"}:
+        raise ConfigError(f"tune={tune}: must be lr, batch_size or [batch_size,lr]")
     if name is not None and (not isinstance(name, str) or re.search(r"[/\\\0]|\.\.", name) or not name.strip()):
         raise ConfigError(
             f"name={name}: must be a text without / and .., because it ends the name of the run directory"
@@ -191,7 +198,9 @@ def locked_run(folder: Path) -> Iterator[None]:
             new = (folder / NEW).exists()
             (folder / NEW).unlink(missing_ok=True)
             yield
-    except (SightseqError, KeyboardInterrupt):
+    except (SightseqError, KeyboardInterrupt) as error:
+        if isinstance(error, Requeue):  # the job repeats its command, which may name this folder
+            raise
         if new and not (folder / "checkpoints").exists() and not (folder / "results.json").exists():
             shutil.rmtree(folder, ignore_errors=True)
             with contextlib.suppress(OSError):  # it contains other runs
@@ -199,9 +208,20 @@ def locked_run(folder: Path) -> Iterator[None]:
         raise
 
 
+def as_typed(config: Config) -> Config:
+    """Return a copy of the config with the values before the searches of `tune`."""
+    typed = copy.deepcopy(config)
+    for key, values in (typed.pop("tuned", None) or {}).items():
+        *groups, last = key.split(".")
+        functools.reduce(operator.getitem, groups, typed)[last] = values["before"]
+    if not typed.get("tune"):
+        typed.pop("tune", None)  # runs of older versions lack it
+    return typed
+
+
 def without_variable_keys(config: Config) -> Config:
     """Return the config without the keys that may differ when a run is resumed."""
-    compared = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
+    compared = as_typed(config)
     for key in NOT_COMPARED:
         compared.pop(key, None)
     for group, key in (name.split(".") for name in LENGTH):
@@ -251,8 +271,8 @@ def find_checkpoint(typed: str | Path) -> Path:
 
 def without_repeats(config: Config) -> tuple[Config, dict[str, Any]]:
     """Split a config into the part that repetitions of an experiment share, and the seed and fold of this run."""
-    common = {key: value for key, value in config.items() if key not in NOT_COMPARED}
-    data = common["data"] = dict(config["data"])
+    common = {key: value for key, value in as_typed(config).items() if key not in NOT_COMPARED}
+    data = common["data"]
     repeats = {"seed": common.pop("seed", None), "data.fold": data.pop("fold", None)}
     data.pop("seed", None)  # the config sets it to `seed`
     return common, repeats

@@ -7,10 +7,11 @@ dictionaries, not objects, and reads neither the whole config nor the data modul
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from sightseq.core.blocks import Block
 from sightseq.core.build import build
 from sightseq.core.errors import ConfigError
 from sightseq.core.loading import PAD_INDEX, Batch
-from sightseq.core.optimization import adapt_length, has_dropout, make_optimizer, make_schedule
+from sightseq.core.optimization import adapt_length, has_dropout, make_optimizer, make_schedule, remember_decay
 from sightseq.core.scores import MeanLoss, Output, Score, Scoreboard
 from sightseq.core.spec import Spec, check_spec_type
 
@@ -75,6 +76,7 @@ class Task(LightningModule, ABC):
         self.net = build(net, nn.Module, "model.net", **self.spec.net_arguments())
         if empty := [name for name, weight in self.net.named_parameters() if not weight.numel()]:
             raise ConfigError(f"model.net: {empty[0]} has no weights; is a width 0?")
+        remember_decay(self.net)
         self.optimizer, self.scheduler = optimizer, scheduler
         self._accumulation = Accumulation()
         self.total_steps: float | None = None  # None: the Trainer's estimate; run.py sets it before training
@@ -265,16 +267,8 @@ class Task(LightningModule, ABC):
 
     @property
     def lr(self) -> float:
-        """The learning rate. Setting it, as Lightning's LearningRateFinder does, makes a new optimizer and schedule."""
+        """The learning rate of the optimizer."""
         return float((self.optimizer or {}).get("lr", 1e-3))
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        schedule = self.scheduler or {}
-        if "max_lr" in schedule:
-            self.scheduler = {**schedule, "max_lr": schedule["max_lr"] * value / self.lr}
-        self.optimizer = {**(self.optimizer or {"_target_": "torch.optim.AdamW"}), "lr": value}
-        self.trainer.strategy.setup_optimizers(self.trainer)
 
     def on_train_start(self) -> None:
         """Adapt the schedule of a resumed training to a new length: see `core.optimization.adapt_length`."""
@@ -296,5 +290,7 @@ class Task(LightningModule, ABC):
         """Clip the norm of all gradients, or each value, with torch: Lightning's clipping refuses fused optimizers."""
         if gradient_clip_val and gradient_clip_algorithm == "value":
             torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+        elif gradient_clip_val and self._trainer and isinstance(self.trainer.strategy, FSDPStrategy):
+            cast(Any, self.trainer.strategy.model).clip_grad_norm_(gradient_clip_val)  # a process has a part of them
         elif gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)

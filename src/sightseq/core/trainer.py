@@ -6,11 +6,21 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    LearningRateFinder,
+    ModelCheckpoint,
+    ProgressBar,
+    WeightAveraging,
+)
+from lightning.pytorch.strategies import FSDPStrategy
 
 from sightseq.core.build import build, find_class, parameters
 from sightseq.core.callbacks import AtomicCheckpointIO, CheckpointMetadata, History, Reseed, StopOnNaN
+from sightseq.core.cluster import check_processes
 from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import hide_missing_gpus, keep_freed_memory, versions
 from sightseq.core.errors import ConfigError
@@ -46,7 +56,6 @@ EVALUATION = (
     "accelerator",
     "devices",
     "num_nodes",
-    "strategy",
     "limit_val_batches",
     "limit_test_batches",
     "inference_mode",
@@ -111,17 +120,43 @@ def make_trainer(config: Config, folder: Path, precision: str, task: Task) -> Tr
         History(folder / "metrics.csv"),  # before the checkpoint callbacks, so that a checkpoint never lacks its row
         *make_callbacks(config, folder / "checkpoints", task),
     ]
-    return build(
+    trainer = build(
         {"enable_model_summary": False, **settings},
         Trainer,
         "trainer",
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), *cluster_plugins()],
         logger=make_loggers(config, folder),
         precision=precision,
         default_root_dir=str(folder),
         use_distributed_sampler=False,  # our sampler divides the samples between processes
     )
+    check_processes(trainer.world_size)
+    if sharded(trainer) and any(isinstance(one, WeightAveraging) for one in callbacks):
+        raise ConfigError("callbacks: ema and swa need the whole weights in each process: use trainer=ddp, not fsdp")
+    return trainer
+
+
+def sharded(trainer: Trainer) -> bool:
+    """Return whether each process of the training has only a part of the weights."""
+    return isinstance(trainer.strategy, FSDPStrategy)
+
+
+def cluster_plugins() -> list[Any]:
+    """Return SLURM's environment in a job of srun, without Lightning's requeueing.
+
+    Lightning would save a checkpoint of its own within the signal handler, in the middle of a step; `ResumeCheckpoint`
+    saves after the step.
+
+    Raises:
+        ConfigError: the job's settings are contradictory.
+    """
+    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
+        return []
+    try:
+        return [SLURMEnvironment(auto_requeue=False)]
+    except RuntimeError as error:
+        raise ConfigError(f"SLURM: {' '.join(str(error).split())}") from error
 
 
 def make_callbacks(config: Config, checkpoints: Path, task: Task) -> list[Callback]:
@@ -147,7 +182,11 @@ def make_callbacks(config: Config, checkpoints: Path, task: Task) -> list[Callba
                 extra["mode"] = "max" if task.scoreboard.monitored(arguments["monitor"]).higher_is_better else "min"
         if issubclass(kind, ModelCheckpoint):
             arguments["filename"] = distinct(arguments.get("filename") or "best", arguments.get("save_top_k", 1))
+        if issubclass(kind, (LearningRateFinder, BatchSizeFinder)):
+            raise ConfigError(f"{key}: a resumed run would search again; write tune=lr or tune=batch_size")
         callbacks.append(build(arguments, Callback, key, **extra))
+    if sum(isinstance(one, WeightAveraging) for one in callbacks) > 1:
+        raise ConfigError("callbacks: ema and swa both average the weights; choose one")
     return callbacks
 
 
@@ -184,11 +223,12 @@ def link_checkpoint(path: Path, name: Path) -> None:
 
 
 def make_evaluator(config: Config) -> Trainer:
-    """Build a Trainer for validation and test: 32 bits, no loggers."""
+    """Build a Trainer for validation and test: 32 bits, no loggers, the whole weights in each process."""
     settings: dict[str, Any] = {name: value for name, value in config["trainer"].items() if name in EVALUATION}
     return Trainer(
         **settings,
         precision="32-true",
+        plugins=cluster_plugins(),
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
