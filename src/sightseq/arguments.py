@@ -26,6 +26,8 @@ WITH_VALUE = (
 def to_overrides(command: str, arguments: Sequence[str]) -> list[str]:
     """Convert the arguments of a command to Hydra overrides: quote paths, and prefix keys not in the config with `++`.
 
+    `sweep.KEY` of `train` stands for hydra.sweeper.KEY.
+
     `test` and `export` accept any `data.KEY`, and `predict` any KEY, because the valid keys depend on the checkpoint:
     its data or model rejects unknown ones later.
 
@@ -44,6 +46,8 @@ def to_overrides(command: str, arguments: Sequence[str]) -> list[str]:
 
 
 def _added(command: str, argument: str) -> str:
+    if command == "train":  # sweep.n_trials is a setting of Hydra's sweeper
+        return re.sub(r"^(\+*)sweep\.", r"\1hydra.sweeper.", argument)
     key, _, value = argument.partition("=")
     key = key.lstrip("+")
     if command == "predict" and key.startswith("data."):

@@ -14,7 +14,7 @@ from sightseq.sweep.table import flat, mean_std
 Score = tuple[str, str]  # ("test", "accuracy"), ("total", "seconds"), ...
 Repeat = tuple[Any, Any]  # fold and seed
 WORDS = {"val": "validation", "test": "test", "fit": "training", "total": "total"}
-NOT_SHOWN = ("paths.", "logger.", "data.root", "data.cache")  # the place of files does not change results
+NOT_SHOWN = ("paths.", "logger.", "data.root", "data.cache", "callbacks.prune.")  # they do not change results
 CONFIDENCE = 0.95
 HELP = {"--help", "-h"}
 USAGE = """sightseq compare RUN RUN ...: show how runs differ, and whether their scores differ by more than seeds do

@@ -66,6 +66,10 @@ def _no_option(missing: str, options: Sequence[str], arguments: Sequence[str]) -
 
 def _no_key(key: str, command: str, arguments: Sequence[str]) -> str:
     """Return the message for an unknown key or group: which commands take it, the nearest names, how to add it."""
+    if key.startswith("hydra.sweeper."):
+        name = key.removeprefix("hydra.sweeper.")
+        settings = sweeper_settings(command, arguments)
+        return f"sweep.{name}: this sweep has no such setting; {nearest(name, settings)} (sweep=optuna is a search)"
     takers = [name for name in commands() if key in groups_of(name)]
     if takers and command not in takers:
         return f"sightseq {command} takes no {key}=; these commands do: {', '.join(takers)}"
@@ -117,6 +121,14 @@ def known_keys(command: str, arguments: Sequence[str] = ()) -> set[str]:
         except (HydraException, OmegaConfBaseException, ValueError):
             config = hydra_compose(command)
         return {*groups(), *_dotted(OmegaConf.to_container(config))}
+
+
+def sweeper_settings(command: str, arguments: Sequence[str]) -> list[str]:
+    """Return the settings of the sweeper that `arguments` choose."""
+    choices = [argument for argument in arguments if argument.partition("=")[0] in ("sweep", "hydra/sweeper")]
+    with composing():
+        config = hydra_compose(command, choices, return_hydra_config=True)
+        return [str(name) for name in config.hydra.sweeper if name != "_target_"]
 
 
 def _dotted(value: Any, prefix: str = "") -> Iterator[str]:

@@ -105,7 +105,14 @@ def train(config: Config, folder: Path) -> Outcome:
     from sightseq.core.results import describe_run, make_baselines, training_scores
     from sightseq.core.spec import Spec
     from sightseq.core.task import Task
-    from sightseq.core.trainer import check_trainer, count_steps, make_evaluator, make_trainer, unknown_length
+    from sightseq.core.trainer import (
+        check_trainer,
+        count_steps,
+        make_evaluator,
+        make_trainer,
+        pruned_epoch,
+        unknown_length,
+    )
 
     trust(config["trust"])
     check_trainer(config["trainer"])
@@ -177,6 +184,7 @@ def train(config: Config, folder: Path) -> Outcome:
             "precision": precision,
             # A resumed training whose time is over ends before Lightning counts its last epoch.
             "epochs": max([trainer.current_epoch, *(int(row["epoch"]) for row in history[-1:])]),
+            "pruned": pruned_epoch(trainer),
             "train": training_scores(history),
             **chosen,
             "seconds": {"fit": round(whole_fit, 1), "total": whole_fit - fit_seconds},  # `execute` adds this process

@@ -85,7 +85,7 @@ def test_a_search_space_from_a_file_is_swept(
     monkeypatch.setattr("sightseq.bricks.extension_folders", lambda: [tmp_path])
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "mine.yaml").write_text(f"# @package hydra.sweeper.params\n{params}\n")
-    status, output, errors = sightseq("train", "-m", "+sweep=mine", *typed.split())
+    status, output, errors = sightseq("train", "-m", "sweep=mine", *typed.split())
     assert status == 0, errors
     assert len(jobs.configs) == (2 if uses_test else 4)
     assert all(job["run_test"] is uses_test for job in jobs.configs)

@@ -210,6 +210,12 @@ def best_checkpoint(trainer: Trainer) -> tuple[Path | None, str | None]:
     return (path, callback.monitor) if path.exists() else (None, None)
 
 
+def pruned_epoch(trainer: Trainer) -> int | None:
+    """Return the epoch, counted from 1, after which a search ended the training; None if it did not."""
+    callbacks: list[Callback] = getattr(trainer, "callbacks", [])
+    return next((callback.pruned for callback in callbacks if hasattr(callback, "pruned")), None)
+
+
 def link_checkpoint(path: Path, name: Path) -> None:
     """Give the checkpoint at `path` a second name, by a hard link, or by a copy if the disk has no hard links."""
     if path == name:

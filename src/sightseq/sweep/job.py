@@ -25,7 +25,7 @@ REPEATS = frozenset({"seed", "data.fold"})
 BOOKKEEPING = "+callbacks.prune="
 """Start of the override that a search adds to its jobs. It says which trial a job is, and is no part of its config."""
 
-CHANGEABLE = frozenset({"jobs", "repeat_failed", "hydra/launcher"})
+CHANGEABLE = frozenset({"jobs", "repeat_failed", "hydra/launcher", "sweep.n_trials", "hydra.sweeper.n_trials"})
 """Keys that say how a sweep is run, not what: a resumed sweep may change them."""
 
 

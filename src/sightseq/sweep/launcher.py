@@ -91,7 +91,14 @@ class ProcessLauncher(Launcher):
         """Run jobs, several at once, and return their results in order. Hydra's sweepers call this."""
         waiting = iter(list(enumerate(job_overrides, initial_job_idx)))
         found: dict[int, JobReturn] = {}
-        self.stream(lambda: next(waiting, None), found.__setitem__)
+
+        def tell(number: int, result: JobReturn) -> None:
+            found[number] = result
+            if self.jobs > 1 and self.function.sweep:  # the output of the job itself is in its folder
+                job = self.function.sweep.jobs()[number]
+                print(f"job {number} {job.state}: {describe(job)}", flush=True)
+
+        self.stream(lambda: next(waiting, None), tell)
         return [found[number] for number in sorted(found)]
 
     def stream(self, ask: Ask, tell: Tell) -> None:
@@ -153,8 +160,6 @@ class ProcessLauncher(Launcher):
             self.function.record(replace(ended.job, state="interrupted"))
             return
         job = self.function.record(ended.job.ended(status))
-        if self.jobs > 1:
-            print(f"job {job.number} {job.state}: {describe(job)}", flush=True)
         ended.result.return_value = self.function.objective(job)
         tell(job.number, ended.result)
 

@@ -3,6 +3,7 @@
 from hydra.core.plugins import Plugins
 
 from sightseq.sweep.launcher import LocalLauncher
+from sightseq.sweep.search import SearchSweeper
 from sightseq.sweep.slurm import SlurmLauncher
 
 
@@ -13,5 +14,5 @@ def register() -> None:
     loaded by all Hydra applications of the user.
     """
     plugins = Plugins.instance().class_name_to_class
-    for launcher in (LocalLauncher, SlurmLauncher):
-        plugins[f"hydra_plugins.sightseq.{launcher.__name__}"] = launcher
+    for plugin in (LocalLauncher, SlurmLauncher, SearchSweeper):
+        plugins[f"hydra_plugins.sightseq.{plugin.__name__}"] = plugin

@@ -55,7 +55,11 @@ def side_effects(jobs: Collection[Job]) -> list[str]:
     return [
         f"also different: {key} " + ", ".join(f"{value} ({choice})" for choice, value in values.items())
         for key, values in numbers.items()
-        if len(values) == len(configs) and len({*values.values()}) > 1 and key not in swept and _are_numbers(values)
+        if len(values) == len(configs)
+        and len({*values.values()}) > 1
+        and key not in swept
+        and not key.startswith("callbacks.prune.")
+        and _are_numbers(values)
     ]
 
 
