@@ -32,6 +32,7 @@ COMMANDS = {
     "list": "list the experiments, whether their data is present, and their recorded results",
     "show": "draw a training batch as the network sees it, and count the data",
     "new": "create the skeleton of a package with a learning problem of your own",
+    "wandb-sweep": "print the YAML of a W&B sweep for a search space",
     "explain": "show the class, output shape and parameters of every step, from raw input to loss",
 }
 HELP = {"--help", "-h"}
@@ -63,6 +64,10 @@ def main() -> None:
             from sightseq.compare import print_comparison
 
             print_comparison(arguments)
+        elif command == "wandb-sweep":
+            from sightseq.sweep.wandb_yaml import print_wandb_sweep
+
+            print_wandb_sweep(arguments)
         else:
             hydra_app(command, arguments)
     except SightseqError as error:
@@ -77,7 +82,7 @@ def main() -> None:
 
 def usage() -> str:
     """Return the text of `sightseq --help`."""
-    lines = [f"  sightseq {name:<8} {text}" for name, text in COMMANDS.items()]
+    lines = [f"  sightseq {name:<11} {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
             "sightseq: classic CNN and RNN projects on PyTorch Lightning and Hydra",

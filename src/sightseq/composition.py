@@ -21,10 +21,14 @@ from sightseq.mistakes import check_deletions, explain
 def plain(composed: DictConfig, experiment: str | None) -> Config:
     """Convert a composed config to a plain dictionary: resolved, with absolute paths and the experiment's name.
 
+    The name is added before interpolations are resolved: `logger.wandb.group=${experiment}` may use it.
+
     Raises:
         MissingMandatoryValue: a value marked ??? was not given.
         ConfigError: a path is empty, or a top-level setting such as `seed` or `name` is invalid.
     """
+    if experiment is not None:
+        OmegaConf.update(composed, "experiment", experiment_name(experiment), force_add=True)
     for key in PATHS:
         if OmegaConf.select(composed, key) == "":
             raise ConfigError(f"{key}= is empty: name a file or folder (. is the current folder)")
@@ -41,7 +45,7 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
     check_values(config)
     if isinstance(config.get("trust"), str):  # trust=mynet
         config["trust"] = [config["trust"]]
-    return config if experiment is None else {"experiment": experiment_name(experiment), **config}
+    return config if experiment is None else {"experiment": config.pop("experiment"), **config}
 
 
 def _in_home(path: str) -> bool:

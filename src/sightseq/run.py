@@ -65,7 +65,7 @@ def main() -> None:
 
 def execute(config: Config, folder: Path) -> dict[str, Any]:
     """Train, or test the checkpoint that the config names; return the content of results.json."""
-    from sightseq.core.report import write_report
+    from sightseq.core.report import learning_curves, write_report
     from sightseq.core.results import write_results
     from sightseq.core.tracking import log_results
 
@@ -78,8 +78,9 @@ def execute(config: Config, folder: Path) -> dict[str, Any]:
         return results
     seconds = results.setdefault("seconds", {"total": 0.0})
     seconds["total"] = round(seconds["total"] + time.monotonic() - began, 1)
+    blocks = [*learning_curves(folder, results), *blocks]
     report = write_report(folder, config, results, blocks)
-    results["trackers"] = log_results(trainer, results, blocks)
+    results["trackers"] = log_results(trainer, config, folder, results, blocks)
     write_results(folder, results)
     console.ending(results, folder, report)
     return results

@@ -205,7 +205,7 @@ def test_settings_of_published_experiments_are_dropped() -> None:
         ("seed=1,2", "seed=1,2: to run each value add -m; for one list write seed=[1,2]"),
         ("seed=range(1,3)", "seed=range(1,3): to run each value add -m"),
         ("trainer=3", "trainer=3: a group takes the name of an option"),
-        ("hydra/sweeper=optuna", "(its package may be hydra-optuna-sweeper); available: basic"),
+        ("hydra/sweeper=ax", "(its package may be hydra-ax-sweeper); available: basic, optuna"),
         ("~logger", "~logger: a run needs this; to disable it, write logger=[]"),
         ("~scheduler", "~scheduler: a run needs this; to disable it, write scheduler=none"),
         ("~trainer", "~trainer: a run needs this; choose another option with trainer=OPTION"),
@@ -444,3 +444,9 @@ def test_trust_takes_one_package_too(command: str) -> None:
     needed = [] if command == "train" else ["ckpt=x", "input=y"]
     assert compose(*needed, "trust=mynet", command=command)["trust"] == ["mynet"]
     assert compose(*needed, "trust=[mynet,other]", command=command)["trust"] == ["mynet", "other"]
+
+
+def test_an_interpolation_may_use_the_name_of_the_experiment() -> None:
+    config = compose("experiment=image/mnist", "logger=wandb", "logger.wandb.group=${experiment}")
+    assert config["logger"]["wandb"]["group"] == config["experiment"] == "mnist"
+    assert next(iter(config)) == "experiment"

@@ -23,7 +23,7 @@ from sightseq.core import plots
 from sightseq.core.blocks import Block, FigureBlock, Page, Passage, PassagesBlock, TableBlock, TextBlock
 from sightseq.core.media import LARGEST_WAV, AudioBlock, ImageBlock
 from sightseq.core.naming import ScoreInfo
-from sightseq.core.report import SYNTHETIC, read_history, write_report
+from sightseq.core.report import SYNTHETIC, learning_curves, read_history, write_report
 from sightseq.tasks.classification import figures
 from sightseq.vision import figures as images
 
@@ -84,7 +84,7 @@ def words(figure: Figure) -> str:
 
 def test_report_contains_the_results(tmp_path: Path) -> None:
     write_metrics(tmp_path, [{"epoch": 1, "train/loss": 2, "val/loss": 1.5, "val/accuracy": 0.5}])
-    page = write_report(tmp_path, {"seed": 7}, RESULTS, []).read_text("utf-8")
+    page = write_report(tmp_path, {"seed": 7}, RESULTS, learning_curves(tmp_path, RESULTS)).read_text("utf-8")
     for text in (
         *("97.41%", "test accuracy", "96.33%", "best baseline: nearest neighbours", "0.087", "2.00%"),
         *("epoch 28 of 30", "Test, 1,899 samples", "Validation, 90 samples"),
@@ -101,9 +101,10 @@ def test_report_contains_the_results(tmp_path: Path) -> None:
 
 def test_curves_explain_worse_training_scores(tmp_path: Path) -> None:
     write_metrics(tmp_path, [{"epoch": 1, "train/loss": 2, "val/loss": 1.5}])
-    page = write_report(tmp_path, {}, RESULTS, []).read_text("utf-8")
-    assert "measured with label smoothing of 0.2 (in the loss) and augmentation, validation without, so" in page
-    assert "measured with" not in write_report(tmp_path, {}, RESULTS | {"training_differs": []}, []).read_text("utf-8")
+    (block,) = learning_curves(tmp_path, RESULTS)
+    assert "measured with label smoothing of 0.2 (in the loss) and augmentation, validation without" in block.caption
+    (block,) = learning_curves(tmp_path, RESULTS | {"training_differs": []})
+    assert "measured with" not in block.caption
 
 
 def test_best_of_each_column_is_marked(tmp_path: Path) -> None:

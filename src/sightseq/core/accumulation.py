@@ -31,7 +31,11 @@ class Accumulation:
 
     def correct(self, parameters: Iterable[nn.Parameter], batches: int) -> None:
         """Scale the gradients of `batches` accumulated batches; called before the optimizer step."""
-        scale = batches * self._first / self._total
+        scale = self.scale(batches)
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.mul_(scale)
+
+    def scale(self, batches: int) -> Tensor | float:
+        """Return the factor by which `correct` scales the gradients of `batches` accumulated batches."""
+        return 1.0 if batches == 1 else batches * self._first / self._total

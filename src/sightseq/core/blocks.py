@@ -11,11 +11,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from sightseq.core.naming import ScoreInfo
@@ -110,27 +113,50 @@ class Block(ABC):
 
 @dataclass(eq=False)
 class FigureBlock(Block):
-    """A Matplotlib figure, at most 8 inches wide; see `core.plots`."""
+    """A Matplotlib figure, at most 8 inches wide; see `core.plots`.
+
+    Attributes:
+        columns: names of the columns of `rows`.
+        rows: the data of the figure, which W&B shows as a table beside it, to sort and filter: numbers, texts, and
+            images, each uint8 [H, W] or [H, W, 3].
+    """
 
     figure: Figure
+    columns: Sequence[str] = field(default=(), kw_only=True)
+    rows: Sequence[Sequence[str | float | NDArray[np.uint8]]] = field(default=(), kw_only=True)
 
     def html(self, page: Page) -> Markup:
         """Return the figure as an image."""
         path = page.path(self.title, ".png")
-        with style():
-            self.figure.savefig(path, dpi=DPI)
+        path.write_bytes(self._png)
         width = round(self.figure.get_figwidth() * 100)
         return Markup(
             '<figure><div class="scroll"><img src="{}" width="{}" alt="{}" style="min-width: {}px"></div></figure>'
         ).format(page.source(path), width, self.title, min(width, 520))
 
     def log_wandb(self, logger: "WandbLogger", step: int) -> None:
-        """Log the figure as an image."""
-        logger.log_image(self.title, [self.figure], step)
+        """Log the figure as an image, and its data as a table whose name ends with "table"."""
+        logger.log_image(self.title, [self._picture()], step, caption=[self.caption])
+        if self.rows:
+            import wandb
+
+            cells: list[list[Any]] = [
+                [wandb.Image(cell) if isinstance(cell, np.ndarray) else cell for cell in row] for row in self.rows
+            ]
+            logger.log_table(f"{self.title} table", list(self.columns), cells, step=step)
 
     def log_tensorboard(self, writer: "SummaryWriter", step: int) -> None:
         """Log the figure as an image."""
-        writer.add_figure(self.title, self.figure, step)
+        writer.add_image(self.title, np.asarray(self._picture()), step, dataformats="HWC")
+
+    @cached_property
+    def _png(self) -> bytes:  # drawn once for the page and all trackers
+        with style():
+            self.figure.savefig(file := io.BytesIO(), dpi=DPI, format="png")
+        return file.getvalue()
+
+    def _picture(self) -> Image.Image:
+        return Image.open(io.BytesIO(self._png)).convert("RGB")
 
 
 @dataclass(eq=False)
@@ -189,9 +215,9 @@ class PassagesBlock(Block):
         )
 
     def log_wandb(self, logger: "WandbLogger", step: int) -> None:
-        """Log the passages as a table of captions and texts."""
-        rows = [[passage.caption, passage.text] for passage in self.passages]
-        logger.log_table(self.title, ["prediction", "text"], rows, step=step)
+        """Log the passages as a table of captions and texts, with wrong ones marked."""
+        rows = [[passage.caption, passage.wrong, passage.text] for passage in self.passages]
+        logger.log_table(self.title, ["prediction", "wrong", "text"], rows, step=step)
 
     def log_tensorboard(self, writer: "SummaryWriter", step: int) -> None:
         """Log the passages as one text."""

@@ -30,27 +30,16 @@ def write_report(run_dir: Path, config: dict[str, Any], results: dict[str, Any],
     """Write report.html and figures/ into a run directory.
 
     Args:
-        run_dir: the run directory; the curves show its metrics.csv, if there is one.
+        run_dir: the run directory.
         config: the resolved config, as plain values.
         results: the content of results.json; a missing key is left out of the report.
-        blocks: shown in this order, after the curves.
+        blocks: shown in this order.
 
     Returns:
         The path of the page.
     """
     splits: dict[str, Any] = {split: results[split] for split in SPLITS if results.get(split)}
-    infos = score_infos(results)
-    headline = str(results.get("headline") or next(iter(infos), "loss"))
-    history = read_history(run_dir / "metrics.csv")
-    if curves := _curves(history, headline, infos):
-        caption = "Training is measured during each epoch, validation after it. The ring marks the best epoch."
-        if differs := results.get("training_differs"):
-            differing = " and ".join(differs)
-            caption += f" Training is measured with {differing}, validation without, so validation may look better."
-        if not str(results.get("precision") or "32").startswith("32"):
-            caption += f" Both ran in {results['precision']}; the scores in the table were computed in 32 bits."
-        blocks = [FigureBlock("Learning curves", curves_figure(history, curves), caption=caption), *blocks]
-
+    infos, headline = _infos(results)
     content = {
         "title": results.get("title") or results.get("experiment") or "A run",
         "name": results.get("name") or run_dir.name,
@@ -85,6 +74,33 @@ def write_page(path: Path, content: Mapping[str, Any], blocks: Sequence[Block]) 
     )
     path.write_text(environment.get_template(f"{path.name}.j2").render(content, blocks=shown), "utf-8")
     return path
+
+
+def learning_curves(run_dir: Path, results: dict[str, Any]) -> list[Block]:
+    """Return the block of the learning curves in a run's metrics.csv; an empty list if there are none.
+
+    Args:
+        run_dir: the run directory.
+        results: the content of results.json.
+    """
+    infos, headline = _infos(results)
+    history = read_history(run_dir / "metrics.csv")
+    curves = _curves(history, headline, infos)
+    if not curves:
+        return []
+    caption = "Training is measured during each epoch, validation after it. The ring marks the best epoch."
+    if differs := results.get("training_differs"):
+        differing = " and ".join(differs)
+        caption += f" Training is measured with {differing}, validation without, so validation may look better."
+    if not str(results.get("precision") or "32").startswith("32"):
+        caption += f" Both ran in {results['precision']}; the scores in the table were computed in 32 bits."
+    return [FigureBlock("Learning curves", curves_figure(history, curves), caption=caption)]
+
+
+def _infos(results: dict[str, Any]) -> tuple[dict[str, ScoreInfo], str]:
+    """Return the scores of a run by name, and the name of the headline score."""
+    infos = score_infos(results)
+    return infos, str(results.get("headline") or next(iter(infos), "loss"))
 
 
 def _content(block: Block, page: Page) -> Markup:

@@ -24,13 +24,14 @@ from sightseq.core.cluster import check_processes
 from sightseq.core.datamodule import DataModule
 from sightseq.core.environment import hide_missing_gpus, keep_freed_memory, versions
 from sightseq.core.errors import ConfigError
+from sightseq.core.metering import Meter
 from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 from sightseq.core.tracking import make_loggers
 
 REFUSED_ARGUMENTS = {
     "precision": "write precision=, without trainer",
-    "logger": "write logger=wandb or logger=tensorboard, without trainer",
+    "logger": "write logger=wandb, tensorboard, mlflow or csv, without trainer",
     "callbacks": "write +callbacks.NAME._target_=CLASS, without trainer",
     "plugins": "plugins are objects; build your own Trainer in Python",
     "model_registry": "checkpoints stay in the run directory; logger=wandb uploads them",
@@ -118,6 +119,7 @@ def make_trainer(config: Config, folder: Path, precision: str, task: Task) -> Tr
         StopOnNaN(),
         CheckpointMetadata({"config": config, "versions": versions()}),
         History(folder / "metrics.csv"),  # before the checkpoint callbacks, so that a checkpoint never lacks its row
+        *([Meter(config, folder)] if config["logger"] else []),
         *make_callbacks(config, folder / "checkpoints", task),
     ]
     trainer = build(

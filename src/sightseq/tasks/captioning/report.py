@@ -27,8 +27,14 @@ def captions_block(task: "CaptioningTask", rows: Batch) -> Block:
         task: the task.
         rows: `input`, and `hypothesis` and `reference` as `ConditionalGenerationTask.compared` returns them.
     """
-    figure = captions_figure(task.examples(rows["input"]), to_texts(rows["hypothesis"]), _references(rows))
-    return FigureBlock("Captions", figure, caption="Images chosen at random. Grey: references.")
+    images, texts, references = task.examples(rows["input"]), to_texts(rows["hypothesis"]), _references(rows)
+    return FigureBlock(
+        "Captions",
+        captions_figure(images, texts, references),
+        caption="Images chosen at random. Grey: references.",
+        columns=("image", "caption", "references"),
+        rows=list(zip(images, texts, map("\n".join, references), strict=True)),
+    )
 
 
 def worst_block(task: "CaptioningTask", rows: Batch, corpus: Sequence[Sequence[str]]) -> Block:
@@ -43,16 +49,24 @@ def worst_block(task: "CaptioningTask", rows: Batch, corpus: Sequence[Sequence[s
     normalised = [task.normalise(text) for text in texts], [list(map(task.normalise, few)) for few in references]
     cider = 100 * CiderD(corpus).scores(*normalised)
     worst = np.argsort(cider, kind="stable")[:SHOWN]
+    images = task.examples(rows["input"][torch.from_numpy(worst)])
     figure = captions_figure(
-        task.examples(rows["input"][torch.from_numpy(worst)]),
-        [f"{texts[row]} ({cider[row]:.0f})" for row in worst],
-        [references[row] for row in worst],
+        images, [f"{texts[row]} ({cider[row]:.0f})" for row in worst], [references[row] for row in worst]
     )
     caption = (
         f"Of the {len(texts)} captions with the lowest chrF those with the lowest CIDEr, which is in brackets. "
         "Grey: references."
     )
-    return FigureBlock("Worst captions", figure, caption=caption)
+    return FigureBlock(
+        "Worst captions",
+        figure,
+        caption=caption,
+        columns=("image", "caption", "CIDEr", "references"),
+        rows=[
+            (image, texts[row], float(cider[row]), "\n".join(references[row]))
+            for image, row in zip(images, worst, strict=True)
+        ],
+    )
 
 
 def attention_block(task: "CaptioningTask", rows: Batch) -> Block | None:

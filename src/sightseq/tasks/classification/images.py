@@ -123,7 +123,18 @@ class ImageClassificationTask(ClassificationTask):
     def examples(self, title: str, rows: Batch, caption: str) -> Block:
         """Return a figure of the images, margins included."""
         inputs = [self.spec.to_example(image) for image in rows["input"].numpy()]
-        return FigureBlock(title, examples_figure(inputs, self.labels(rows)), caption=caption)
+        labels = self.labels(rows)
+        table = [
+            (image, prediction, probability, truth)
+            for image, (prediction, probability, truth) in zip(inputs, labels, strict=True)
+        ]
+        return FigureBlock(
+            title,
+            examples_figure(inputs, labels),
+            caption=caption,
+            columns=("image", "prediction", "probability", "true class"),
+            rows=table,
+        )
 
     def explanation(self, rows: Batch) -> Block | None:
         """Return heat maps; None where `heat_maps` has none."""

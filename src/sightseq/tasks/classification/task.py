@@ -189,6 +189,12 @@ class ClassificationTask(Task):
                 "Confusion matrix",
                 confusion_matrix_figure(matrix, names),
                 caption="Rows: true class; columns: prediction.",
+                columns=("true class", "prediction", "samples"),
+                rows=[
+                    (true, guess, int(count))
+                    for true, row in zip(names, matrix, strict=True)
+                    for guess, count in zip(names, row, strict=True)
+                ],
             ),
             TableBlock(
                 f"Each class, on the {'test' if stage == 'test' else 'validation'} data",

@@ -28,16 +28,35 @@ def report_blocks(random: Batch, worst: Batch, scores: Batch) -> list[Block]:
     """
     columns = f"Whole image, then the framed square enlarged. Differences are multiplied by {DIFFERENCE_GAIN}."
     blocks: list[Block] = []
-    if random:
-        blocks.append(FigureBlock("Restored images", restored_figure(random), caption=f"Chosen at random. {columns}"))
-    if worst:
-        blocks.append(FigureBlock("Worst images", restored_figure(worst), caption=f"The lowest PSNR. {columns}"))
+    for title, rows, choice in (
+        ("Restored images", random, "Chosen at random"),
+        ("Worst images", worst, "The lowest PSNR"),
+    ):
+        if rows:
+            blocks.append(
+                FigureBlock(
+                    title,
+                    restored_figure(rows),
+                    caption=f"{choice}. {columns}",
+                    columns=("noisy", "restored", "true", "noisy PSNR", "PSNR", "level"),
+                    rows=[restored_row(rows, row) for row in range(len(rows["psnr"]))],
+                )
+            )
     if scores:
         blocks.append(FigureBlock("PSNR of each image", images_figure(scores), caption="Vertical lines: the gain."))
         if len(np.unique(scores["level"].numpy())) > 1:
             caption = "Each dot is an image; lines are means of images with similar noise levels."
             blocks.append(FigureBlock("PSNR against the noise level", level_figure(scores), caption=caption))
     return blocks
+
+
+def restored_row(rows: Batch, row: int) -> list[float | NDArray[np.uint8]]:
+    """Return the noisy, restored and true image, each uint8 [H, W] or [H, W, 3], and both PSNRs and the level."""
+    height, width = rows["size"][row].tolist()
+    images = [as_unit(rows[name][row])[:, :height, :width].clamp(0, 1) for name in ("input", "prediction", "target")]
+    pictures = [(255 * image).round().byte().permute(1, 2, 0).numpy() for image in images]
+    numbers = [float(rows[name][row]) for name in ("noisy_psnr", "psnr", "level")]
+    return [*(picture[..., 0] if picture.shape[2] == 1 else picture for picture in pictures), *numbers]
 
 
 @styled
