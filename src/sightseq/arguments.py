@@ -12,7 +12,18 @@ from sightseq.core.errors import ConfigError
 from sightseq.core.places import groups
 
 PATHS = (
-    *("ckpt", "input", "init_from", "resume", "output", "data.path", "data.root", "data.cache"),
+    *(
+        "ckpt",
+        "input",
+        "init_from",
+        "resume",
+        "output",
+        "data.path",
+        "data.root",
+        "data.cache",
+        "data.shards",
+        "shards",
+    ),
     *("paths.data", "paths.cache", "paths.runs"),
 )
 """Keys whose values are files or folders."""

@@ -3,7 +3,7 @@
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
@@ -31,7 +31,7 @@ from sightseq.core.rundir import Config
 from sightseq.core.task import Task
 from sightseq.core.trainer import count_steps, make_trainer
 from sightseq.export.files import load_onnx, save_onnx
-from sightseq.show import prepare
+from sightseq.show import original, prepare
 
 EPOCHS = 10**6  # never reached: the measurement stops the training
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -163,9 +163,9 @@ def training_only_config(config: Config) -> Config:
 
 def measure_training(config: Config, data: DataModule, precision: str) -> dict[str, Any]:
     """Return samples or tokens per second (bare loop, framework, data loading), start-up time and memory."""
-    config = training_only_config(config)
     if precision not in AUTOCAST:
         raise ConfigError(f"precision={precision}: bench supports {', '.join(AUTOCAST)}")
+    config = training_only_config(config)
     torch.manual_seed(config["seed"])
     task, twin = (build(config["model"], Task, "model", spec=data.spec.to_dict()) for _ in range(2))
     pauses = PauseCallback(
@@ -188,12 +188,12 @@ def measure_training(config: Config, data: DataModule, precision: str) -> dict[s
     measured = pauses.measured[1:]
     if not measured:
         raise ConfigError("training ended before it was measured; remove what ends it, or lower measured= (seconds)")
-    alone = read(task.size, data, config["repeats"], config["measured"])
-    return {
+    sources = {"data": data} | ({"cache": cached} if data.sharded and (cached := original(config)) else {})
+    rates = {name: read(task.size, one, config["repeats"], config["measured"]) for name, one in sources.items()}
+    return rates | {
         "floor": summary([count / seconds for count, _, seconds in measured]),
         "framework": summary([count / seconds for count, seconds, _ in measured]),
         "ratio": summary([floor / seconds for _, seconds, floor in measured]),
-        "data": summary([count / seconds for count, seconds in alone]),
         "start_up_seconds": pauses.start_up,
         "peak_memory_mib": peak_memory(),
     }
@@ -205,14 +205,15 @@ def summary(values: list[float]) -> dict[str, float]:
     return {"median": middle, "low": low, "high": high, "count": len(values)}
 
 
-def read(size: Callable[[Batch], int], data: DataModule, repeats: int, seconds: float) -> Iterator[tuple[int, float]]:
-    """Fetch training batches and do nothing else; yield (`Task.size` fetched, seconds) for each measurement."""
-    batches = chain.from_iterable(repeat(data.train_dataloader()))
+def read(size: Callable[[Batch], int], data: DataModule, repeats: int, seconds: float) -> dict[str, float]:
+    """Fetch training batches and do nothing else; return the rates (`Task.size` per second)."""
+    batches, rates = chain.from_iterable(repeat(data.train_dataloader())), list[float]()
     for _ in range(repeats):
         count, began = 0, time.perf_counter()
         while (passed := time.perf_counter() - began) < seconds:
             count += size(next(batches))
-        yield count, passed
+        rates.append(count / passed)
+    return summary(rates)
 
 
 def measure_inference(config: Config, data: DataModule) -> tuple[dict[str, Any], tuple[float, str] | None]:
@@ -273,9 +274,11 @@ def show(results: dict[str, Any]) -> None:
     ratio = text(training["ratio"], "{:.3f}")
     table.add_row("sightseq", text(training["framework"], "{:,.0f}"), f"{ratio} of the bare loop")
     table.add_row("data loading alone", text(training["data"], "{:,.0f}"), f"{times:.0f} times the training rate")
+    if "cache" in training:
+        share = training["data"]["median"] / training["cache"]["median"]
+        table.add_row("the same from the cache", text(training["cache"], "{:,.0f}"), f"shards reach {share:.2f} of it")
     out = console.console()
-    out.print(table)
-    out.print()
+    out.print(table, "")
     amount, unit = results["amount"] or (1.0, "")
     cost = [f"s/{unit}"] if unit else []
     table = console.new_table("inference", "one row, ms", f"{results['rows']} rows, ms", "rows/s", *cost)

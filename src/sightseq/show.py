@@ -3,13 +3,36 @@
 from pathlib import Path
 
 import torch
+from pydantic import BaseModel, Field
 
 from sightseq import console
-from sightseq.core.build import build, trust
+from sightseq.core.build import build, settings, trust
 from sightseq.core.datamodule import DataModule
+from sightseq.core.download import check_present
+from sightseq.core.errors import DataError
 from sightseq.core.files import output_file
 from sightseq.core.rundir import Config
+from sightseq.core.shards.write import write_shards
 from sightseq.core.task import Task
+
+
+def original(config: Config) -> DataModule | None:
+    """Return the data of an experiment from its original files instead of from shards; None if they are not here."""
+    arguments = config["data"] | {"shards": None, "url": None}
+    try:
+        check_present(arguments)
+        data = build(arguments, DataModule, "data")
+        data.prepare_data()
+    except DataError:
+        return None
+    return data
+
+
+class ShardSettings(BaseModel):
+    """Settings of `sightseq data shards=DIR`; conf/data.yaml describes them."""
+
+    shards: str
+    shard_size: float = Field(gt=0, le=1000)  # litdata stores offsets within a shard as 32 bits
 
 
 def prepare(config: Config) -> DataModule:
@@ -19,7 +42,19 @@ def prepare(config: Config) -> DataModule:
     data.prepare_data()
     console.say("data", console.describe(data))
     console.say("from", str(data.source))
+    if config.get("shards"):  # of `sightseq data` alone
+        export_shards(data, config)
     return data
+
+
+def export_shards(data: DataModule, config: Config) -> None:
+    """Write prepared data as shards to the folder `shards`."""
+    chosen = settings({name: config[name] for name in ShardSettings.model_fields}, ShardSettings)
+    written = write_shards(data, Path(chosen["shards"]).expanduser(), round(chosen["shard_size"] * 1e6))
+    sizes = [size for column in written["columns"].values() for _, size, *_ in column["shards"]]
+    whole = sum(size for size, _ in written["files"].values())
+    console.say("shards", f"{len(sizes):,} with {sum(sizes) / 1e6:,.1f} MB, and {whole / 1e6:,.1f} MB in other files")
+    console.say("to train", f"data.shards={chosen['shards']}, or the URL of a copy")
 
 
 def show(config: Config) -> None:

@@ -81,8 +81,8 @@ def test_a_denoiser_is_compared_with_filters_per_megapixel(capsys: pytest.Captur
 def test_data_is_read_epoch_after_epoch() -> None:
     data = build(compose("data.synthetic=true")["data"], DataModule, "data")
     data.prepare_data()
-    counts = [count for count, _ in read(lambda batch: 10 * len(batch["index"]), data, 2, 0.2)]
-    assert min(counts) > 10 * len(data.dataset("train"))
+    rates = read(lambda batch: 10 * len(batch["index"]), data, 2, 0.2)
+    assert 0.2 * rates["low"] > 10 * len(data.dataset("train"))
 
 
 def test_medians_and_quartiles() -> None:

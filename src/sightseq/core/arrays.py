@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sightseq.core.loading import Batch
+from sightseq.core.shards.array import SUFFIX, ShardedArray, open_column
 
 ENDS, PADDING = "_ends", "_padding"  # after the name of a ragged column, in the names of its files
 IN_MEMORY = 2**30  # bytes; larger arrays stay on disk, memory-mapped
+READ: set[Path] = set()  # folders whose columns this process has loaded: shards are written of these
 
 
 class Ragged:
@@ -99,6 +101,11 @@ class ArrayDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def stored_rows(self) -> NDArray[np.int64] | None:
+        """Row of the columns that each sample is read from; None if it is not read from one row."""
+        return self.rows
+
     def __getitem__(self, indices: Tensor | SupportsIndex | slice | Sequence[int]) -> Batch:
         """Return one sample for an index; a batch for a slice, a sequence, or a tensor [B] in which -1 is padding.
 
@@ -148,6 +155,11 @@ class ArrayDataset(Dataset[Batch]):
 class ComputedDataset(ArrayDataset):
     """A dataset whose samples are computed by `batch`, not rows of stored columns; baselines read the same batches."""
 
+    @property
+    def stored_rows(self) -> NDArray[np.int64] | None:
+        """None: a sample may be read from many rows."""
+        return None
+
     def chunks(self, size: int) -> Iterator[dict[str, Any]]:
         """Yield batches of arrays in order, each of at most `size` samples."""
         for start in range(0, len(self), size):
@@ -160,19 +172,26 @@ class ComputedDataset(ArrayDataset):
 
 
 def map_arrays(folder: Path) -> dict[str, Any]:
-    """Load the columns of a folder, arrays or `Ragged`, memory-mapped."""
+    """Load the columns of a folder, arrays or `Ragged`, memory-mapped; those in shards as `ShardedArray`."""
+    READ.add(folder)
     columns: dict[str, Any] = {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}
+    columns |= {file.stem: open_column(file) for file in sorted(folder.glob(f"*{SUFFIX}"))}
     for name in [name for name in columns if f"{name}{ENDS}" in columns]:
         columns[name] = Ragged(columns[name], columns.pop(f"{name}{ENDS}"), columns.pop(f"{name}{PADDING}"))
     return columns
 
 
 def read_arrays(folder: Path) -> dict[str, Any]:
-    """Load the columns of a folder into memory if they are at most `IN_MEMORY` bytes together, else memory-mapped."""
+    """Load the columns of a folder into memory if they are at most `IN_MEMORY` bytes together, else memory-mapped.
+
+    Columns in shards stay there.
+    """
     columns = map_arrays(folder)
-    if sum(column.nbytes for column in columns.values()) > IN_MEMORY:
+    whole = {name: one for name, one in columns.items() if not isinstance(getattr(one, "values", one), ShardedArray)}
+    if sum(column.nbytes for column in whole.values()) > IN_MEMORY:
         return columns
-    return {name: one.in_memory() if isinstance(one, Ragged) else np.array(one) for name, one in columns.items()}
+    loaded = {name: one.in_memory() if isinstance(one, Ragged) else np.array(one) for name, one in whole.items()}
+    return columns | loaded
 
 
 def save_split(folder: Path, split: str, **columns: "NDArray[Any] | Ragged") -> None:

@@ -11,6 +11,7 @@ from sightseq.core.build import build
 from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import CheckpointError, ConfigError
 from sightseq.core.rundir import Config, find_checkpoint
+from sightseq.core.shards.fetch import scheme
 from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 
@@ -99,7 +100,8 @@ def data_of(content: dict[str, Any], task: Task, config: Config) -> DataModule:
 
     Raises:
         ConfigError: the data has no such argument, or is of another kind.
-        CheckpointError: the checkpoint does not contain its data config, and the command names no data.
+        CheckpointError: the checkpoint does not contain its data config, or names a server, and the command names no
+            data.
     """
     saved, given = content["sightseq"]["config"]["data"], config["data"] or {}
     if "_target_" in given:
@@ -117,6 +119,8 @@ def data_of(content: dict[str, Any], task: Task, config: Config) -> DataModule:
     here = {"root": config["paths"]["data"], "cache": config["paths"]["cache"]}
     # An untrusted checkpoint may set how data is read, but not what is downloaded and to where.
     chosen = saved | {"url": None, "files": None} | here | given
+    if (place := saved.get("shards")) and scheme(place) and "shards" not in given:
+        raise CheckpointError(f"it was trained from {place}; to read the data from there, add data.shards={place}")
     if chosen.get("synthetic") and (typed := {"root", "path"} & set(given)):
         raise ConfigError(
             f"data.{typed.pop()}: the checkpoint was trained on generated data; add data.synthetic=false to test it on "

@@ -23,6 +23,7 @@ from sightseq.core.environment import bounded_workers
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.files import CACHE, atomic_folder, creating
 from sightseq.core.loading import BatchSampler, Loader
+from sightseq.core.shards.layout import ShardLayout, describe, open_shards
 from sightseq.core.sources import sources
 from sightseq.core.spec import Spec
 
@@ -52,6 +53,9 @@ class DataModule(LightningDataModule, ABC):
         shuffle: whether the training samples are shuffled in each epoch.
         seed: seed of the shuffling.
         synthetic: use the generated dataset instead of the real one.
+        shards: folder or URL of what `sightseq data shards=DIR` wrote; the original files are then not needed.
+        shards_open: shards whose training samples are mixed; if there are no more, the order is that of the cache.
+        shards_disk: GB of disk for downloaded shards; those used least recently are removed.
         url, files, licence: where to download it; `files` maps file names to their SHA-256. See `core.download`.
     """
 
@@ -77,6 +81,9 @@ class DataModule(LightningDataModule, ABC):
         shuffle: bool = True,
         seed: int = 0,
         synthetic: bool = False,
+        shards: str | None = None,
+        shards_open: int = 8,
+        shards_disk: float = 20.0,
         url: str | None = None,
         files: dict[str, str] | None = None,
         licence: str | None = None,
@@ -89,11 +96,13 @@ class DataModule(LightningDataModule, ABC):
         self.batch_size, self.eval_batch_size, self.workers = batch_size, eval_batch_size, bounded_workers(workers)
         self.shuffle, self.seed, self.synthetic = shuffle, seed, synthetic
         self.url, self.files, self.licence = url, files or {}, licence
+        self.shards, self.shards_open, self.shards_disk = shards, shards_open, shards_disk
+        self.sharded: ShardLayout | None = None  # of the shards, known after `prepare_data`
         self.given_spec: Spec | None = None  # a checkpoint's spec: data is then encoded with it
         self.encoder: Spec | None = None  # the same, if the checkpoint is from other data: see `read_as`
         if synthetic:
             self.root = self.cache / "synthetic" / digest(code(type(self)))
-        self.source = self.root  # common folder of the files, set by `prepare_data`
+        self.source: Path | str = self.root  # common folder of the files, or the shards; set by `prepare_data`
         self.skipped: list[str] = []  # files or rows that could not be read
         self.remarks: list[str] = []  # what else is to be said of the data, such as notes that were left out
         self._spec: Spec | None = None
@@ -169,6 +178,14 @@ class DataModule(LightningDataModule, ABC):
         """Find or download the files, process them into the cache, and compute the spec; fast once it is cached."""
         if self._spec is not None:
             return
+        if self.shards is not None:
+            described = describe(type(self), self.cache_key())
+            self.sharded = open_shards(
+                self.shards, self.cache / self.name, self.shards_disk, self.shards_open, described
+            )
+            self.source, self.synthetic = self.sharded.place, self.sharded.synthetic
+            self._load(self.sharded.folder)
+            return
         if self.synthetic:
             self._prepare_synthetic()
         sources = self.locate()
@@ -186,7 +203,7 @@ class DataModule(LightningDataModule, ABC):
                 self.write_synthetic(building)
 
     def _load(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder  # of the processed data
         splits = {path.name: self.read_split(path) for path in sorted(folder.iterdir()) if path.is_dir()}
         rows = self.split_rows(splits)
         self._datasets = {name: ArrayDataset(splits[source], chosen, source) for name, (source, chosen) in rows.items()}
@@ -209,6 +226,8 @@ class DataModule(LightningDataModule, ABC):
         fields = json.dumps([example["_target_"], sorted(example), self.spec_key()])
         file = folder / f"spec-{hashlib.sha256(fields.encode() + train.rows.tobytes()).hexdigest()[:16]}.json"
         if not file.exists():
+            if self.sharded is not None:
+                self.sharded.check_recomputation()
             part = file.with_suffix(f".{os.getpid()}.part")  # other processes may write it too
             try:
                 spec = json.dumps(self.make_spec(train, about).to_dict())
@@ -225,7 +244,7 @@ class DataModule(LightningDataModule, ABC):
 
     def add_columns(self, compute: Compute, key: str) -> None:
         """Add columns computed from the stored samples: see `core.columns.add_columns`; `key` names this `compute`."""
-        add_columns(self._datasets, compute, self._folder.with_name(f"{self._folder.name}-columns-{key}"))
+        add_columns(self._datasets, compute, self.folder.with_name(f"{self.folder.name}-columns-{key}"))
 
     def setup(self, stage: str | None = None) -> None:
         """Prepare the data; Lightning calls this in every process."""
@@ -233,21 +252,18 @@ class DataModule(LightningDataModule, ABC):
 
     def batch_sampler(self, split: str, rank: int = 0, world: int = 1) -> BatchSampler:
         """Return the sampler that yields the sample indices of each batch of a split, for process `rank` of `world`."""
-        train = split == "train"
-        return BatchSampler(
-            len(self.dataset(split)),
-            self.batch_size if train else self.eval_batch_size,
-            shuffle=train and self.shuffle,
-            seed=self.seed,
-            rank=rank,
-            world=world,
-            lengths=self.dataset(split).lengths,
-        )
+        dataset, train = self.dataset(split), split == "train"
+        options: dict[str, Any] = {"shuffle": train and self.shuffle, "seed": self.seed, "lengths": dataset.lengths}
+        options |= {"batch_size": self.batch_size if train else self.eval_batch_size, "rank": rank, "world": world}
+        sampler = self.sharded.sampler(dataset, options) if self.sharded else None
+        return sampler or BatchSampler(len(dataset), **options)
 
     def loader(self, split: str) -> Loader:
         """Return the batches of a split, for this process of a distributed run."""
         trainer = self.trainer
         order = self.batch_sampler(split, trainer.global_rank if trainer else 0, trainer.world_size if trainer else 1)
+        if self.sharded:
+            self.sharded.download_ahead(self.dataset(split), order)
         return Loader(self.dataset(split), order, self.workers, pin_memory=torch.cuda.is_available())
 
     def train_dataloader(self) -> Loader:
@@ -265,17 +281,6 @@ class DataModule(LightningDataModule, ABC):
     def predict_dataloader(self) -> Loader:
         """Return the test split in order."""
         return self.loader("test")
-
-
-def check_fractions(**shares: float) -> None:
-    """Check data options that are fractions, given by name.
-
-    Raises:
-        ConfigError: a fraction is not above 0 and below 1.
-    """
-    for name, value in shares.items():
-        if not 0 < value < 1:
-            raise ConfigError(f"data.{name}={value}: a fraction must be above 0 and below 1")
 
 
 def code(kind: type[DataModule]) -> list[str]:

@@ -20,7 +20,7 @@ def check_present(data: Mapping[str, Any]) -> None:
         DataError: `path` does not exist; or none of `folders` contains a file, and there is no `url`.
         ConfigError: `path` is empty.
     """
-    if data.get("synthetic"):
+    if data.get("synthetic") or data.get("shards"):
         return
     name, root, folders = str(data.get("name")), Path(data.get("root") or "."), data.get("folders") or []
     if path := own_path(data.get("path")):

@@ -55,16 +55,20 @@ def output_file(typed: str | None, default: Path) -> Path:
 
 
 @contextmanager
-def atomic_folder(folder: Path) -> Iterator[Path | None]:
-    """Yield an empty folder that becomes `folder`, in the cache, if the block succeeds; None if `folder` exists.
+def atomic_folder(folder: Path, option: str = CACHE) -> Iterator[Path | None]:
+    """Yield an empty folder that becomes `folder` if the block succeeds; None if `folder` exists.
 
     If several processes enter at once, the others wait for the first. Folders left by a killed process are not used.
+
+    Args:
+        folder: the folder.
+        option: option that sets another place, for messages.
 
     Raises:
         ConfigError: the folder cannot be created.
         DiskError: the disk is full.
     """
-    with creating(folder, CACHE):
+    with creating(folder, option):
         exists = folder.exists()
         if not exists:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -76,13 +80,13 @@ def atomic_folder(folder: Path) -> Iterator[Path | None]:
         if folder.exists():
             yield None
             return
-        with creating(folder, CACHE):
+        with creating(folder, option):
             building = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
             building.chmod(0o755)
         try:
             with disk_errors(folder):
                 yield building
-            with creating(folder, CACHE):
+            with creating(folder, option):
                 os.replace(building, folder)
         finally:
             shutil.rmtree(building, ignore_errors=True)

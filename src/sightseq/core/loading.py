@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 from threading import Thread
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from sightseq.core.cluster import REQUEUE_SIGNAL
+from sightseq.core.errors import DataError
 
 Batch = dict[str, Tensor]
 PAD_INDEX = -1
@@ -52,6 +54,8 @@ class BatchSampler(DistributedSampler[Tensor]):
         self.rank, self.world, self.lengths = rank, world, lengths
         self.epoch = 0
         self.start = 0  # the first batch, above 0 when an epoch is resumed
+        self.announce: Callable[[Tensor], object] | None = None  # called with each batch, `ahead` batches early
+        self.ahead = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch; Lightning calls this before each one."""
@@ -61,8 +65,19 @@ class BatchSampler(DistributedSampler[Tensor]):
         return -(-self.count // (self.batch_size * self.world))
 
     def __iter__(self) -> Iterator[Tensor]:
+        waiting: deque[Tensor] = deque()
+        for batch in self.batches():
+            if self.announce is not None:
+                self.announce(batch)
+            waiting.append(batch)
+            if len(waiting) > self.ahead:
+                yield waiting.popleft()
+        yield from waiting
+
+    def batches(self) -> Iterator[Tensor]:
+        """Yield the batches from `start` to the end of the epoch."""
         order, size = torch.arange(self.count), self.batch_size * self.world
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        generator = self.generator()
         if self.shuffle:
             order = torch.randperm(self.count, generator=generator)
         batches = torch.split(order, size)
@@ -70,15 +85,66 @@ class BatchSampler(DistributedSampler[Tensor]):
             # Samples are sorted within pools of batches, so that batches still differ between epochs. Then the batches
             # are permuted, even without shuffling: the first few represent all lengths.
             pools = torch.split(order, POOL * size) if self.shuffle else (order,)
-            sorted_pools = [pool[self.lengths[pool].argsort(stable=True)] for pool in pools]
-            batches = tuple(batch for pool in sorted_pools for batch in torch.split(pool, size))
-            permutation = torch.randperm(
-                len(batches), generator=generator if self.shuffle else torch.Generator().manual_seed(0)
-            )
-            batches = tuple(batches[index] for index in permutation.tolist())
+            batches = self.similar(pools, generator if self.shuffle else torch.Generator().manual_seed(0))
         for batch in batches[self.start :]:
             missing = -len(batch) % self.world
             yield torch.cat([batch, batch.new_full((missing,), PAD_INDEX)])[self.rank :: self.world]
+
+    def generator(self) -> torch.Generator:
+        """Return the random generator of the epoch."""
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+
+    def similar(self, pools: Iterable[Tensor], generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Sort the samples of each pool by length, cut all pools into global batches, and permute these."""
+        assert self.lengths is not None
+        sorted_pools = [pool[self.lengths[pool].argsort(stable=True)] for pool in pools]
+        batches = [batch for pool in sorted_pools for batch in torch.split(pool, self.batch_size * self.world)]
+        return tuple(batches[index] for index in torch.randperm(len(batches), generator=generator).tolist())
+
+
+class ShardSampler(BatchSampler):
+    """The order of samples that are stored in shards: at any time, only a few shards are read.
+
+    The shards are permuted. Each one is read for as long as `opened` shards take to be read, its samples at random
+    times, so about `opened` shards are mixed. Without shuffling, the samples are read in the order of the shards.
+
+    A global batch is divided among the processes such that each reads few of these shards. It has the same samples for
+    any number of processes.
+
+    Args:
+        positions: position of each sample in the shards [count].
+        rows: positions per shard.
+        opened: number of shards that are mixed.
+        others: see `BatchSampler`.
+    """
+
+    def __init__(self, positions: Tensor, rows: int, opened: int, **others: Any) -> None:
+        super().__init__(len(positions), **others)
+        self.positions, self.opened = positions, opened
+        numbers, self.shards = torch.unique(positions // rows, return_inverse=True)
+        self.shard_count = len(numbers)
+
+    def batches(self) -> Iterator[Tensor]:
+        """Yield the batches from `start` to the end of the epoch."""
+        generator, size = self.generator(), self.batch_size * self.world
+        if not self.shuffle:
+            generator.manual_seed(0)
+        turn = torch.arange(self.shard_count)  # of each shard
+        order = self.positions.argsort(stable=True)
+        if self.shuffle:
+            turn = torch.randperm(self.shard_count, generator=generator)
+            delay = torch.rand(self.count, generator=generator, dtype=torch.float64)
+            order = (turn[self.shards] + self.opened * delay).argsort(stable=True)
+        batches = torch.split(order, size)
+        if self.lengths is not None:
+            pools = torch.split(order, POOL * size)
+            batches = tuple(batch for pool in pools for batch in self.similar((pool,), generator))
+        for batch in batches[self.start :]:
+            # A shard keeps its slot while it is read, so the same process reads most of it.
+            slots = turn[self.shards[batch]] % self.opened
+            own = torch.tensor_split(batch[slots.argsort(stable=True)], self.world)[self.rank]
+            missing = -(-len(batch) // self.world) - len(own)
+            yield torch.cat([own, own.new_full((missing,), PAD_INDEX)])
 
 
 class StreamSampler(BatchSampler):
@@ -105,7 +171,8 @@ class StreamSampler(BatchSampler):
     def __len__(self) -> int:
         return -(-self.length // self.window)
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def batches(self) -> Iterator[Tensor]:
+        """Yield the windows from `start` to the end of the streams."""
         starts = (torch.arange(self.rank, self.batch_size * self.world, self.world) * self.length).clamp(max=self.count)
         ends = (starts + self.length).clamp(max=self.count)
         for index in range(self.start, len(self)):
@@ -159,9 +226,12 @@ class Loader(DataLoader[Batch]):
         self._read = self._resume["read"] if self._resume["epoch"] == self.sampler.epoch else 0
         self._resume = {"epoch": -1, "read": 0}
         self.sampler.start = self._read
-        for batch in super().__iter__():
-            self._read += 1
-            yield cast(Batch, batch)
+        try:
+            for batch in super().__iter__():
+                self._read += 1
+                yield cast(Batch, batch)
+        except DataError as error:  # of a worker: with its traceback
+            raise DataError(str(error).strip().rpartition("\n")[2].rpartition("DataError: ")[2]) from error
 
     def __len__(self) -> int:
         return len(self.sampler)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightseq.core.datamodule import DataModule, check_fractions
+from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import ConfigError
 
 Rows = NDArray[np.int64]
@@ -76,6 +76,17 @@ class SplitData(DataModule):
                 rows[name] = (source, train[part])
                 rows["train"] = (source, np.delete(train, part))
         return rows
+
+
+def check_fractions(**shares: float) -> None:
+    """Check data options that are fractions, given by name.
+
+    Raises:
+        ConfigError: a fraction is not above 0 and below 1.
+    """
+    for name, value in shares.items():
+        if not 0 < value < 1:
+            raise ConfigError(f"data.{name}={value}: a fraction must be above 0 and below 1")
 
 
 def stratified(labels: NDArray[Any], fraction: float, seed: int) -> Rows:

@@ -27,6 +27,10 @@ class StreamDataset(ArrayDataset):
         super().__init__({"input": tokens}, cast(Any, range(len(tokens))), source)
         self.tokens = tokens
 
+    @property
+    def stored_rows(self) -> None:
+        """None: a sample is a window of the stream."""
+
     def batch(self, spans: Tensor) -> Batch:
         """Return windows of the stream as a batch.
 

@@ -98,6 +98,11 @@ class CaptionDataset(ArrayDataset):
         """Return the images of this split: see `chunks`."""
         return next(self.chunks(len(self.images)))
 
+    @property
+    def stored_rows(self) -> Rows:
+        """Image of each sample."""
+        return self._images(self.rows)
+
     def _images(self, captions: Rows) -> Rows:
         """Return the row of the image of each caption."""
         return np.searchsorted(self.ends, captions, side="right")

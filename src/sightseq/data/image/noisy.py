@@ -46,6 +46,11 @@ class PhotoDataset(ComputedDataset):
         super().__init__(arrays, np.repeat(photos, counts) * per_photo + samples, source)
         self.per_photo, self.channels = per_photo, channels
 
+    @property
+    def stored_rows(self) -> Rows:
+        """Photo of each sample."""
+        return self.rows // self.per_photo
+
     def get_photo(self, column: str, index: int) -> NDArray[np.uint8]:
         """Return photo `index` of the column "photo" or "noisy": a view [C, H, W]."""
         height, width = self.arrays["size"][index]

@@ -47,6 +47,11 @@ class RollDataset(ArrayDataset):
         _, starts, stops = self._bounds(self.rows)
         self.lengths = torch.from_numpy(stops - starts)
 
+    @property
+    def stored_rows(self) -> Rows:
+        """Piece of each sample."""
+        return self._bounds(self.rows)[0]
+
     def batch(self, indices: Tensor) -> Batch:
         """Return the batch of these indices: see `RollDataset`; the index -1 is a padding row."""
         rows = self.rows[indices.clamp(min=0).numpy()]

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightseq.core.arrays import ArrayDataset, save_about, save_split
-from sightseq.core.datamodule import DataModule, check_fractions
+from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import ConfigError, DataError, nearest
+from sightseq.core.splits import check_fractions
 from sightseq.data.series.windows import Rows, WindowDataset, find_origins, walk_forward
 from sightseq.series.frame import Frame, select
 from sightseq.series.scaling import fill_forward, log_returns, moments, seasonal_errors

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightseq.core.arrays import ArrayDataset, RaggedWriter, map_arrays, save_split
-from sightseq.core.datamodule import check_fractions
 from sightseq.core.errors import DataError
 from sightseq.core.files import atomic_folder
+from sightseq.core.splits import check_fractions
 from sightseq.data.streams import StreamDataset, TokenStreams
 from sightseq.data.text.tokenised import PIECE, Texts, TokenisedData, save_tokens
 from sightseq.text.spec import LanguageSpec
