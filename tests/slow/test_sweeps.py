@@ -12,6 +12,8 @@ import pytest
 
 from sightseq.sweep.folder import Job, SweepFolder
 
+pytestmark = pytest.mark.slow
+
 TYPED = ("-m", "optimizer=adamw,sgd", "seed=1,2", "trainer.max_epochs=2", "baseline=none", "callbacks.last.steps=5")
 
 
