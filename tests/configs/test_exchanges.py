@@ -87,11 +87,10 @@ def test_exchanging_one_brick_drops_only_its_settings(experiment: str) -> None:
     assert composed(f"experiment={experiment}", *again)[0] == before  # choosing the same options again changes nothing
     plain, _ = composed("~experiment", *again)
     typed = [path for path, value in before.items() if owner(path) and plain.get(path) != value]
-    assert typed
     others = other_options(experiment, own)
     groups = [g for g in others if any(path.startswith(f"{PACKAGES[g]}.") for path in typed)]
     if not groups:
-        return  # none of the bricks with settings has another option
+        return  # only the trainer has settings, or no brick with settings has another option
     group = groups[EXPERIMENTS.index(experiment) % len(groups)]
     package, option = PACKAGES[group], others[group]
     exchanged, _ = composed(f"experiment={experiment}", f"{group}={option}")
