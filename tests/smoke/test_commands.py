@@ -290,8 +290,8 @@ def test_readme_command(line: str, sightseq, monkeypatch: pytest.MonkeyPatch) ->
     assert words[:3] == ["uv", "run", "sightseq"]
     passed: list[object] = []
     monkeypatch.setattr("sightseq.cli.execute", lambda command, config, *_: passed.append(config))
-    monkeypatch.setattr("sightseq.sweep.launcher.LocalLauncher.launch", lambda _, jobs, **__: passed.extend(jobs) or [])
+    monkeypatch.setattr("sightseq.sweep.launcher.LocalLauncher.stream", lambda _, ask, __: passed.append(ask()))
     monkeypatch.setattr("sightseq.compare.print_comparison", passed.append)
     status, _, errors = sightseq(*words[3:])
     assert status == 0, errors
-    assert passed or words[3] in ("list", "--help") or "--help" in words
+    assert passed or words[3] in ("list", "--help", "wandb-sweep") or "--help" in words
