@@ -292,6 +292,8 @@ def test_readme_command(line: str, sightseq, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("sightseq.cli.execute", lambda command, config, *_: passed.append(config))
     monkeypatch.setattr("sightseq.sweep.launcher.LocalLauncher.stream", lambda _, ask, __: passed.append(ask()))
     monkeypatch.setattr("sightseq.compare.print_comparison", passed.append)
+    objectives = {"names": ["val/accuracy"], "directions": ["maximize"]}
+    monkeypatch.setattr("sightseq.sweep.search.ask_objectives", lambda *_: objectives)
     status, _, errors = sightseq(*words[3:])
     assert status == 0, errors
     assert passed or words[3] in ("list", "--help", "wandb-sweep") or "--help" in words

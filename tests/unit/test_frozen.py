@@ -19,6 +19,7 @@ from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import ConfigError
 from sightseq.core.frozen import Frozen, precompute
 from sightseq.core.loading import Batch
+from sightseq.core.rundir import read_config
 from sightseq.core.task import Task
 from sightseq.run import execute
 from sightseq.tasks.classification.images import ImageClassificationTask
@@ -132,8 +133,8 @@ def test_a_training_computes_the_frozen_part_once_and_gets_the_same_result() -> 
 @pytest.mark.usefixtures("no_report")
 def test_a_resumed_run_and_a_test_use_the_stored_columns() -> None:
     torch.manual_seed(1)
-    made = config("trainer.max_epochs=1") | {"run_test": False}
-    folder = Path(sightseq.train(made)["folder"])
+    folder = Path(sightseq.train(config("trainer.max_epochs=1") | {"run_test": False})["folder"])
+    made = read_config(folder)
     count = FrozenTask.computed
     assert count > 0
     before = read_checkpoint(folder / "checkpoints" / "last.ckpt")["state_dict"]["net.encoder.0.weight"]
