@@ -54,7 +54,7 @@ def values_of(values: dict[str, Any], *packages: str) -> dict[str, Any]:
 def has_settings(experiment: str) -> bool:
     body = yaml.safe_load(experiments()[experiment].read_text())
     parents = [name for name in body.pop("defaults") if isinstance(name, str)]
-    return any(isinstance(value, dict) for value in body.values()) or any(
+    return any(isinstance(value, dict) for key, value in body.items() if key != "trainer") or any(
         has_settings(name.rpartition("/")[2]) for name in parents
     )
 
@@ -87,10 +87,11 @@ def test_exchanging_one_brick_drops_only_its_settings(experiment: str) -> None:
     assert composed(f"experiment={experiment}", *again)[0] == before  # choosing the same options again changes nothing
     plain, _ = composed("~experiment", *again)
     typed = [path for path, value in before.items() if owner(path) and plain.get(path) != value]
+    assert typed
     others = other_options(experiment, own)
     groups = [g for g in others if any(path.startswith(f"{PACKAGES[g]}.") for path in typed)]
     if not groups:
-        return  # only the trainer has settings, or no brick with settings has another option
+        return  # none of the bricks with settings has another option
     group = groups[EXPERIMENTS.index(experiment) % len(groups)]
     package, option = PACKAGES[group], others[group]
     exchanged, _ = composed(f"experiment={experiment}", f"{group}={option}")

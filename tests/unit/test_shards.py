@@ -52,6 +52,7 @@ def shards(original: ImageFolder, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture
 def server(shards: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(fetch, "WAIT", 0.001)
+    monkeypatch.setattr(fetch, "TIMEOUT", 2.0)  # of downloads ahead that are under way when the server ends
     with serving(shards.parent) as running:
         yield running
 

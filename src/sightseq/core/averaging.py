@@ -63,8 +63,8 @@ class SWA(WeightAveraging):
         self._hold_rate(trainer)  # after the schedule's step, so that metrics.csv has the rate
         last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         if last and trainer.current_epoch >= self._first and trainer.global_step > self._latest_update_step:
-            assert self._average_model is not None
-            self._average_model.update_parameters(pl_module)
+            average: Any = self._average_model  # Lightning declares it as optional
+            average.update_parameters(pl_module)
             self._latest_update_step, self._averaged = trainer.global_step, self._averaged + 1
 
     def _hold_rate(self, trainer: Trainer) -> None:

@@ -85,7 +85,7 @@ class BatchSampler(DistributedSampler[Tensor]):
             # Samples are sorted within pools of batches, so that batches still differ between epochs. Then the batches
             # are permuted, even without shuffling: the first few represent all lengths.
             pools = torch.split(order, POOL * size) if self.shuffle else (order,)
-            batches = self.similar(pools, generator if self.shuffle else torch.Generator().manual_seed(0))
+            batches = self.similar(pools, self.lengths, generator if self.shuffle else torch.Generator().manual_seed(0))
         for batch in batches[self.start :]:
             missing = -len(batch) % self.world
             yield torch.cat([batch, batch.new_full((missing,), PAD_INDEX)])[self.rank :: self.world]
@@ -94,10 +94,9 @@ class BatchSampler(DistributedSampler[Tensor]):
         """Return the random generator of the epoch."""
         return torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
 
-    def similar(self, pools: Iterable[Tensor], generator: torch.Generator) -> tuple[Tensor, ...]:
+    def similar(self, pools: Iterable[Tensor], lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Sort the samples of each pool by length, cut all pools into global batches, and permute these."""
-        assert self.lengths is not None
-        sorted_pools = [pool[self.lengths[pool].argsort(stable=True)] for pool in pools]
+        sorted_pools = [pool[lengths[pool].argsort(stable=True)] for pool in pools]
         batches = [batch for pool in sorted_pools for batch in torch.split(pool, self.batch_size * self.world)]
         return tuple(batches[index] for index in torch.randperm(len(batches), generator=generator).tolist())
 
@@ -138,7 +137,7 @@ class ShardSampler(BatchSampler):
         batches = torch.split(order, size)
         if self.lengths is not None:
             pools = torch.split(order, POOL * size)
-            batches = tuple(batch for pool in pools for batch in self.similar((pool,), generator))
+            batches = tuple(batch for pool in pools for batch in self.similar((pool,), self.lengths, generator))
         for batch in batches[self.start :]:
             # A shard keeps its slot while it is read, so the same process reads most of it.
             slots = turn[self.shards[batch]] % self.opened

@@ -163,8 +163,7 @@ def find_learning_rate(tuner: Tuner, task: Task, data: DataModule) -> tuple[floa
 
     task.training_step = training_step  # type: ignore[method-assign]
     with quiet():
-        finder = tuner.lr_find(task, datamodule=data, update_attr=False, min_lr=MIN_LR, max_lr=MAX_LR)
-    assert finder is not None  # it is None only for fast_dev_run
+        finder: Any = tuner.lr_find(task, datamodule=data, update_attr=False, min_lr=MIN_LR, max_lr=MAX_LR)
     # Lightning's own losses are averages that are too small at the first steps and lag behind at the others.
     rates, losses = finder.results["lr"], smoothed(raw)
     chosen = steepest(rates, losses)
@@ -227,10 +226,9 @@ def find_batch_size(tuner: Tuner, task: Task, data: DataModule) -> tuple[int, Fi
     task.training_step = measured(task, data, speeds)  # type: ignore[method-assign]  # of a task that is thrown away
     try:
         with quiet():
-            size = tuner.scale_batch_size(task, datamodule=data, init_val=data.batch_size, max_val=MOST_SAMPLES)
+            size: Any = tuner.scale_batch_size(task, datamodule=data, init_val=data.batch_size, max_val=MOST_SAMPLES)
     except ZeroDivisionError as error:  # Lightning has halved a batch of 1
         raise ConfigError("tune=batch_size: there is not enough memory for one sample") from error
-    assert size is not None  # it is None only for fast_dev_run
     size = min(size, len(data.dataset("train")))
     return size, plot_batch_sizes(speeds, size)
 

@@ -13,21 +13,19 @@ from sightseq.bricks import composing
 from sightseq.core.places import groups_of
 from sightseq.sweep.folder import Job
 
-NAME = "best"
 REPEATED = ("seed",)  # the user chooses them again
 NOT_BRICKS = ("experiment", "paths", "debug", "local", "sweep")  # groups that are not part of an experiment
 
 
-def write_experiment(job: Job, folder: Path) -> str:
-    """Write FOLDER/experiment/best.yaml, which has the bricks and the numbers of a job.
+def write_experiment(job: Job, folder: Path) -> Path:
+    """Write FOLDER/experiment/best.yaml, which has the bricks and the numbers of a job; return its path.
 
-    Returns:
-        The command that trains it.
+    `--config-dir FOLDER experiment=best` chooses it.
     """
-    file = folder / "experiment" / f"{NAME}.yaml"
+    file = folder / "experiment" / "best.yaml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(experiment_text(job.overrides, f"the best job of the sweep {folder.name}: {job.choice}"))
-    return f"sightseq train --config-dir {folder} experiment={NAME}"
+    return file
 
 
 def experiment_text(overrides: Sequence[str], comment: str) -> str:

@@ -27,6 +27,17 @@ def modules(config: Config) -> list[str]:
     return [*IMPORTED, *sorted(module for module in named if module.partition(".")[0] in PACKAGES)]
 
 
+def forking(config: Config) -> Any:
+    """Return the multiprocessing context whose processes are forked from a server that has imported what a run needs.
+
+    The server starts with the first process; later configs import what else they need in their own processes.
+    """
+    forks = "forkserver" in multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")  # Windows spawns
+    context.set_forkserver_preload(modules(config))
+    return context
+
+
 def targets(value: Any) -> Iterator[str]:
     """Yield all `_target_` in nested dictionaries and lists."""
     if isinstance(value, dict):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -88,7 +88,7 @@ class JobFunction:
         if config["run_test"] == "auto":
             config["run_test"] = swept <= REPEATS  # a sweep over choices must not read the test split
         overrides = [text for text in hydra.overrides.task if changes_jobs(text)]
-        choices = [text for text in overrides if text.partition("=")[0].lstrip("+") in swept - REPEATS]
+        choices = [text for text in overrides if key_of(text) in swept - REPEATS]
         self.objectives = list(hydra.sweeper.get("objectives") or [])
         self.sweep = sweep = SweepFolder(Path(hydra.sweep.dir).absolute())
         sweep.begin(self.command, self.typed)
@@ -100,7 +100,7 @@ class JobFunction:
                 f"{sweep.path}: job {number} was {' '.join(earlier.overrides)}, not {' '.join(overrides)}; "
                 "leave out hydra.sweep.dir to sweep into a new folder"
             )
-        if earlier and (found := self.continued(earlier, bool(config.get("repeat_failed")))):
+        if earlier and (found := self.continued(earlier, config["repeat_failed"])):
             return found
         config["sweep"] = {"command": self.command, "folder": str(sweep.path), "job": number}
         return self.record(replace(job, folder=resume.create_or_resume(config, command_of(job))))
@@ -122,8 +122,7 @@ class JobFunction:
 
     def record(self, job: Job) -> Job:
         """Write the state of a job into its sweep's folder, and return the job."""
-        assert self.sweep  # `prepare` was called
-        self.sweep.record(job)
+        cast(SweepFolder, self.sweep).record(job)  # `prepare` has set it
         return job
 
     def objective(self, job: Job) -> Any:
@@ -161,5 +160,9 @@ def measured(results: dict[str, Any], name: str) -> float:
 
 def changes_jobs(argument: str) -> bool:
     """Return whether an argument changes what is trained, and not only how the jobs are started."""
-    key = argument.partition("=")[0].lstrip("+")
-    return key not in CHANGEABLE and not argument.startswith(("hydra.launcher", BOOKKEEPING))
+    return key_of(argument) not in CHANGEABLE and not argument.startswith(("hydra.launcher", BOOKKEEPING))
+
+
+def key_of(argument: str) -> str:
+    """Return the key of an override without its prefix, or the whole of another argument."""
+    return argument.partition("=")[0].lstrip("+")

@@ -3,7 +3,6 @@
 `ProcessLauncher` is the base; `LocalLauncher` runs jobs on this machine, `sightseq.sweep.slurm` on a cluster.
 """
 
-import multiprocessing
 import signal
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
@@ -121,6 +120,8 @@ class ProcessLauncher(Launcher):
             while more or running:
                 while more and not received and len(running) < self.jobs:
                     more = self._next(running, ask, tell)
+                    if set(received) & set(self.forwarded):  # it arrived while the job was started
+                        terminate(running)
                 if received and not running:
                     break
                 if running:
@@ -173,6 +174,12 @@ def describe(job: Job) -> str:
     return f"{info.title} {info.text(job.score)}, {results['seconds']['total']:.0f} s, {console.short(job.folder)}"
 
 
+def terminate(running: Mapping[int, Running]) -> None:
+    """Tell all running jobs to save and end."""
+    for one in list(running.values()):
+        one.process.terminate()
+
+
 @contextmanager
 def interruptible(running: Mapping[int, Running], forwarded: Collection[int]) -> Iterator[list[int]]:
     """Context in which SIGINT and SIGTERM are collected. On those in `forwarded`, the jobs are told to save and end."""
@@ -181,8 +188,7 @@ def interruptible(running: Mapping[int, Running], forwarded: Collection[int]) ->
     def on_signal(number: int, frame: Any) -> None:
         received.append(number)
         if number in forwarded:
-            for one in list(running.values()):
-                one.process.terminate()
+            terminate(running)
 
     handlers = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -202,18 +208,12 @@ class LocalLauncher(ProcessLauncher):
         jobs: number of jobs at once.
     """
 
-    def __init__(self, jobs: int = 1) -> None:
-        super().__init__(jobs)
-        forks = "forkserver" in multiprocessing.get_all_start_methods()
-        self.context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")  # Windows spawns
-
     def start(self, job: Job, slot: int) -> Process:
         """Fork a process; the first one waits until the server has imported what its config names."""
-        self.context.set_forkserver_preload(child.modules(read_config(job.folder)))
-        process = self.context.Process(target=child.execute, args=(job.folder, slot, self.jobs))
+        context = child.forking(read_config(job.folder))
+        process = context.Process(target=child.execute, args=(job.folder, slot, self.jobs))
         process.start()
-        started: Process = process
-        return started
+        return cast(Process, process)
 
     def wait(self, running: Collection[Any]) -> None:
         wait([process.sentinel for process in running])

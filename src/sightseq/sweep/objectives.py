@@ -3,13 +3,12 @@
 A task knows its scores but imports torch, so another process is asked.
 """
 
-import multiprocessing
 from collections.abc import Sequence
 from typing import Any
 
 from sightseq.core.errors import ConfigError, SightseqError, nearest
 from sightseq.core.rundir import Config
-from sightseq.sweep.child import modules
+from sightseq.sweep.child import forking
 
 COSTS = ("seconds", "parameters")
 """Objectives that every run has; less is better."""
@@ -23,9 +22,7 @@ def ask_objectives(config: Config, names: Sequence[str] | None) -> dict[str, Any
     Raises:
         ConfigError: the task cannot be built, or has no such score.
     """
-    forks = "forkserver" in multiprocessing.get_all_start_methods()
-    context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")  # Windows spawns
-    context.set_forkserver_preload(modules(config))
+    context = forking(config)
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=answer, args=(sender, config, names), daemon=True)
     process.start()

@@ -12,7 +12,7 @@ from sightseq.core.report import write_page
 from sightseq.sweep.best import write_experiment
 from sightseq.sweep.figures import COLOURS, importance_figure, learning_curves, logarithmic, parallel, slices
 from sightseq.sweep.folder import Job, SweepFolder
-from sightseq.sweep.job import command_of
+from sightseq.sweep.job import command_of, key_of
 from sightseq.sweep.table import mean_std
 
 FEW = 4  # jobs; fewer show nothing about parameters
@@ -34,15 +34,14 @@ def write_sweep_page(sweep: SweepFolder) -> Path | None:
     ranked = ranking(scored, info)
     best = next(iter(ranked))
     first = max(ranked[best], key=lambda job: (job.score or 0.0) * (1 if info.higher_is_better else -1))
-    command = write_experiment(first, sweep.path)
-    about = sweep.about()
-    file = sweep.path / "experiment" / "best.yaml"
+    file = write_experiment(first, sweep.path)
+    command = f"sightseq train --config-dir {sweep.path} experiment={file.stem}"
     failed = [job for job in jobs if job.state == "failed"]
     content = {
         "title": results.get("title") or headline,
         "name": f"sweep {sweep.path.name}",
         "warning": None,
-        "command": about["command"],
+        "command": sweep.about()["command"],
         "headlines": [(score_text(ranked[best], info), f"validation {info.title}: {best}")],
         "summary": f"{len(jobs)} jobs, {len(failed)} failed." if failed else f"{len(jobs)} jobs.",
         "best": {"command": command, "file": file.name, "text": file.read_text()},
@@ -139,9 +138,9 @@ def parameters(job: Job) -> dict[str, float | str]:
     """Return the swept values of a job by key: numbers, or texts."""
     found: dict[str, float | str] = {}
     for part in job.choice.split(", "):
-        key, _, value = part.partition("=")
+        value = part.partition("=")[2]
         try:
-            found[key.lstrip("+")] = float(value)
+            found[key_of(part)] = float(value)
         except ValueError:
-            found[key.lstrip("+")] = value
+            found[key_of(part)] = value
     return found

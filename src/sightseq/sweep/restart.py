@@ -7,7 +7,7 @@ from sightseq import console
 from sightseq.composition import compose
 from sightseq.core.errors import ConfigError
 from sightseq.sweep.folder import SweepFolder
-from sightseq.sweep.job import CHANGEABLE, changes_jobs
+from sightseq.sweep.job import CHANGEABLE, changes_jobs, key_of
 
 FLAGS = frozenset({"-m", "--multirun"})
 
@@ -31,8 +31,8 @@ def restart(arguments: Sequence[str]) -> list[str]:
                 f"resume={named}: a sweep is resumed with its own arguments; only {', '.join(sorted(CHANGEABLE))} may "
                 f"change, not {', '.join(sorted(wrong))}"
             )
-        typed = {key(argument) for argument in others}
-        kept = [argument for argument in SweepFolder(folder).about()["arguments"] if key(argument) not in typed]
+        typed = {key_of(argument) for argument in others}
+        kept = [argument for argument in SweepFolder(folder).about()["arguments"] if key_of(argument) not in typed]
         return [*kept, *others, f"hydra.sweep.dir={folder}"]
     if not FLAGS & set(arguments):
         return list(arguments)
@@ -56,9 +56,9 @@ def find_sweep(arguments: Sequence[str]) -> Path | None:
     Args:
         arguments: as typed, in any order; those that `changes_jobs` refuses are not compared.
     """
-    runs = Path(compose(*(argument for argument in arguments if argument.startswith("paths.")))["paths"]["runs"])
     if named := [argument for argument in arguments if argument.startswith("hydra.sweep.dir=")]:
         return Path(named[-1].partition("=")[2])
+    runs = Path(compose(*(argument for argument in arguments if argument.startswith("paths.")))["paths"]["runs"])
     asked = sorted(filter(changes_jobs, arguments))
     for file in sorted(runs.glob("sweeps/*/sweep.json"), reverse=True):
         sweep = SweepFolder(file.parent)
@@ -69,8 +69,3 @@ def find_sweep(arguments: Sequence[str]) -> Path | None:
         if not about["ended"] or (failed and "repeat_failed=true" in arguments):
             return file.parent
     return None
-
-
-def key(argument: str) -> str:
-    """Return the key of an override, or the whole of another argument."""
-    return argument.partition("=")[0].lstrip("+")

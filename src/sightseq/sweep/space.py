@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -91,9 +91,8 @@ def to_distribution(override: Override) -> BaseDistribution:
     if tags and not isinstance(value, IntervalSweep):
         raise ConfigError(f"{typed}: log needs an interval, as in tag(log,interval(1e-4,1e-1))")
     if isinstance(value, IntervalSweep):
-        low, high, log = value.start, value.end, bool(tags)
-        assert low is not None
-        assert high is not None
+        # Hydra's grammar demands both bounds.
+        low, high, log = cast(float, value.start), cast(float, value.end), bool(tags)
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ConfigError(f"{typed}: the first bound of an interval must be below the second")
         if log and low <= 0:
@@ -146,10 +145,10 @@ def from_unit(distribution: BaseDistribution, position: float) -> Any:
     if isinstance(distribution, IntDistribution) or getattr(distribution, "step", None):
         values = discrete_values("", distribution)
         return values[int(position * len(values))]
-    assert isinstance(distribution, FloatDistribution)
-    if distribution.log:
-        return distribution.low * (distribution.high / distribution.low) ** position
-    return distribution.low + position * (distribution.high - distribution.low)
+    interval = cast(FloatDistribution, distribution)
+    if interval.log:
+        return interval.low * (interval.high / interval.low) ** position
+    return interval.low + position * (interval.high - interval.low)
 
 
 def rounded(value: Any, distribution: BaseDistribution) -> Any:

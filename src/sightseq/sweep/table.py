@@ -10,7 +10,7 @@ from sightseq import console
 from sightseq.core.naming import SECONDS, score_infos
 from sightseq.core.rundir import read_config, without_repeats
 from sightseq.sweep.folder import Job
-from sightseq.sweep.job import command_of
+from sightseq.sweep.job import command_of, key_of
 
 
 def summarise(jobs: Collection[Job]) -> int:
@@ -47,11 +47,12 @@ def side_effects(jobs: Collection[Job]) -> list[str]:
     `optimizer=adamw,sgd` also compares two learning rates: that of the experiment and that of the other option.
     """
     numbers: dict[str, dict[str, str]] = defaultdict(dict)  # by key and choice
-    configs = {job.choice: without_repeats(read_config(job.folder))[0] for job in jobs if job.results()}
+    last = {job.choice: job for job in jobs if job.results()}
+    configs = {choice: without_repeats(read_config(job.folder))[0] for choice, job in last.items()}
     for choice, config in configs.items():
         for key, value in flat(config):
             numbers[key][choice] = value
-    swept = {part.partition("=")[0].lstrip("+") for choice in configs for part in choice.split(", ")}
+    swept = {key_of(part) for choice in configs for part in choice.split(", ")}
     return [
         f"also different: {key} " + ", ".join(f"{value} ({choice})" for choice, value in values.items())
         for key, values in numbers.items()

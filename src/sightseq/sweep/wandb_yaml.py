@@ -23,9 +23,10 @@ from sightseq.bricks import composing
 from sightseq.composition import compose
 from sightseq.core.errors import ConfigError
 from sightseq.core.places import groups
-from sightseq.core.rundir import Config
 from sightseq.mistakes import explain
 from sightseq.sweep.job import REPEATS
+from sightseq.sweep.objectives import find_objectives
+from sightseq.sweep.restart import FLAGS
 
 EXAMPLE = "sightseq wandb-sweep experiment=digits 'model.optimizer.lr=tag(log,interval(1e-4,1e-1))' optimizer=adamw,sgd"
 
@@ -59,7 +60,7 @@ def wandb_sweep(arguments: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: an argument is not an override, nothing is swept, or the logger is not W&B.
     """
-    typed = to_overrides("train", [argument for argument in arguments if argument not in ("-m", "--multirun")])
+    typed = to_overrides("train", [argument for argument in arguments if argument not in FLAGS])
     if flags := [argument for argument in typed if argument.startswith("-")]:
         raise ConfigError(f"wandb-sweep takes overrides of sightseq train, not {flags[0]}")
     fixed, swept = _split(typed)
@@ -79,13 +80,13 @@ def wandb_sweep(arguments: Sequence[str]) -> dict[str, Any]:
             compose(*command, f"{key}={value}")
     if "wandb" not in config["logger"]:
         raise ConfigError("wandb-sweep: the jobs must log to W&B; write logger=wandb, or logger=[wandb,csv]")
-    name, higher = _headline(config)
+    objectives = find_objectives(config, None)
     continuous = any("min" in parameter for parameter in parameters.values())
     return {
         "name": config["experiment"],
         "project": config["logger"]["wandb"]["project"],
         "method": "bayes" if continuous else "grid",
-        "metric": {"name": f"best/val/{name}", "goal": "maximize" if higher else "minimize"},
+        "metric": {"name": f"best/{objectives['names'][0]}", "goal": objectives["directions"][0]},
         "parameters": parameters,
         "command": ["${env}", "sightseq", "train", *command, "${args_no_hyphens}"],
     }
@@ -143,15 +144,3 @@ def _value(element: Any) -> Any:
 
 def _first(parameter: Mapping[str, Any]) -> Any:
     return parameter["values"][0] if "values" in parameter else parameter["min"]
-
-
-def _headline(config: Config) -> tuple[str, bool]:
-    """Return the name of the task's headline score, and whether higher is better."""
-    from sightseq.core.build import build, trust
-    from sightseq.core.datamodule import DataModule
-    from sightseq.core.task import Task
-
-    trust(config["trust"])
-    data = build(config["data"], DataModule, "data")
-    task = build(config["model"], Task, "model", spec=data.example_spec.to_dict())
-    return task.headline, task.scoreboard.monitored(f"val/{task.headline}").higher_is_better
