@@ -12,18 +12,8 @@ from sightseq.core.errors import ConfigError
 from sightseq.core.places import groups
 
 PATHS = (
-    *(
-        "ckpt",
-        "input",
-        "init_from",
-        "resume",
-        "output",
-        "data.path",
-        "data.root",
-        "data.cache",
-        "data.shards",
-        "shards",
-    ),
+    *("ckpt", "input", "init_from", "resume", "output", "shards"),
+    *("data.path", "data.root", "data.cache", "data.shards"),
     *("paths.data", "paths.cache", "paths.runs"),
 )
 """Keys whose values are files or folders."""
