@@ -1,5 +1,6 @@
 """A sweep that is killed at any moment and typed again ends like an uninterrupted one; jobs start quickly."""
 
+import json
 import os
 import random
 import signal
@@ -82,3 +83,32 @@ def test_two_jobs_at_once_are_faster() -> None:
         seconds.append(max(ended) - min(began))
     print(f"8 jobs: {seconds[0]:.1f} s one after another, {seconds[1]:.1f} s two at once")
     assert seconds[1] < 0.65 * seconds[0]
+
+
+WITNESS = """
+import hashlib, json
+from lightning.pytorch import Callback
+
+class Witness(Callback):
+    \"\"\"Writes what one rank has trained, and with which learning rate.\"\"\"
+
+    def on_train_end(self, trainer, task):
+        weights = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in task.parameters())).hexdigest()
+        lr = task.hparams["optimizer"]["lr"]
+        file = f"{trainer.default_root_dir}/rank{trainer.global_rank}.json"
+        with open(file, "w") as f:
+            json.dump([trainer.world_size, lr, weights], f)
+"""
+
+
+def test_the_ranks_of_a_trial_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes train each trial of a search, with gloo: equal hyper-parameters and weights, others per trial."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "witness.py").write_text(WITNESS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+    typed = ("sweep=optuna", "sweep.n_trials=2", "model.optimizer.lr=tag(log,interval(1e-3,1e-1))", "baseline=none")
+    witness = ("trust=[witness]", "+callbacks.witness._target_=witness.Witness")
+    assert start("-m", *typed, *witness, "trainer=ddp_cpu", "trainer.max_epochs=1").wait() == 0
+    trials = [[json.loads((job.folder / f"rank{rank}.json").read_text()) for rank in (0, 1)] for job in jobs()]
+    assert all(first == second and first[0] == 2 for first, second in trials)
+    assert len({lr for (_, lr, _), _ in trials}) == len({weights for (_, _, weights), _ in trials}) == 2
