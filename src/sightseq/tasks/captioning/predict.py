@@ -28,7 +28,7 @@ class CaptionPredictor(Predictor):
 
     def check(self, inputs: Sequence[ImageSource], options: SearchSettings) -> None:
         """Raise ConfigError if `n_best` exceeds `beam`."""
-        options.check_search()
+        options.check_search(self.task)
 
     def expand(self, given: str, options: SearchSettings) -> list[tuple[str, Path]]:
         """See `find_files`."""

@@ -15,7 +15,9 @@ from sightseq.text.tokenizer import UNKNOWN_ID
 class SearchSettings(Settings):
     """Options of a beam search."""
 
-    beam: PositiveInt = Field(5, description="hypotheses of the beam search; 1 is greedy and fastest")
+    beam: PositiveInt | None = Field(
+        None, description="hypotheses of the beam search; 1 is greedy and fastest; null: that of the model"
+    )
     n_best: PositiveInt = Field(1, description="texts for each input, the best first; at most beam")
     length_penalty: Annotated[float, Field(ge=0)] | None = Field(
         None, description="exponent of the length in the score; larger prefers longer texts; null: that of the model"
@@ -24,10 +26,10 @@ class SearchSettings(Settings):
         0, description="no sequence of so many tokens occurs twice in a text; 0 allows all"
     )
 
-    def check_search(self) -> None:
-        """Raise ConfigError if `n_best` exceeds `beam`."""
-        if self.n_best > self.beam:
-            raise ConfigError(f"n_best={self.n_best}: a beam of {self.beam} has no more; give beam= too")
+    def check_search(self, task: ConditionalGenerationTask) -> None:
+        """Raise ConfigError if `n_best` exceeds the beam."""
+        if self.n_best > (beam := self.beam or task.beam):
+            raise ConfigError(f"n_best={self.n_best}: a beam of {beam} has no more; give beam= too")
 
 
 def generate(task: ConditionalGenerationTask, batch: Batch, options: SearchSettings, name: str) -> list[list[Row]]:
@@ -40,12 +42,12 @@ def generate(task: ConditionalGenerationTask, batch: Batch, options: SearchSetti
         name: name of the texts.
 
     Returns:
-        For each row of the batch `n_best` rows, the best first: the text, by its name; `score`, what hypotheses are
-        ranked by (see `decoding.beam.BeamSearch`); and `log_probability`.
+        For each row of the batch `n_best` rows, the best first: the text, by its name; its `score` in the beam search
+        (see `decoding.beam.BeamSearch`); and `log_probability`.
     """
     batch = {key: tensor.to(task.device) for key, tensor in batch.items()}
     settings = BeamSearch(
-        options.beam,
+        options.beam or task.beam,
         task.longest(batch),
         length_penalty=task.length_penalty if options.length_penalty is None else options.length_penalty,
         no_repeat_ngram=options.no_repeat_ngram,

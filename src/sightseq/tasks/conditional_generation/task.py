@@ -16,12 +16,14 @@ from sightseq.core.reservoir import Reservoir
 from sightseq.core.scores import MeanLoss, Output, Score
 from sightseq.core.task import Task
 from sightseq.decoding.beam import BeamSearch, beam_search
+from sightseq.decoding.consensus import rank_by_consensus
 from sightseq.decoding.hypotheses import Hypothesis
 from sightseq.tasks.conditional_generation.figures import length_figure
 from sightseq.tasks.conditional_generation.loss import SmoothedCrossEntropy
 from sightseq.tasks.conditional_generation.scores import LengthBLEU, Perplexity
 from sightseq.text import quality
 from sightseq.text.batch import to_bytes, to_texts
+from sightseq.text.similarity import chrf_matrix
 from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID, Tokenizer
 
 SHOWN = 10  # texts of each kind in the report
@@ -46,6 +48,8 @@ class ConditionalGenerationTask(Task):
             come from one more pass over the target (Mihaylova and Martins, 2019, arXiv 1906.07651).
         beam: number of hypotheses in the beam search of the test.
         length_penalty: exponent of the length in the score of a hypothesis: see `decoding.beam`.
+        consensus: rank the hypotheses of a beam search by their similarity (chrF) to the others, weighted by their
+            probabilities: see `decoding.consensus`. It needs a large beam, such as 32.
         attention_penalty: weight, in training, of the sum over the source's positions of (1 - a)^2, where a is the sum
             of the position's attention weights over all target tokens: the doubly stochastic attention of Xu et al.,
             2015 (arXiv 1502.03044, eq. 14). The network must have attention.
@@ -67,6 +71,7 @@ class ConditionalGenerationTask(Task):
         scheduled_sampling: float = 0.0,
         beam: int = 5,
         length_penalty: float = 1.0,
+        consensus: bool = False,
         attention_penalty: float = 0.0,
         tokenize: str = "13a",
         **task: Any,
@@ -85,7 +90,7 @@ class ConditionalGenerationTask(Task):
         quality.check_tokenization(tokenize)  # not only when the first epoch is scored
         self.label_smoothing, self.scheduled_sampling = label_smoothing, scheduled_sampling
         self.beam, self.length_penalty, self.tokenize = beam, length_penalty, tokenize
-        self.attention_penalty = attention_penalty
+        self.consensus, self.attention_penalty = consensus, attention_penalty
         self._worst, self._random = Reservoir(SHOWN), Reservoir(SHOWN)
 
     # Defined by each task.
@@ -192,7 +197,13 @@ class ConditionalGenerationTask(Task):
     def search(self, batch: Batch, settings: BeamSearch) -> list[list[Hypothesis]]:
         """Return the best hypotheses for each row: see `decoding.beam.beam_search`."""
         memory, state = self.encode(batch)
-        return beam_search(self.net.decode, state, memory, len(batch["index"]), settings)
+        found = beam_search(self.net.decode, state, memory, len(batch["index"]), settings)
+        if not self.consensus or settings.size == 1:
+            return found
+        return [
+            rank_by_consensus(several, chrf_matrix([self.tokenizer.decode(one.tokens) for one in several]))
+            for several in found
+        ]
 
     def settings(self, batch: Batch, beam: int) -> BeamSearch:
         """Return the settings of a search for a batch; unknown words are never generated."""
@@ -261,6 +272,7 @@ class ConditionalGenerationTask(Task):
             "chrf_signature": quality.chrf_signature(self.lowercase),
             "beam": self.beam if stage == "test" else 1,
             "length_penalty": self.length_penalty,
+            "consensus": self.consensus and stage == "test",
             "bleu_by_length": [[int(count), bleu if count else None] for count, bleu in groups],
         }
 

@@ -39,7 +39,7 @@ class TranslationPredictor(Predictor):
 
     def check(self, inputs: Sequence[str], options: TranslationSettings) -> None:
         """Raise ConfigError if `n_best` exceeds `beam`, or if `column` or `delimiter` is given without a table."""
-        options.check_search()
+        options.check_search(self.task)
         options.check_inputs(inputs)
 
     def expand(self, given: str, options: TranslationSettings) -> Iterator[tuple[str, bytes]]:
