@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -14,7 +14,7 @@ from sightseq.console import console, new_table
 from sightseq.core.build import trust as trust_packages
 from sightseq.core.build import validated
 from sightseq.core.checkpoint import load_task
-from sightseq.core.errors import CheckpointError, ConfigError, InputError, InputWarning
+from sightseq.core.errors import CheckpointError, ConfigError, InputError, InputWarning, nearest
 from sightseq.core.places import conf_folder
 from sightseq.core.predictor import Predictor
 from sightseq.core.rundir import Config
@@ -23,12 +23,13 @@ from sightseq.core.rundir import Config
 class Common(BaseModel):
     """Options common to all models, besides the checkpoint and the inputs."""
 
-    format: Literal["table", "jsonl"]
+    format: str
     device: str
     trust: list[str]
 
 
 COMMON = {"ckpt", "input", *Common.model_fields}
+FORMATS = ("table", "jsonl")
 
 
 def load(path: str | Path, device: str = "auto", trust: Iterable[str] = ()) -> Predictor:
@@ -61,6 +62,8 @@ def predict(config: Config) -> int:
     common = validated(config, Common)
     trust_packages(common.trust)
     predictor = load(config["ckpt"], common.device)
+    if common.format not in (known := (*FORMATS, *predictor.formats)):
+        raise ConfigError(f"format={common.format}: this model has no such format; {nearest(common.format, known)}")
     own = {name: value for name, value in config.items() if name not in {*COMMON, "paths"}}
     given = predictor.default_input if config["input"] is None else config["input"]
     if given is None:
@@ -75,7 +78,8 @@ def print_predictions(predictor: Predictor, inputs: Sequence[str], format: str, 
     Args:
         predictor: the model's predictor.
         inputs: the inputs as typed.
-        format: "table", or "jsonl": one JSON object per line, printed as soon as its batch is predicted.
+        format: "table"; "jsonl": one JSON object per line, printed as soon as its batch is predicted; or one of the
+            predictor's own `formats`.
         options: an instance of the predictor's `Settings`.
 
     Returns:
@@ -93,6 +97,9 @@ def print_predictions(predictor: Predictor, inputs: Sequence[str], format: str, 
                 line = json.dumps(row, ensure_ascii=False)
                 # A file name that is not valid UTF-8 has lone surrogates, which must be escaped.
                 print(line.encode("utf-8", "backslashreplace").decode(), flush=True)
+        elif format in predictor.formats:
+            for _, row in predictor.rows(inputs, options, bad):
+                print(printable(predictor.formats[format](row)), end="", flush=True)
         elif (pieces := predictor.live(inputs, options, bad)) is not None:
             for piece in pieces:
                 print(printable(piece), end="", flush=True)

@@ -9,13 +9,14 @@ import pytest
 import sightseq
 
 PACKAGE = Path(sightseq.__file__).parent
-CODECS = {"text", "vision", "audio", "series", "music"}  # some do not exist yet
+CODECS = {"text", "vision", "audio", "series", "music"}
 # For each top-level package or module: those that it may import from.
 MAY_IMPORT = {
     "nets": set(),
     "core": set(),
     **{codec: {"core"} for codec in CODECS},
     "vision": {"core", "text"},  # a spec of images and their texts, such as captions
+    "audio": {"core", "text"},  # a spec of speech and its transcripts
     "music": {"core", "text"},  # pieces as tokens are the data of a language model
     "decoding": set(),
     "data": {"core", *CODECS},
@@ -141,6 +142,13 @@ def test_command_line_modules_import_nothing_heavy(name: str) -> None:
 def test_no_module_needs_imports_that_windows_lacks() -> None:
     for file in FILES:
         assert not imports(file, within_functions=False) & {"fcntl", "grp", "pwd", "resource", "termios"}, file
+
+
+@pytest.mark.parametrize("name", ["soundfile", "torchaudio"])
+def test_packages_of_the_extra_audio_are_imported_where_they_are_needed(name: str) -> None:
+    """By `core.extras.require`, which names the extra: lines of writing need neither."""
+    for file in FILES:
+        assert name not in {found.partition(".")[0] for found in imports(file)}, file
 
 
 TASK_PACKAGES = sorted(folder.name for folder in (PACKAGE / "tasks").iterdir() if (folder / "__init__.py").is_file())

@@ -329,7 +329,7 @@ def test_a_batch_size_of_0_is_refused(files: list[str], monkeypatch: pytest.Monk
 
 
 def test_other_formats_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="format=csv: input should be 'table' or 'jsonl'"):
+    with pytest.raises(ConfigError, match="format=csv: this model has no such format; available: jsonl, table"):
         run(monkeypatch, format="csv")
 
 

@@ -29,12 +29,15 @@ class Graph(nn.Module, ABC):
         inputs, outputs: see `Axes`.
         spec: the task's spec.
         info: how to format the result of `score`, the task's headline score.
+        exact: modules that stay in 32 bits in an int8 file, such as "task.front": a spectrum has a larger range than
+            8 bits.
     """
 
     inputs: Axes
     outputs: Axes
     spec: Spec
     info: ScoreInfo
+    exact: tuple[str, ...] = ()
 
     def __init__(self, task: Any) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ from sightseq.core.blocks import Block, FigureBlock, Page, data_uri
 from sightseq.core.plots import spectrogram_figure
 
 if TYPE_CHECKING:
-    from lightning.pytorch.loggers import WandbLogger
+    from lightning.pytorch.loggers import Logger, WandbLogger
     from torch.utils.tensorboard import SummaryWriter
 
 LARGEST_WAV = 1_000_000  # bytes of audio in the page; the file in figures/ is complete
@@ -71,6 +71,32 @@ class ImageBlock(Block):
             else:
                 converted.append(Image.fromarray(image).convert("RGB"))
         return converted
+
+
+@dataclass(eq=False)
+class GroupBlock(Block):
+    """Several blocks under one title, side by side where there is room, such as a recording and its spectrogram.
+
+    Attributes:
+        blocks: rows of blocks; the blocks of a row are below each other, each with its caption.
+    """
+
+    blocks: Sequence[Sequence[Block]]
+
+    def html(self, page: Page) -> Markup:
+        """Return the blocks without their titles."""
+        cell, caption = Markup("<div>{}</div>"), Markup('<p class="lines">{}</p>')
+        cells = [
+            Markup().join((caption.format(one.caption) if one.caption else Markup()) + one.html(page) for one in row)
+            for row in self.blocks
+        ]
+        return Markup('<div class="images">{}</div>').format(Markup("\n").join(map(cell.format, cells)))
+
+    def log(self, logger: "Logger", step: int) -> None:
+        """Log each block under its own title."""
+        for row in self.blocks:
+            for block in row:
+                block.log(logger, step)
 
 
 @dataclass(eq=False)

@@ -2,7 +2,7 @@
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
@@ -47,6 +47,8 @@ class Predictor(ABC):
     items are predicted one at a time."""
     default_input: ClassVar[str | None] = None
     """Input that is expanded if none is given; None: an input is required."""
+    formats: ClassVar[Mapping[str, Callable[[Row], str]]] = {}
+    """Values of `format` besides "table" and "jsonl"; each returns a row as the text to print."""
 
     def __init__(self, task: Task, device: str = "auto") -> None:
         if device == "auto":

@@ -61,6 +61,18 @@ class Spec(ABC):
         return {}
 
 
+class LabelledSpec(Spec):
+    """Base class of the specs of data with one label per sample; a subclass has these fields.
+
+    Attributes:
+        classes: the name of each label, in the order of the logits.
+        counts: number of training samples of each class; empty if unknown.
+    """
+
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Spec):
         return value.to_dict()

@@ -41,7 +41,7 @@ class Task(LightningModule, ABC):
 
     Args:
         spec: the spec of the data, as returned by `Spec.to_dict`.
-        net: `_target_` and arguments of the network; the values of `Spec.net_arguments` are added.
+        net: `_target_` and arguments of the network; the values of `net_arguments` are added.
         optimizer: `_target_` and arguments of the optimizer.
         scheduler: `_target_` and arguments of the schedule; None keeps the learning rate constant. `total_steps` is
             added; `core.optimization.make_schedule` documents when the schedule is stepped.
@@ -73,7 +73,7 @@ class Task(LightningModule, ABC):
         self.save_hyperparameters(logger=False)
         self.spec = Spec.from_dict(spec)
         check_spec_type(type(self), self.spec)
-        self.net = build(net, nn.Module, "model.net", **self.spec.net_arguments())
+        self.net = build(net, nn.Module, "model.net", **self.net_arguments())
         if empty := [name for name, weight in self.net.named_parameters() if not weight.numel()]:
             raise ConfigError(f"model.net: {empty[0]} has no weights; is a width 0?")
         remember_decay(self.net)
@@ -128,6 +128,10 @@ class Task(LightningModule, ABC):
 
     def prepare_training(self, train: "ArrayDataset") -> None:
         """Fit what is not learned by gradients; called with the training split before training starts or resumes."""
+
+    def net_arguments(self) -> dict[str, Any]:
+        """Return the values that the network may take as arguments, by name: see `Spec.net_arguments`."""
+        return self.spec.net_arguments()
 
     def augment(self, batch: Batch) -> Batch:
         """Augment a training batch; random numbers come from torch's default generator."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -53,3 +54,17 @@ def _map(structure: Any, function: Callable[[Tensor], Tensor]) -> Any:
         parts = [_map(part, function) for part in structure]
         return type(structure)(*parts) if hasattr(structure, "_fields") else tuple(parts)  # a named tuple
     return structure
+
+
+def join_rows(first: Any, second: Any) -> Any:
+    """Return a state with the rows of both; they have the same structure: see `select_rows`."""
+    if isinstance(first, Tensor):
+        return torch.cat([first, second], dim=-2)
+    if isinstance(first, dict):
+        return {name: join_rows(part, second[name]) for name, part in first.items()}
+    if isinstance(first, list | tuple):
+        parts = [join_rows(*pair) for pair in zip(first, second, strict=True)]
+        if isinstance(first, list):
+            return parts
+        return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
+    return first

@@ -121,7 +121,8 @@ def quantize_file(graph: Graph, path: Path, data: DataModule) -> None:
     int8_path = path.with_suffix(".int8.onnx")
     partial = path.with_name(f".part-{path.name}")
     try:
-        quantize(path, partial, graph.calibration(islice(data.train_dataloader(), CALIBRATED)))
+        samples = graph.calibration(islice(data.train_dataloader(), CALIBRATED))
+        quantize(path, partial, samples, graph.exact)
         os.replace(partial, int8_path)
     finally:
         partial.unlink(missing_ok=True)

@@ -112,7 +112,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # an untyped librar
         return next(self._inputs, None)
 
 
-def quantize(path: Path, smaller: Path, samples: Iterable[dict[str, Any]] | None) -> None:
+def quantize(path: Path, smaller: Path, samples: Iterable[dict[str, Any]] | None, exact: Iterable[str] = ()) -> None:
     """Quantise an ONNX file to int8.
 
     Args:
@@ -120,6 +120,7 @@ def quantize(path: Path, smaller: Path, samples: Iterable[dict[str, Any]] | None
         smaller: the int8 file to write.
         samples: training inputs by name, from which the ranges of the activations are computed (static quantisation).
             None, as for recurrent networks: ranges are computed at each call (dynamic quantisation).
+        exact: modules that stay in 32 bits: see `Graph.exact`.
 
     Raises:
         ExportError: onnxruntime cannot quantise the network.
@@ -127,10 +128,14 @@ def quantize(path: Path, smaller: Path, samples: Iterable[dict[str, Any]] | None
     preprocessed = smaller.with_suffix(".folded")
     try:
         quant_pre_process(path, preprocessed, skip_symbolic_shape=True)
+        places = tuple(f"/{name.replace('.', '/')}/" for name in exact)
+        kept = [node.name for node in onnx.load(preprocessed).graph.node if node.name.startswith(places)]
         if samples is None:
-            quantize_dynamic(preprocessed, smaller)
+            quantize_dynamic(preprocessed, smaller, nodes_to_exclude=kept)
         else:
-            quantize_static(preprocessed, smaller, _Reader(samples), QuantFormat.QDQ, per_channel=True)
+            quantize_static(
+                preprocessed, smaller, _Reader(samples), QuantFormat.QDQ, per_channel=True, nodes_to_exclude=kept
+            )
     except Exception as error:  # of many kinds
         raise ExportError(f"onnxruntime cannot quantise this network to int8: {_first(error)}") from error
     finally:

@@ -27,7 +27,7 @@ def check_network(
     Checked if the task's `net_traits` contain it:
 
     - "independent_rows": the output has one row per row of the batch, which depends on that row only;
-    - "ignores_padding": for `input` with `length`, or NAME with NAME_length, the loss and the output depend on all
+    - "ignores_padding": for `input` with `length`, or NAME with NAME_length, the loss or the output depends on all
       positions up to the length, but neither on the values nor on the amount of the padding after it;
     - "causal": output [B, T, ...] at position t depends on `input` [B, T, ...] at positions up to t only;
     - "stateful": the network maps a sequence [B, T, ...] and a state (None at the start) to an output [B, T, ...] and
@@ -122,8 +122,9 @@ def _check_padding(name: str, task: Task, batch: Batch, run: _Run) -> None:
         tensor, length = batch[column], batch[key]
         size = tensor.shape[1]
         for position in (0, int(length[0]) - 1):
-            changed = _run(task, batch | {column: _changed(tensor, position)}).output
-            assert not torch.equal(changed[0], run.output[0]), f"{name} does not use position {position} of {column}"
+            changed = _run(task, batch | {column: _changed(tensor, position)})
+            used = not torch.equal(changed.output[0], run.output[0]) or not torch.equal(changed.loss, run.loss)
+            assert used, f"{name} does not use position {position} of {column}"
         real = (torch.arange(size) < length[:, None]).view(len(length), size, *[1] * (tensor.ndim - 2))
         longer = {
             field: torch.cat([value, torch.full_like(value, PAD_INDEX)], dim=1)

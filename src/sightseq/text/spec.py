@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sightseq.core.errors import CheckpointError
-from sightseq.core.spec import Spec
+from sightseq.core.spec import LabelledSpec, Spec
 from sightseq.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class TextSpec(Spec):
+class TextSpec(LabelledSpec):
     """Texts with one label each.
 
     Attributes:

@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sightseq.core.spec import Spec
+from sightseq.core.spec import LabelledSpec, Spec
 
 
 @dataclass(frozen=True)
-class ImageSpec(Spec):
+class ImageSpec(LabelledSpec):
     """Images with one label each.
 
     Attributes:

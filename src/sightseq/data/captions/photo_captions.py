@@ -12,7 +12,8 @@ from sightseq.core.download import own_path
 from sightseq.core.errors import DataError
 from sightseq.data.captions.captions import CaptionData, save_captions
 from sightseq.data.captions.photo_names import PhotoNames
-from sightseq.data.image.photos import Corrupt, read_photos
+from sightseq.data.image.photos import read_photos
+from sightseq.data.reading import Corrupt
 from sightseq.text.sentences import clean_sentence
 from sightseq.text.tables import is_unicode
 from sightseq.vision.caption_spec import CaptionSpec

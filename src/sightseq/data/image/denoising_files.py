@@ -10,7 +10,7 @@ from PIL import Image
 
 from sightseq.core.arrays import RaggedWriter, save_about, save_split
 from sightseq.core.errors import ConfigError, InputError
-from sightseq.data.image.photos import Corrupt, Item, read_each
+from sightseq.data.reading import Corrupt, Item, read_each
 from sightseq.vision.image import SUFFIXES, open_image, to_pixels
 
 MIN_SIDE = 16  # pixels: shortest side of a photo; SSIM needs at least 11

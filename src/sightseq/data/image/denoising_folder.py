@@ -12,7 +12,7 @@ from sightseq.core.spec import Spec
 from sightseq.data.image.denoising import DenoisingData, synthetic_photos
 from sightseq.data.image.denoising_files import check_longest, photo_reader, save_splits
 from sightseq.data.image.image_folder import SPLITS
-from sightseq.data.image.photos import Corrupt
+from sightseq.data.reading import Corrupt
 from sightseq.vision.denoising_spec import DenoisingSpec
 from sightseq.vision.image import image_files, is_grey
 

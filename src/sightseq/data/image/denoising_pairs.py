@@ -15,7 +15,7 @@ from sightseq.data.image.denoising import DenoisingData, synthetic_photos
 from sightseq.data.image.denoising_files import read_photo, save_splits
 from sightseq.data.image.denoising_folder import check_photo_counts, has_split_folders
 from sightseq.data.image.image_folder import SPLITS
-from sightseq.data.image.photos import Corrupt
+from sightseq.data.reading import Corrupt
 from sightseq.vision.denoising_spec import DenoisingSpec
 from sightseq.vision.image import image_files, is_grey
 

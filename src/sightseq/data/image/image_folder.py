@@ -12,7 +12,8 @@ from sightseq.core.arrays import new_array, save_about, save_split
 from sightseq.core.download import find_folder, own_path
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.data.image.images import ImageData, synthetic_images
-from sightseq.data.image.photos import Corrupt, read_photos
+from sightseq.data.image.photos import read_photos
+from sightseq.data.reading import Corrupt
 from sightseq.vision.image import image_files, is_grey, read_image
 from sightseq.vision.spec import ImageSpec
 

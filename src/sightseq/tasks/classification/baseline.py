@@ -32,6 +32,10 @@ class Classifier(Baseline):
 class Majority(Classifier):
     """Always predict the most frequent label of the training split."""
 
+    def features(self, inputs: Any) -> NDArray[Any]:
+        """Return [N, 0]: the inputs are not used."""
+        return np.empty((len(inputs), 0))
+
     def fit(self, train: Arrays) -> None:
         self.label = np.bincount(train["target"]).argmax()
 

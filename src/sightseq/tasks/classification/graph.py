@@ -10,20 +10,17 @@ from torch import Tensor
 from sightseq.core.graph import Arrays, Call, Graph
 from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.tasks.classification.task import ClassificationTask
-from sightseq.text.spec import TextSpec
 
 
 class ClassifierGraph(Graph):
-    """Maps `input` (uint8 images [B, C, H, W], or token ids [B, T] with their `length` [B]) to `probabilities`
-    [B, num_classes]. Includes pixel normalisation and the average over test-time views.
+    """Maps the tensors of a batch that the task reads (`ClassificationTask.graph_inputs`) to `probabilities`
+    [B, num_classes]. Includes the preparation of the inputs and the average over test-time views.
     """
 
     def __init__(self, task: ClassificationTask) -> None:
         super().__init__(task)
         self.task = task
-        self.inputs = {"input": {0: "batch"}}
-        if isinstance(task.spec, TextSpec):
-            self.inputs = {"input": {0: "batch", 1: "tokens"}, "length": {0: "batch"}}
+        self.inputs, self.exact = task.graph_inputs, tuple(f"task.{name}" for name in task.exact)
         self.outputs = {"probabilities": {0: "batch"}}
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -31,8 +28,8 @@ class ClassifierGraph(Graph):
         return self.task.predict_step(dict(zip(self.inputs, inputs, strict=True)))
 
     def calibration(self, batches: Iterable[Batch]) -> Iterator[dict[str, NDArray[Any]]] | None:
-        """Yield batches of images; None for texts, whose networks are quantised dynamically (ranges at each call)."""
-        if isinstance(self.spec, TextSpec):
+        """Yield the inputs of each batch; None if the task is not `calibrated`."""
+        if not self.task.calibrated:
             return None
         return ({name: batch[name].numpy() for name in self.inputs} for batch in batches)
 

@@ -19,14 +19,14 @@ from torchmetrics.classification import (
 from sightseq.core.arrays import ArrayDataset
 from sightseq.core.blocks import Block, FigureBlock, TableBlock
 from sightseq.core.errors import ConfigError
+from sightseq.core.graph import Axes
 from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.reservoir import Reservoir
 from sightseq.core.scores import Output, Score
+from sightseq.core.spec import LabelledSpec
 from sightseq.core.task import Task
 from sightseq.tasks.classification.calibration import CalibrationError
 from sightseq.tasks.classification.figures import confusion_matrix_figure, reliability_figure
-from sightseq.text.spec import TextSpec
-from sightseq.vision.spec import ImageSpec
 
 SHOWN = 25  # samples of each kind in the report
 EXPLAINED = 6  # samples of each kind with an explanation, such as a heat map
@@ -50,7 +50,14 @@ class ClassificationTask(Task):
     monitor: ClassVar[str] = "val/accuracy"
     headline: ClassVar[str] = "accuracy"
     columns: ClassVar[tuple[str, ...]] = ("accuracy", "f1", "loss")
-    spec: ImageSpec | TextSpec
+    graph_inputs: ClassVar[Axes] = {"input": {0: "batch"}}
+    """Tensors of a batch that the model reads; an exported file has these inputs."""
+    calibrated: ClassVar[bool] = True
+    """Whether the ranges of an int8 file are computed from training batches; False: at each call, as for recurrent
+    networks."""
+    exact: ClassVar[tuple[str, ...]] = ()
+    """Modules that stay in 32 bits in an int8 file."""
+    spec: LabelledSpec
     class_weights: Tensor | None
 
     def __init__(

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightseq.core.blocks import Block, Passage, PassagesBlock
+from sightseq.core.graph import Axes
 from sightseq.core.loading import Batch
 from sightseq.core.scores import Output
 from sightseq.tasks.classification.attribution import token_weights
@@ -32,6 +33,8 @@ class TextClassificationTask(ClassificationTask):
 
     net_kind: ClassVar[str] = "text"
     net_traits: ClassVar[frozenset[str]] = frozenset({"independent_rows", "ignores_padding"})
+    graph_inputs: ClassVar[Axes] = {"input": {0: "batch", 1: "tokens"}, "length": {0: "batch"}}
+    calibrated: ClassVar[bool] = False
     spec: TextSpec
 
     @classmethod

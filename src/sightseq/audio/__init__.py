@@ -1,0 +1,1 @@
+"""Sounds: files, features, augmentation, figures and specs."""

@@ -1,0 +1,1 @@
+"""Datasets of lines of writing with transcripts."""

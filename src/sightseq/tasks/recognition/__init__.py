@@ -1,0 +1,1 @@
+"""Recognition of sequences without alignment: lines of writing and speech to characters."""

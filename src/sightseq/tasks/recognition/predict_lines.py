@@ -1,0 +1,79 @@
+"""Prediction with a trained recogniser of writing: files, PIL images or arrays to texts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sightseq.core.loading import Batch
+from sightseq.core.predictor import Row
+from sightseq.core.reservoir import stack_padded
+from sightseq.tasks.recognition.figures import alignment_figure
+from sightseq.tasks.recognition.lines import LineRecognitionTask
+from sightseq.tasks.recognition.predict import RecognitionPredictor, RecognitionSettings, target, write_figure
+from sightseq.vision.files import ImageSource, as_source, find_files
+from sightseq.vision.lines import read_line
+
+
+class Line(NamedTuple):
+    """The columns of a line, uint8 [W, H, C], and the name of its file."""
+
+    columns: NDArray[np.uint8]
+    name: str
+
+
+class LinePredictor(RecognitionPredictor):
+    """A trained recogniser of writing; reads files, PIL images, or uint8 arrays [H, W] or [H, W, 3], of one line each.
+
+    A row has `text`; its `probability`, given the image; and `characters`: each with its first and last column of the
+    image as the network sees it, `height` pixels high.
+    """
+
+    task: LineRecognitionTask
+
+    def expand(self, given: str, options: RecognitionSettings) -> list[tuple[str, Path]]:
+        """See `find_files`."""
+        return [(str(file), file) for file in find_files(given)]
+
+    def read(self, raw: ImageSource) -> Line:
+        """Return a line as the model takes it.
+
+        Raises:
+            InputError: see `vision.lines.read_line`.
+
+        Warns:
+            InputWarning: see `vision.lines.read_line`.
+        """
+        source = as_source(raw)
+        name = source.name if isinstance(source, Path) else Path(getattr(source, "filename", "") or "image").name
+        return Line(read_line(source, self.task.spec.height, self.task.spec.straight), name)
+
+    def predict_items(self, items: Sequence[Line], options: RecognitionSettings) -> list[Row]:
+        """Return the text of each line."""
+        batch = stack([item.columns for item in items])
+        readings = self.readings(batch, options)
+        lines = self.task.aligned_lines(batch, [one.spans for one in readings], [None] * len(items))
+        rows: list[Row] = []
+        for item, one, line in zip(items, readings, lines, strict=True):
+            row: Row = {
+                "text": one.text.strip(),
+                "probability": round(one.probability, 6),
+                "characters": [[character, start, end - 1] for character, start, end in line.spans],
+            }
+            if options.output is not None:
+                row["output"] = write_figure(alignment_figure([line]), target(options.output, item.name))
+            rows.append(row)
+        return rows
+
+    def length(self, item: Line) -> int:
+        """Return the width in pixels."""
+        return len(item.columns)
+
+
+def stack(images: Sequence[NDArray[np.uint8]]) -> Batch:
+    """Pad images [W, H, C] at the right and stack them: `input` [B, W, H, C] and `length` [B]."""
+    tensors = list(map(torch.from_numpy, images))
+    return {"input": stack_padded(tensors), "length": torch.tensor([len(one) for one in images])}
