@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,14 @@ MAY_IMPORT = {
 HEAVY = {"torch", "lightning", "torchmetrics", "torchvision", "sklearn", "matplotlib"}
 
 
+@cache
+def text(file: Path) -> str:
+    return file.read_text()
+
+
+@cache
 def imports(file: Path, within_functions: bool = True) -> set[str]:
-    tree = ast.parse(file.read_text())
+    tree = ast.parse(text(file))
     nodes = ast.walk(tree) if within_functions else ast.iter_child_nodes(tree)
     found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     nodes = ast.walk(tree) if within_functions else ast.iter_child_nodes(tree)
@@ -176,7 +183,7 @@ def test_a_task_package_is_imported_only_by_itself(problem: str) -> None:
         str(file.relative_to(PACKAGE))
         for file in FILES
         if not file.is_relative_to(own)
-        and (any(f"{found}.".startswith(f"{name}.") for found in imports(file)) or name in file.read_text())
+        and (any(f"{found}.".startswith(f"{name}.") for found in imports(file)) or name in text(file))
     }
     assert not offenders
 
@@ -195,11 +202,12 @@ def bricks() -> dict[str, Path]:
 def test_only_configs_name_networks_tasks_and_datasets() -> None:
     found = bricks()
     assert len(found) > 15
+    words = {file: set(re.findall(r"\w+", text(file))) for file in FILES}
     offenders = {
         (str(file.relative_to(PACKAGE)), name)
         for file in FILES
         for name, folder in found.items()
-        if not file.is_relative_to(folder) and re.search(rf"\b{name}\b", file.read_text())
+        if not file.is_relative_to(folder) and name in words[file]
     }
     assert not offenders
 
