@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from sightseq.catalogue import read
 from sightseq.core.build import find_class
 from sightseq.core.checkpoint import read_checkpoint
 from sightseq.core.places import group_options
 from sightseq.core.task import Task
-from tests.conftest import composed
 
 from . import victims
 
@@ -36,7 +36,7 @@ SERVER.set_forkserver_preload(
 @cache
 def task_classes() -> dict[str, type[Task]]:
     """The task class of each option of conf/model/."""
-    targets = {option: composed(f"model={option}")["model"]["_target_"] for option in group_options("model")}
+    targets = {option: read(file)["_target_"] for option, file in group_options("model").items()}
     return {option: find_class(target, Task, "model") for option, target in targets.items()}
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from sightseq.catalogue import read
 from sightseq.composition import compose
 from sightseq.core.arrays import ArrayDataset
 from sightseq.core.build import build, find_class
@@ -23,14 +24,13 @@ from sightseq.data.series.series_csv import SeriesCSV
 from sightseq.series.frame import Frame
 from sightseq.series.scaling import moments
 from sightseq.series.spec import SeriesSpec
-from tests.conftest import composed
 
 Values = NDArray[np.float64]
 
 
 @cache
 def series_datasets() -> list[str]:
-    targets = {option: composed(f"data={option}")["data"]["_target_"] for option in group_options("data")}
+    targets = {option: read(file)["_target_"] for option, file in group_options("data").items()}
     return [o for o, target in targets.items() if issubclass(find_class(target, DataModule, "data"), SeriesData)]
 
 

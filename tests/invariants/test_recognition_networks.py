@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from sightseq.catalogue import read
 from sightseq.composition import compose
 from sightseq.core.build import build
 from sightseq.core.places import group_options
@@ -15,8 +16,8 @@ from .conftest import task_classes
 MODELS = {
     cls.net_kind: (model, cls) for model, cls in reversed(task_classes().items()) if cls.net_kind == "recognition"
 }
-CONFIGS = {option: compose(f"model/net={option}")["model"]["net"] for option in group_options("model/net")}
-CAUSAL = [option for option, net in CONFIGS.items() if option.startswith("recognition/") and net.get("causal")]
+NETS = {option: read(file) for option, file in group_options("model/net").items() if option.startswith("recognition/")}
+CAUSAL = [option for option, net in NETS.items() if net.get("causal")]
 
 
 def test_there_is_a_causal_network() -> None:
