@@ -4,6 +4,7 @@ import json
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,8 @@ def print_predictions(predictor: Predictor, inputs: Sequence[str], format: str, 
         ConfigError: an option has no effect on these inputs.
     """
     predictor.check(inputs, options)
+    if format in predictor.documents and (count := _count(predictor, inputs, options)) > 1:
+        raise ConfigError(f"format={format}: is a document of one input, and there are {count}; predict each by itself")
     bad: list[InputError] = []
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", InputWarning)
@@ -110,6 +113,15 @@ def print_predictions(predictor: Predictor, inputs: Sequence[str], format: str, 
     for error in bad:
         print(f"InputError: {printable(str(error))}", file=sys.stderr)
     return 2 if bad else 0
+
+
+def _count(predictor: Predictor, inputs: Sequence[str], options: Any) -> int:
+    """Return the number of items of these inputs, without those that cannot be read."""
+    count = 0
+    for given in inputs:
+        with suppress(InputError):  # reported when the input is predicted
+            count += sum(1 for _ in predictor.expand(given, options))
+    return count
 
 
 def _print_table(predictor: Predictor, inputs: Sequence[str], options: Any, bad: list[InputError]) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sightseq.audio.features import LogMel
-from sightseq.audio.figures import alignment_figure, batch_figure, examples_figure, saliency_figure, waveform_figure
+from sightseq.audio.figures import alignment_figure, batch_figure, examples_figure, saliency_figure
 
 RATE = 8000
 LAYER = LogMel(RATE)
@@ -30,14 +30,13 @@ def pixels(figure: Figure) -> np.ndarray:
     return np.asarray(Image.open(stream).convert("RGB"))
 
 
-def test_waveform_above_a_spectrogram_in_seconds_and_hertz() -> None:
-    figure = waveform_figure(tone(), RATE, features(tone()), LAYER.axes)
+def test_a_spectrogram_in_seconds_and_hertz() -> None:
+    figure = batch_figure([features(tone())], LAYER.axes, ["tone"])
     assert pixels(figure).std() > 10
-    _, bottom = figure.axes
-    assert bottom.get_xlim() == pytest.approx((0, 0.5))
-    labels = [label.get_text() for label in bottom.get_yticklabels()]
+    (cell,) = figure.axes
+    labels = [label.get_text() for label in cell.get_yticklabels()]
     assert labels == ["200", "500", "1,000", "2,000"]  # 4,000 is above the highest band's middle
-    (image,) = bottom.images
+    (image,) = cell.images
     left, right, low, high = image.get_extent()
     assert (left, right) == pytest.approx((-0.005, 0.505))
     band = features(tone())[:, 25].argmax()
@@ -47,8 +46,7 @@ def test_waveform_above_a_spectrogram_in_seconds_and_hertz() -> None:
 
 @pytest.mark.parametrize("samples", [0, 1])
 def test_a_sound_without_samples_can_be_drawn(samples: int) -> None:
-    wave = np.zeros(samples, np.float32)
-    pixels(waveform_figure(wave, RATE, features(wave), LAYER.axes))
+    pixels(batch_figure([features(np.zeros(samples, np.float32))], LAYER.axes, ["nothing"]))
 
 
 def test_grids_name_the_samples_and_mark_mistakes() -> None:
@@ -74,8 +72,9 @@ def test_saliency_is_an_overlay() -> None:
 
 def test_alignment_has_each_character_in_its_row() -> None:
     sound = features(tone(seconds=12.5))
-    spans = [("a", 0.5, 0.7), (" ", 1, 1.1), ("b", 6.2, 6.4), ("c", 12, 12.4)]
+    spans = [("a", 0.5, 0.7), (" ", 1, 1.1), ("b", 4.1, 6.4), ("c", 12, 12.4)]  # b begins in the first row
     figure = alignment_figure(sound, LAYER.axes, spans)
     assert len(figure.axes) == 3
     assert [[text.get_text() for text in cell.texts] for cell in figure.axes] == [["a", "␣"], ["b"], ["c"]]
+    assert [len(cell.patches) for cell in figure.axes] == [3, 1, 1]
     pixels(figure)

@@ -185,6 +185,15 @@ def test_blocks_of_a_recording() -> None:
         np.testing.assert_array_equal(block, given[first : first + len(block)])
 
 
+def test_a_recording_that_is_clipped_everywhere_has_one_warning() -> None:
+    path = save(np.concatenate([np.zeros(4000), np.sign(np.sin(np.arange(20_000) / 50))]).astype(np.float32))
+    with pytest.warns(InputWarning) as warned:
+        assert len(list(blocks(path, RATE, seconds=0.5))) == 6
+    (only,) = warned
+    assert "is clipped" in str(only.message)
+    assert str(only.message).endswith("(in the window at 0 s)")
+
+
 def test_an_hour_is_read_in_flat_memory() -> None:
     rate = 2000
     with soundfile.SoundFile("hour.wav", "w", rate, 2, subtype="PCM_16") as file:

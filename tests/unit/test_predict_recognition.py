@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from sightseq.core.errors import ConfigError, InputError
+from sightseq.audio.front import LOG_MEL
+from sightseq.core.errors import ConfigError, InputError, InputWarning
 from sightseq.decoding.ctc_beam import prefix_beam_search
 from sightseq.predict import print_predictions
 from sightseq.tasks.language_modeling.task import LanguageModelingTask
@@ -135,6 +136,7 @@ def test_language_models_of_words_are_refused(unit: str, lines: LinePredictor, m
         ({"words": "none.txt"}, "words=none.txt: cannot be read"),
         ({"words": "foreign.txt"}, "has no word in the characters of this model"),
         ({"lm": "empty.txt"}, "lm=empty.txt: has no text"),
+        ({"lm": "foreign.txt"}, "lm=foreign.txt: has no text in the characters of this model: abcde"),
         ({"lm": "nowhere"}, "name a run, a checkpoint, or a text file"),
     ],
 )
@@ -161,6 +163,9 @@ def test_a_recording_and_its_subtitles(
         options = settings(speech)
         assert print_predictions(speech, [str(tmp_path / "a.wav")], format, options) == 0
         assert expected in capsys.readouterr().out
+    soundfile.write(tmp_path / "b.wav", waveform(), 8000)
+    with pytest.raises(ConfigError, match="format=srt: is a document of one input, and there are 2"):
+        print_predictions(speech, [str(tmp_path)], "srt", settings(speech))
 
 
 def test_arrays_of_several_types(speech: SpeechPredictor) -> None:
@@ -181,7 +186,9 @@ def test_windows_give_the_text_of_the_whole(speech: SpeechPredictor, tmp_path: P
     pause = np.zeros(1200, np.float32)
     wave = np.concatenate([part for row in (0, 3, 1, 4, 5, 2, 0) for part in (waveform(row), pause)])
     (whole,) = speech.predict([wave], window=60)
-    (parts,) = speech.predict([wave], window=1.5)
+    with pytest.warns(InputWarning, match=r"is read in windows of 1\.5 s"):
+        (parts,) = speech.predict([wave], window=1.5, output=str(tmp_path / "out"))
+    assert "output" not in parts
     assert abs(len(parts["text"]) - len(whole["text"])) <= 2
     assert "probability" not in parts
     starts = [start for _, start, _ in parts["words"]]
@@ -219,8 +226,12 @@ def test_streaming_is_measured_and_needs_a_causal_network(speech: SpeechPredicto
         SpeechPredictor(task, "cpu").predict([waveform()], stream=True)
     with pytest.raises(ConfigError, match=r"part=0\.1: has no effect"):
         speech.predict([waveform()], part=0.1)
-    with pytest.raises(ConfigError, match="beam=4: has no effect with stream=true"):
-        speech.predict([waveform()], stream=True, beam=4)
+    for name, value in (("beam", 4), ("output", "out")):
+        with pytest.raises(ConfigError, match=f"{name}={value}: has no effect with stream=true"):
+            speech.predict([waveform()], stream=True, **{name: value})
+    task, _ = make(SpeechRecognitionTask, net={"causal": True, "width": 16}, features={**LOG_MEL, "remove_mean": True})
+    with pytest.raises(ConfigError, match="remove_mean=true"):
+        SpeechPredictor(task, "cpu").predict([waveform()], stream=True)
 
 
 def test_rows_are_plain(speech: SpeechPredictor, lines: LinePredictor) -> None:

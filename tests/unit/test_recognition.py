@@ -210,4 +210,4 @@ def test_figures_of_cepstral_coefficients_are_of_their_mel_features() -> None:
     task, batch = make(SpeechRecognitionTask, features=features)
     assert task.net_arguments()["image_size"] == (20, None)
     assert task.hop == pytest.approx(0.04)
-    assert [row.shape for row in task.spectrograms(batch)] == [(64, 1 + int(n) // 80) for n in batch["length"]]
+    assert [row.shape for row in task.front.spectrograms(batch)] == [(64, 1 + int(n) // 80) for n in batch["length"]]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sightseq.audio.inputs import as_waveform
 from sightseq.audio.spec import AudioSpec
 from sightseq.core.arrays import Ragged
 from sightseq.core.blocks import Page
@@ -19,7 +20,7 @@ from sightseq.core.media import GroupBlock
 from sightseq.export.files import load_onnx, quantize, save_onnx
 from sightseq.tasks.classification.baseline import Majority
 from sightseq.tasks.classification.baseline_sounds import CepstrumSVM, NearestByWarping, warping_distances
-from sightseq.tasks.classification.predict_sounds import SoundPredictor, as_waveform
+from sightseq.tasks.classification.predict_sounds import SoundPredictor
 from sightseq.tasks.classification.sound_saliency import spectrogram_heat
 from sightseq.tasks.classification.sounds import SoundClassificationTask
 from tests.unit.test_imports import PACKAGE, imports

@@ -12,35 +12,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from sightseq.audio.features import MelAxes
-from sightseq.core.plots import BLUE, VERMILION, short, styled
+from sightseq.core.plots import BLUE, VERMILION, judge, short, styled
 
 Spectrogram = NDArray[np.floating[Any]]
 """Mel features [n_mels, T] of one sound, without padding."""
 HERTZ = (200, 500, 1000, 2000, 4000, 8000, 16000)
 COLUMNS = 4
 ROW_SECONDS = 5.0  # of an alignment in each row
-
-
-@styled
-def waveform_figure(waveform: NDArray[np.floating[Any]], rate: int, features: Spectrogram, axes: MelAxes) -> Figure:
-    """Plot a waveform above its spectrogram.
-
-    Args:
-        waveform: [N], in -1..1.
-        rate: samples per second, in Hz.
-        features: its mel features.
-        axes: units of the features.
-    """
-    figure = Figure(figsize=(8, 3.6))
-    top, bottom = figure.subplots(2, sharex=True, height_ratios=(1, 2))
-    low, high = _envelope(waveform, 1600)
-    times = np.linspace(0, len(waveform) / rate, len(low))
-    top.fill_between(times, low, high, color=BLUE, linewidth=0.4)
-    peak = max(float(np.abs(waveform).max(initial=0)), 1e-3)
-    top.set(ylabel="amplitude", ylim=(-peak, peak))
-    _draw(bottom, features, axes)
-    bottom.set(xlabel="seconds", ylabel="Hz", xlim=(0, max(times[-1], axes.hop)))
-    return figure
 
 
 @styled
@@ -55,7 +33,7 @@ def examples_figure(features: Sequence[Spectrogram], axes: MelAxes, labels: Sequ
     figure, cells = _grid(len(features))
     for cell, one, label in zip(cells, features, labels, strict=True):
         _draw(cell, one, axes)
-        _judge(cell, *label)
+        judge(cell, *label)
     return figure
 
 
@@ -102,7 +80,7 @@ def saliency_figure(
         upper.tick_params(labelbottom=False)
         upper.set_xlabel("")
         _draw(upper, one, axes)
-        _judge(upper, *label)
+        judge(upper, *label)
         _draw(lower, one, axes, "gray", 0.75)
         overlay = matplotlib.colormaps["inferno"](heat)
         overlay[..., 3] = 0.75 * heat
@@ -128,11 +106,13 @@ def alignment_figure(features: Spectrogram, axes: MelAxes, spans: Sequence[tuple
         _draw(cell, features, axes, "gray_r")
         cell.set(xlim=(start, end), ylabel="Hz", xlabel="seconds" if row == rows - 1 else "")
         for number, (text, first, last) in enumerate(spans):
-            middle = (first + last) / 2
-            if not start <= middle < end:
+            if last <= start or first >= end:
                 continue
             colour = (BLUE, VERMILION)[number % 2]  # neighbours differ
             cell.axvspan(first, last, color=colour, alpha=0.25, linewidth=0)
+            middle = (first + last) / 2
+            if not start <= middle < end:  # the text is in the row of its middle alone
+                continue
             cell.annotate(
                 "␣" if text == " " else text,
                 (middle, 1.02),
@@ -186,20 +166,3 @@ def _extent(features: Spectrogram, axes: MelAxes) -> tuple[float, float, float, 
 def _mel(hertz: float) -> float:
     """Convert a frequency to the HTK mel scale."""
     return 2595 * math.log10(1 + hertz / 700)
-
-
-def _envelope(waveform: NDArray[np.floating[Any]], most: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the lowest and the highest sample of at most `most` equal pieces."""
-    size = max(1, -(-len(waveform) // most))
-    padded = np.pad(waveform, (0, -len(waveform) % size if len(waveform) else 1)).reshape(-1, size)
-    return padded.min(axis=1), padded.max(axis=1)
-
-
-def _judge(cell: Axes, guess: str, confidence: float, truth: str) -> None:
-    """Set the prediction as the title; if it is wrong, add the true class and a red frame."""
-    wrong = guess != truth
-    text = f"{'✗' if wrong else '✓'} {short(guess, 11)} ({confidence:.0%})"
-    if wrong:
-        text += f"\ntruth: {short(truth, 14)}"
-        cell.spines[:].set(visible=True, color=VERMILION, linewidth=2.5)
-    cell.set_title(text, fontsize=8.5, color=VERMILION if wrong else "black")

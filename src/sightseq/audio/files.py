@@ -120,15 +120,20 @@ def blocks(
 
     Raises:
         InputError: see `read_audio`.
+
+    Warns:
+        InputWarning: the recording is clipped, or its float samples are beyond 1; once for a recording.
     """
     with opened_sound(source) as file:
         size = max(1, round(seconds * file.samplerate))
         kept = min(round(overlap * file.samplerate), size - 1)
         window, start = _read(file, size), 0
+        silenced = {"", "silent"}  # there are pauses in a long recording; of the others, one of each kind is said
         while True:
             checked, remark = _checked(window, source, file.subtype)
-            if remark.kind != "silent":  # a pause in a long recording
-                _warn(source, remark)
+            if remark.kind not in silenced:
+                silenced.add(remark.kind)
+                _warn(source, remark, f" (in the window at {start / file.samplerate:.0f} s)")
             following = _read(file, size - kept) if len(window) == size else window[:0]
             yield start / file.samplerate, resample(checked, file.samplerate, rate)
             if not len(following):
@@ -191,6 +196,6 @@ def _checked(waveform: NDArray[np.float32], source: Source, subtype: str) -> tup
     return waveform, Remark()
 
 
-def _warn(source: Source, remark: Remark) -> None:
+def _warn(source: Source, remark: Remark, where: str = "") -> None:
     if remark.kind:
-        warnings.warn(f"{source_name(source)}: {remark.text}", InputWarning, stacklevel=3)
+        warnings.warn(f"{source_name(source)}: {remark.text}{where}", InputWarning, stacklevel=3)

@@ -41,5 +41,5 @@ class TranscriptSpec(Spec):
         """Return `labels` (the text of each id, "" for the blank), and `preprocessing` with the sampling rate."""
         return {
             "labels": json.dumps(self.alphabet.labels, ensure_ascii=False),
-            "preprocessing": json.dumps({"rate": self.rate, "channels": 1, "values": "16-bit integers"}),
+            "preprocessing": json.dumps({"rate": self.rate, "channels": 1, "values": "int16"}),
         }

@@ -29,8 +29,8 @@ class Graph(nn.Module, ABC):
         inputs, outputs: see `Axes`.
         spec: the task's spec.
         info: how to format the result of `score`, the task's headline score.
-        exact: modules that stay in 32 bits in an int8 file, such as "task.front": a spectrum has a larger range than
-            8 bits.
+        exact: attribute names of modules that stay in 32 bits in an int8 file, such as "front": a spectrum has a larger
+            range than 8 bits.
     """
 
     inputs: Axes

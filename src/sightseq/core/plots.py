@@ -142,6 +142,23 @@ def spectrogram_figure(waveform: NDArray[np.floating[Any]], sample_rate: int) ->
     return figure
 
 
+def judge(axes: Axes, guess: str, confidence: float, truth: str) -> None:
+    """Set a predicted class as the title; if it is wrong, add the true class and a red frame.
+
+    Args:
+        axes: the cell of the sample.
+        guess: the predicted class.
+        confidence: its probability in 0..1.
+        truth: the true class.
+    """
+    wrong = guess != truth
+    text = f"{'✗' if wrong else '✓'} {short(guess, 11)} ({confidence:.0%})"
+    if wrong:
+        text += f"\ntruth: {short(truth, 14)}"
+        axes.spines[:].set(visible=True, color=VERMILION, linewidth=2.5)
+    axes.set_title(text, fontsize=8.5, color=VERMILION if wrong else "black")
+
+
 def short(name: str, most: int) -> str:
     """Return the name on one line, truncated to `most` characters."""
     name = " ".join(name.split())

@@ -49,6 +49,8 @@ class Predictor(ABC):
     """Input that is expanded if none is given; None: an input is required."""
     formats: ClassVar[Mapping[str, Callable[[Row], str]]] = {}
     """Values of `format` besides "table" and "jsonl"; each returns a row as the text to print."""
+    documents: ClassVar[Collection[str]] = ()
+    """Those `formats` that are whole documents, which cannot be printed one after the other."""
 
     def __init__(self, task: Task, device: str = "auto") -> None:
         if device == "auto":

@@ -128,8 +128,8 @@ def quantize(path: Path, smaller: Path, samples: Iterable[dict[str, Any]] | None
     preprocessed = smaller.with_suffix(".folded")
     try:
         quant_pre_process(path, preprocessed, skip_symbolic_shape=True)
-        places = tuple(f"/{name.replace('.', '/')}/" for name in exact)
-        kept = [node.name for node in onnx.load(preprocessed).graph.node if node.name.startswith(places)]
+        # A node's name is the path of its module; the exporter leaves out parents that were not called themselves.
+        kept = [node.name for node in onnx.load(preprocessed).graph.node if {*exact} & {*node.name.split("/")[:-1]}]
         if samples is None:
             quantize_dynamic(preprocessed, smaller, nodes_to_exclude=kept)
         else:

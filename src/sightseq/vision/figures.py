@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sightseq.core.plots import VERMILION, short, styled
+from sightseq.core.plots import judge, short, styled
 
 LUMA = np.array([0.299, 0.587, 0.114])  # of red, green and blue: ITU-R BT.601
 
@@ -25,7 +25,7 @@ def examples_figure(inputs: Sequence[NDArray[np.uint8]], labels: Sequence[tuple[
     figure, cells = _grid([image.shape for image in inputs])
     for axes, image, label in zip(cells, inputs, labels, strict=True):
         _show(axes, image)
-        _judge(axes, *label)
+        judge(axes, *label)
     return figure
 
 
@@ -53,7 +53,7 @@ def saliency_figure(
         overlay[..., 3] = 0.75 * heat
         axes.imshow(overlay, extent=(left, left + width, height, 0))
         axes.set(xlim=(0, left + width), ylim=(height, 0))
-        _judge(axes, *label)
+        judge(axes, *label)
     return figure
 
 
@@ -91,13 +91,3 @@ def _show(axes: Axes, image: NDArray[np.generic], left: float = 0.0) -> None:
     height, width = image.shape[:2]
     sharp = "nearest" if max(height, width) < 100 else "auto"
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation=sharp, extent=(left, left + width, height, 0))
-
-
-def _judge(axes: Axes, guess: str, confidence: float, truth: str) -> None:
-    """Set the prediction as the title; if it is wrong, add the true class and a red frame."""
-    wrong = guess != truth
-    text = f"{'✗' if wrong else '✓'} {short(guess, 11)} ({confidence:.0%})"
-    if wrong:
-        text += f"\ntruth: {short(truth, 14)}"
-        axes.spines[:].set(visible=True, color=VERMILION, linewidth=2.5)
-    axes.set_title(text, fontsize=8.5, color=VERMILION if wrong else "black")

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sightseq.audio.features import INT16
 from sightseq.audio.files import Remark, decode, duration
 from sightseq.core.arrays import RaggedWriter
 from sightseq.data.reading import Corrupt, read_each
 
-INT16 = 32768.0  # a float sample of 1
 TEXTS = {
     "silent": "silent recordings: {:,}",
     "clipped": "clipped recordings: {:,}",

@@ -20,7 +20,7 @@ class ClassifierGraph(Graph):
     def __init__(self, task: ClassificationTask) -> None:
         super().__init__(task)
         self.task = task
-        self.inputs, self.exact = task.graph_inputs, tuple(f"task.{name}" for name in task.exact)
+        self.inputs, self.exact = task.graph_inputs, task.exact
         self.outputs = {"probabilities": {0: "batch"}}
 
     def forward(self, *inputs: Tensor) -> Tensor:

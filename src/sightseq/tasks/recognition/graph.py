@@ -19,7 +19,7 @@ class RecognitionGraph(Graph):
     the ids [B, T, V], and their lengths `frames` [B]. Front end and normalisation are included.
     """
 
-    exact = ("task.front",)
+    exact = ("front",)
 
     def __init__(self, task: RecognitionTask) -> None:
         super().__init__(task)

@@ -173,6 +173,11 @@ def language_model(given: str, alphabet: Alphabet) -> LanguageModel:
     path = Path(given).expanduser()
     if path.suffix == ".txt":
         lines = [alphabet.encode(line.strip()) for line in read_lines(path, "lm")]
+        space = alphabet.encode(" ")[0]
+        if not any(token not in (UNKNOWN_ID, space) for line in lines for token in line):
+            raise ConfigError(
+                f"lm={given}: has no text in the characters of this model: {alphabet.characters.strip()[:40]}"
+            )
         step = NGramStep(lines, alphabet.size, ORDER)
         tokens = torch.arange(alphabet.size)
         tokens[:SPECIAL] = -1

@@ -4,16 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
-from sightseq.audio.augment import SpectrogramAugmentation, WaveAugmentation
 from sightseq.audio.features import INT16
 from sightseq.audio.figures import alignment_figure, batch_figure
+from sightseq.audio.front import FrontEnd, feature_count
 from sightseq.audio.transcript_spec import TranscriptSpec
-from sightseq.core.augmentation import make_augmentations
 from sightseq.core.blocks import Block, FigureBlock
-from sightseq.core.build import build
-from sightseq.core.errors import ConfigError
 from sightseq.core.loading import Batch
 from sightseq.core.media import AudioBlock, GroupBlock
 from sightseq.tasks.recognition.task import RecognitionTask
@@ -23,7 +20,6 @@ from sightseq.text.batch import to_texts
 if TYPE_CHECKING:
     from sightseq.core.predictor import Predictor
 
-LOG_MEL = {"_target_": "sightseq.audio.features.LogMel"}
 PLOTTED = 12  # recordings in `plot_batch`
 ALIGNED = 4  # recordings with their alignment in the report
 
@@ -32,11 +28,7 @@ class SpeechRecognitionTask(RecognitionTask):
     """Recognition of speech: `input`, int16 waveforms [B, N] padded with 0, and `length` [B] in samples.
 
     Args:
-        features: `_target_` and arguments of the first layer, which maps waveforms and lengths to features
-            [B, C, F, T] and their lengths in frames; `audio.features.LogMel` by default. Rate, mean and standard
-            deviation are those of the spec.
-        augment: augmentations by name, each a `_target_` with arguments: see `audio.augment`. Those of waveforms are
-            applied before the features are computed, those of spectrograms after.
+        features, augment: see `audio.front.FrontEnd`.
         recognition: see `RecognitionTask`. F is the number of mel bands.
     """
 
@@ -46,13 +38,8 @@ class SpeechRecognitionTask(RecognitionTask):
         self, *, features: dict[str, Any] | None = None, augment: dict[str, Any] | None = None, **recognition: Any
     ) -> None:
         super().__init__(**recognition)
-        constants: dict[str, Any] = {"rate": self.spec.rate, "mean": self.spec.mean, "std": self.spec.std}
-        self.front: Any = build(features or LOG_MEL, nn.Module, "model.features", **constants)
-        self.mel: Any = getattr(self.front, "mel", self.front)  # of MFCC: for figures and times
-        self.augmentations = make_augmentations(augment, rate=self.spec.rate)
-        for augmentation in self.augmentations:
-            if not isinstance(augmentation, WaveAugmentation | SpectrogramAugmentation):
-                raise ConfigError(f"model.augment: {type(augmentation).__name__} is not an augmentation of sounds")
+        spec = self.spec
+        self.front = FrontEnd(features, augment, rate=spec.rate, mean=spec.mean, std=spec.std)
         self.net.to(memory_format=torch.channels_last)
 
     @classmethod
@@ -81,61 +68,40 @@ class SpeechRecognitionTask(RecognitionTask):
 
     def net_arguments(self) -> dict[str, Any]:
         """Add `image_size`, the number of frequencies or coefficients of the features."""
-        features = self.hparams["features"] or LOG_MEL
-        return {**super().net_arguments(), "image_size": (features.get("n_mfcc") or features.get("n_mels", 64), None)}
+        return {**super().net_arguments(), "image_size": (feature_count(self.hparams["features"]), None)}
 
     @property
     def hop(self) -> float:
         """Seconds between frames of the network's output."""
-        return float(self.mel.axes.hop * self.net.reduction)
+        return float(self.front.mel.axes.hop * self.net.reduction)
 
     def augment(self, batch: Batch) -> Batch:
         """Return the batch with augmented waveforms, floats in about -1..1, and augmented `features` of them."""
-        batch = {**batch, "input": batch["input"].float() / INT16}
-        for augmentation in self.augmentations:
-            if isinstance(augmentation, WaveAugmentation):
-                batch = augmentation(batch)
-        features, length = self.front(batch["input"], batch["length"])
-        batch |= {"features": features, "feature_length": length}
-        for augmentation in self.augmentations:
-            if isinstance(augmentation, SpectrogramAugmentation):
-                batch = augmentation(batch)
-        return batch
+        return self.front.augment(batch)
 
     def training_differences(self) -> list[str]:
         """Add augmentation."""
-        return [*(["augmentation"] if self.augmentations else []), *super().training_differences()]
+        return [*(["augmentation"] if self.front.augmentations else []), *super().training_differences()]
 
     def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the features [B, 1, n_mels, T] and their lengths [B]; those of the batch if it has them."""
-        if "features" in batch:
-            return batch["features"], batch["feature_length"]
-        features, length = self.front(batch["input"], batch["length"])
-        return features, length
+        return self.front.of(batch)
 
     def plot_batch(self, batch: Batch) -> Figure:
         """Plot the features with their transcripts."""
         some = {name: tensor[:PLOTTED] for name, tensor in batch.items()}
         names = [self.alphabet.decode(row) for row in some["target"].tolist()]
-        return batch_figure(self.spectrograms(some), self.mel.axes, names)
-
-    @torch.no_grad()
-    def spectrograms(self, batch: Batch) -> list[Any]:
-        """Return the mel features of each row without padding, arrays [F, T]."""
-        batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
-        features, length = self.features(batch) if self.mel is self.front else self.mel(batch["input"], batch["length"])
-        pairs = zip(features[:, 0].float().cpu().numpy(), length.tolist(), strict=True)
-        return [row[:, :count] for row, count in pairs]
+        return batch_figure(self.front.spectrograms(some), self.front.mel.axes, names)
 
     def alignment_block(self, rows: Batch) -> Block:
         """Return the first recordings with players, below their spectrograms with the place of each character."""
         some = {name: tensor[:ALIGNED] for name, tensor in rows.items()}
         blocks = []
-        shown = zip(self.spectrograms(some), self.spans(some), to_texts(some["reference"]), strict=True)
+        shown = zip(self.front.spectrograms(some), self.spans(some), to_texts(some["reference"]), strict=True)
         for row, (features, spans, reference) in enumerate(shown):
             texts = [(self.alphabet.labels[one.token], one.start * self.hop, one.end * self.hop) for one in spans]
             wave = some["input"][row, : some["length"][row]].numpy() / INT16
-            figure = alignment_figure(features, self.mel.axes, texts)
+            figure = alignment_figure(features, self.front.mel.axes, texts)
             blocks.append(
                 [
                     FigureBlock(f"Spectrogram {row + 1}", figure, caption=f"Reference: {reference}"),

@@ -29,7 +29,7 @@ class Transcriber:
         parts: number of parts that were read.
 
     Raises:
-        ConfigError: the network also reads what comes later.
+        ConfigError: the network or the features also read what comes later.
     """
 
     def __init__(self, task: SpeechRecognitionTask) -> None:
@@ -37,10 +37,14 @@ class Transcriber:
             raise ConfigError(
                 "stream=true: this network also reads what comes later; train one with model/net=recognition/streaming"
             )
+        mel = task.front.mel
+        if mel.remove_mean:
+            raise ConfigError(
+                "stream=true: this model has model.features.remove_mean=true, a mean of the whole recording"
+            )
         self.task = task
         self.spans: list[Span] = []
         self.busy, self.parts, self._samples = 0.0, 0, 0
-        mel = task.mel
         self._hop: int = mel.hop
         # Samples around the centre of a frame: see `audio.features.LogMel`.
         self._left, self._right = (mel.size + 1) // 2, mel.size // 2
