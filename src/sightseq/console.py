@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console as RichConsole
 from rich.table import Table
+from rich.text import Text
 
 from sightseq.core.cluster import rank
 from sightseq.core.naming import score_infos
@@ -37,8 +38,8 @@ def new_table(*left: str, right: Sequence[str] = (), whole: Sequence[str] = (), 
 
 def say(label: str, text: str) -> None:
     """Print one line: a short label, then text."""
-    console().print(f"{label:<10}", style="bold", end="")
-    console().print(text)
+    # One call: a notebook shows the output of each call on a line of its own.
+    console().print(Text.assemble((f"{label:<10}", "bold"), text))
 
 
 def command(line: str) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from sightseq.catalogue import print_catalogue
-from sightseq.console import describe, ending
+from sightseq.console import describe, ending, say
 from sightseq.core.places import experiments
 from sightseq.core.progress import TrainingProgressBar
 
@@ -75,6 +75,14 @@ def test_the_ending_shows_the_links_of_the_trackers(narrow: Callable[[], list[st
 def test_results_on_synthetic_data_are_marked(narrow: Callable[[], list[str]]) -> None:
     ending(RESULTS | {"data": {"synthetic": True}}, Path("runs/digits/x"), Path("runs/digits/x/report.html"))
     assert any(line.startswith("data") and "synthetic" in line for line in narrow())
+
+
+def test_a_notebook_shows_label_and_text_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("rich.jupyter.display", lambda _, text: shown.append(text))
+    monkeypatch.setattr("sightseq.console.console", lambda: Console(force_jupyter=True, color_system=None))
+    say("report", "runs/[1]/report.html")
+    assert shown == ["report    runs/[1]/report.html\n"]
 
 
 def test_list_has_a_line_for_each_experiment(narrow: Callable[[], list[str]]) -> None:

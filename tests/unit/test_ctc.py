@@ -107,6 +107,15 @@ def test_alignment_is_the_best_of_all_paths(frames: int, size: int, seed: int) -
         assert total == pytest.approx(score, abs=1e-4)
 
 
+def test_alignment_of_a_text_with_more_states_than_an_int8_counts() -> None:
+    text = [1 + number % 3 for number in range(150)]
+    path = torch.tensor([token for one in text for token in (0, one)])
+    log_p = torch.full((300, 4), 0.01).scatter(1, path[:, None], 0.97).log()
+    spans = align(log_p, text)
+    assert spans is not None
+    assert [(one.token, one.start, one.end) for one in spans] == [(n, 2 * k + 1, 2 * k + 2) for k, n in enumerate(text)]
+
+
 def test_alignment_of_texts_that_do_not_fit() -> None:
     (log_p,) = random_log_p(3, 4)
     assert align(log_p, [1, 1, 2]) is None  # a blank is needed between equal tokens

@@ -84,7 +84,7 @@ def align(log_p: Tensor, tokens: Sequence[int]) -> list[Span] | None:
     path = np.zeros(len(emitted), np.int64)
     for frame in range(len(emitted) - 1, -1, -1):
         path[frame] = state
-        state -= steps[frame, state]
+        state -= int(steps[frame, state])
     # A path visits every token, and the numbers of its states never fall.
     places = 2 * np.arange(len(tokens)) + 1
     starts, ends = np.searchsorted(path, places), np.searchsorted(path, places, "right")

@@ -16,10 +16,12 @@ from sightseq.core.graph import Axes
 from sightseq.core.loading import Batch
 from sightseq.core.media import AudioBlock, GroupBlock
 from sightseq.tasks.classification.sound_saliency import spectrogram_heat
-from sightseq.tasks.classification.task import SHOWN, ClassificationTask, expand_single_logit
+from sightseq.tasks.classification.task import ClassificationTask, expand_single_logit
 
 if TYPE_CHECKING:
     from sightseq.core.predictor import Predictor
+
+PLOTTED = 24  # sounds in `plot_batch`: six rows of four
 
 
 class SoundClassificationTask(ClassificationTask):
@@ -90,7 +92,7 @@ class SoundClassificationTask(ClassificationTask):
 
     def plot_batch(self, batch: Batch) -> Figure:
         """Plot the spectrograms with their class names."""
-        rows = {name: tensor[:SHOWN] for name, tensor in batch.items()}
+        rows = {name: tensor[:PLOTTED] for name, tensor in batch.items()}
         names = [self.spec.classes[label] for label in rows["target"].tolist()]
         return batch_figure(self.front.spectrograms(rows), self.front.mel.axes, names)
 

@@ -37,6 +37,7 @@ def alignment_figure(lines: Sequence[AlignedLine]) -> Figure:
     """
     figure = Figure(figsize=(8, 1.75 * len(lines)))
     panels = figure.subplots(len(lines), 1, squeeze=False)[:, 0]
+    widest = max(line.image.shape[1] for line in lines)  # all lines have one scale: a short one is not stretched
     for axes, line in zip(panels, lines, strict=True):
         height, width = line.image.shape[:2]
         extent = (0, width, height, 0)
@@ -50,6 +51,6 @@ def alignment_figure(lines: Sequence[AlignedLine]) -> Figure:
         elif line.reference is not None:
             title, colour = f"✗ {title}\ntruth: {short(line.reference, LONGEST)}", VERMILION
         axes.set_title(title, color=colour, pad=18)
-        axes.set(xlim=(0, width), yticks=[])
+        axes.set(xlim=(0, widest), yticks=[])
     panels[-1].set_xlabel("pixels")
     return figure
