@@ -65,7 +65,11 @@ def history(folder: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+DEFAULT = ("digits", "python_docs")  # images, and carried state; the others are slow tests
+PARAMETERS = [pytest.param(name, marks=() if name in DEFAULT else pytest.mark.slow) for name in EXPERIMENTS]
+
+
+@pytest.mark.parametrize("experiment", PARAMETERS)
 def test_resumed_equals_uninterrupted(experiment: str, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     overrides = (*COMMON, f"experiment={experiment}", *EXPERIMENTS[experiment])

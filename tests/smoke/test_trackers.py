@@ -312,6 +312,7 @@ def test_a_job_of_wandb_agent(
 
     status, _, errors = sightseq(*command[2:])
     assert status == 0, errors
+    wandb.teardown()  # its service writes the rest of the file
     (run,) = (tmp_path / "runs" / "digits").iterdir()
     assert json.loads((run / "results.json").read_text())["test"] is None
     (file,) = run.glob("wandb/offline-run-*/*.wandb")

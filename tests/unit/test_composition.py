@@ -184,7 +184,7 @@ def test_settings_of_published_experiments_are_dropped() -> None:
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("experiment=digit", "experiment=digit: there is no such option; did you mean digits?"),
+        ("experiment=digit", "experiment=digit: there is no such option; did you mean digits or digit_lines?"),
         ("optimizer=adamm", "optimizer=adamm: there is no such option; did you mean adam"),
         ("model/net=convnet", "model/net=convnet: there is no such option; did you mean image/convnet"),
         ("model/net=image/convnt", "model/net=image/convnt: there is no such option; did you mean image/convnet"),
