@@ -151,7 +151,9 @@ class CRNN(nn.Module):
             rest //= along
             x = _mask(x, steps * rest)
         columns = self._columns(x)  # [B, T', column]
-        extra = () if self.shortcut is None or not self.training else (self._shortcut(columns),)
+        extra: tuple[Tensor, ...] = ()
+        if self.shortcut is not None and self.training:
+            extra = (self.shortcut(columns.transpose(1, 2)).transpose(1, 2),)
         y = self._reduced(columns)
         for number, layer in enumerate(self.forwards):
             y = drop_channels(y, self.dropout * self.training)
@@ -196,11 +198,6 @@ class CRNN(nn.Module):
 
     def _reduced(self, columns: Tensor) -> Tensor:
         return columns if self.reduce is None else F.relu(self.reduce(columns))
-
-    def _shortcut(self, columns: Tensor) -> Tensor:
-        assert self.shortcut is not None
-        logits: Tensor = self.shortcut(columns.transpose(1, 2))
-        return logits.transpose(1, 2)
 
 
 def _mask(x: Tensor, lengths: Tensor) -> Tensor:
