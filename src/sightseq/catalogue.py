@@ -11,11 +11,11 @@ from sightseq.core.download import is_present
 from sightseq.core.errors import ConfigError
 from sightseq.core.places import conf_folder, experiments, group_options
 
-WIDE = 110  # minimum terminal columns to show titles and networks
+WIDE = 110  # minimum terminal columns to show titles, data and networks
 
 USAGE = """sightseq list: list the experiments, whether their data is present, and their recorded results
 
-  sightseq list                a table; with titles and networks if the terminal has at least 110 columns
+  sightseq list                a table; with titles, data and networks if the terminal has at least 110 columns
   sightseq list format=json    the same as JSON, for programs
 
 Data is searched under $SIGHTSEQ_DATA, or ./data. To train an experiment: sightseq train experiment=NAME"""
@@ -39,17 +39,21 @@ def print_catalogue(arguments: list[str]) -> None:
     from sightseq.console import console, new_table
 
     out = console()
-    columns = ["project", "experiment", "data", "is here", "network", "test result"]
+    columns = ["project", "experiment", "data", "data is here", "network", "test result"]
     if narrow := out.width < WIDE:
-        columns = [name for name in columns if name not in ("project", "network")]
-    table = new_table(*columns, whole=["experiment", "data", "is here"], gap=2 if narrow else 3)
+        columns = ["experiment", "data is here", "test result"]
+    table = new_table(*columns, whole=["experiment", "data", "data is here"])
     for row in rows:
         here = "yes" if row["here"] else "downloads" if row["downloads"] else "no"
-        cells = {"project": row["title"], "is here": here, "test result": (row["result"] or "").removeprefix("test ")}
+        cells = {
+            "project": row["title"],
+            "data is here": here,
+            "test result": (row["result"] or "").removeprefix("test "),
+        }
         table.add_row(*((row | cells)[name] for name in columns))
     out.print(table)
     if narrow:
-        out.print(f"\nA terminal of at least {WIDE} columns, or a pipe, also shows titles and networks.")
+        out.print(f"\nA terminal of at least {WIDE} columns, or a pipe, shows titles, data and networks.")
 
 
 def describe(name: str, file: Path) -> dict[str, Any]:
