@@ -51,12 +51,11 @@ def values_of(values: dict[str, Any], *packages: str) -> dict[str, Any]:
     return {path: value for path, value in values.items() if owner(path) in packages}
 
 
-def has_settings(experiment: str) -> bool:
+def typed(experiment: str) -> set[str]:
+    """Paths of the values that the experiment's file, or one that it inherits from, gives to bricks."""
     body = yaml.safe_load(experiments()[experiment].read_text())
-    parents = [name for name in body.pop("defaults") if isinstance(name, str)]
-    return any(isinstance(value, dict) for key, value in body.items() if key != "trainer") or any(
-        has_settings(name.rpartition("/")[2]) for name in parents
-    )
+    parents = [name.rpartition("/")[2] for name in body.pop("defaults") if isinstance(name, str)]
+    return {path for path in leaves(body) if owner(path)}.union(*map(typed, parents))
 
 
 def other_options(experiment: str, own: dict[str, Any]) -> dict[str, str]:
@@ -69,8 +68,9 @@ def other_options(experiment: str, own: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_exchanging_all_bricks_drops_all_their_settings(experiment: str) -> None:
-    _, own = composed(f"experiment={experiment}")
+def test_exchanging_bricks_drops_their_settings(experiment: str) -> None:
+    """All bricks are exchanged; then one that has settings in the experiment, which varies with the experiment."""
+    before, own = composed(f"experiment={experiment}")
     found = other_options(experiment, own)
     bricks = [f"{group}={option}" for group, option in found.items()]
     exchanged, _ = composed(f"experiment={experiment}", *bricks)
@@ -78,28 +78,19 @@ def test_exchanging_all_bricks_drops_all_their_settings(experiment: str) -> None
     packages = [PACKAGES[group] for group in found]
     assert values_of(exchanged, *packages) == values_of(without, *packages)
 
-
-@pytest.mark.parametrize("experiment", list(filter(has_settings, EXPERIMENTS)))
-def test_exchanging_one_brick_drops_only_its_settings(experiment: str) -> None:
-    """Of the bricks with settings in the experiment, one is exchanged; the choice varies with the experiment."""
-    before, own = composed(f"experiment={experiment}")
-    again = [f"{group}={own[group]}" for group in PACKAGES if own.get(group)]
-    assert composed(f"experiment={experiment}", *again)[0] == before  # choosing the same options again changes nothing
-    plain, _ = composed("~experiment", *again)
-    typed = [path for path, value in before.items() if owner(path) and plain.get(path) != value]
-    assert typed
-    others = other_options(experiment, own)
-    groups = [g for g in others if any(path.startswith(f"{PACKAGES[g]}.") for path in typed)]
+    groups = [group for group in found if any(path.startswith(f"{PACKAGES[group]}.") for path in typed(experiment))]
     if not groups:
-        return  # none of the bricks with settings has another option
+        return
     group = groups[EXPERIMENTS.index(experiment) % len(groups)]
-    package, option = PACKAGES[group], others[group]
-    exchanged, _ = composed(f"experiment={experiment}", f"{group}={option}")
-    without, _ = composed("~experiment", f"{group}={option}")
-    assert values_of(exchanged, package) == values_of(without, package), group
-    rest = {"", *PACKAGES.values()} - {package}
+    package = PACKAGES[group]
+    again = {other: own[other] for other in PACKAGES if own.get(other)}  # the same option again changes nothing
     if group == "data":
-        rest.discard(PACKAGES["noise"])  # the data option selects its own noise
+        again.pop("noise", None)  # the data option selects its own noise
+    exchanged, _ = composed(
+        f"experiment={experiment}", *(f"{g}={o}" for g, o in (again | {group: found[group]}).items())
+    )
+    assert values_of(exchanged, package) == values_of(without, package), group
+    rest = {"", *PACKAGES.values()} - {package} - ({PACKAGES["noise"]} if group == "data" else set())
     assert values_of(exchanged, *rest) == values_of(before, *rest), group
 
 
