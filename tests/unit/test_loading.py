@@ -150,6 +150,22 @@ def test_resume_after_each_number_of_batches(count: int) -> None:
     assert seen + read(resumed) == read(loader())
 
 
+KEPT: list[Loader] = []  # loaders that still exist when the process exits
+
+
+def fail_within_an_epoch() -> None:
+    KEPT.append(loader(workers=2))
+    next(iter(KEPT[0]))
+    raise ValueError
+
+
+def test_a_process_that_fails_within_an_epoch_ends() -> None:
+    process = multiprocessing.get_context("forkserver").Process(target=fail_within_an_epoch)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 1
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_state_of_a_finished_epoch_starts_a_complete_epoch(workers: int) -> None:
     finished = loader(epoch=2, workers=workers)

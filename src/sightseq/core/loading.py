@@ -2,10 +2,12 @@
 
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
 from threading import Thread
 from typing import Any, cast
 
@@ -196,6 +198,14 @@ def _exit_after(training: BaseProcess) -> None:
     os._exit(1)
 
 
+def _kill(workers: Iterable[BaseProcess]) -> None:
+    """Kill workers when the process exits: Python sends them SIGTERM, which they ignore, and waits for their end."""
+    if sys.platform != "win32":
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler raises an error for a killed worker
+    for worker in workers:
+        worker.kill()
+
+
 class Loader(DataLoader[Batch]):
     """A DataLoader of whole batches that saves its position and resumes from it.
 
@@ -219,6 +229,7 @@ class Loader(DataLoader[Batch]):
         )
         self._read = 0
         self._resume = {"epoch": -1, "read": 0}
+        self._at_exit: Finalize | None = None
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch declares another class
         # This is a generator so that the workers start at the first batch: the epoch is not known before.
@@ -226,7 +237,10 @@ class Loader(DataLoader[Batch]):
         self._resume = {"epoch": -1, "read": 0}
         self.sampler.start = self._read
         try:
-            for batch in super().__iter__():
+            iterator = super().__iter__()
+            if self.num_workers and not self._at_exit:
+                self._at_exit = Finalize(None, _kill, (cast(Any, iterator)._workers,), exitpriority=0)
+            for batch in iterator:
                 self._read += 1
                 yield cast(Batch, batch)
         except DataError as error:  # of a worker: with its traceback
