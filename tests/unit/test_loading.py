@@ -1,10 +1,12 @@
 """Order of samples: each sample once, the same order for the same seed and epoch, and exact resume within an epoch."""
 
+import gc
 import multiprocessing
 import os
 import time
 from itertools import zip_longest
 from multiprocessing.queues import SimpleQueue
+from typing import Any
 
 import numpy as np
 import psutil
@@ -150,6 +152,16 @@ def test_resume_after_each_number_of_batches(count: int) -> None:
     assert seen + read(resumed) == read(loader())
 
 
+def test_the_workers_of_a_collected_loader_end_at_once() -> None:
+    collected: Any = loader(workers=1)
+    collected.cycle = collected
+    next(iter(collected))
+    del collected
+    began = time.monotonic()
+    gc.collect()
+    assert time.monotonic() - began < 4  # PyTorch's timeout is 5 seconds
+
+
 KEPT: list[Loader] = []  # loaders that still exist when the process exits
 
 
@@ -160,7 +172,7 @@ def fail_within_an_epoch() -> None:
 
 
 def test_a_process_that_fails_within_an_epoch_ends() -> None:
-    process = multiprocessing.get_context("forkserver").Process(target=fail_within_an_epoch)
+    process = multiprocessing.get_context("fork").Process(target=fail_within_an_epoch)
     process.start()
     process.join(30)
     assert process.exitcode == 1

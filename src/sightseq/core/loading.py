@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import parent_process
@@ -198,6 +199,11 @@ def _exit_after(training: BaseProcess) -> None:
     os._exit(1)
 
 
+def _shut_down(iterator: Any, process: int) -> None:
+    if os.getpid() == process:  # not in a worker of another loader, which has a copy of this one
+        iterator._shutdown_workers()
+
+
 def _kill(workers: Iterable[BaseProcess]) -> None:
     """Kill workers when the process exits: Python sends them SIGTERM, which they ignore, and waits for their end."""
     if sys.platform != "win32":
@@ -229,7 +235,6 @@ class Loader(DataLoader[Batch]):
         )
         self._read = 0
         self._resume = {"epoch": -1, "read": 0}
-        self._at_exit: Finalize | None = None
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch declares another class
         # This is a generator so that the workers start at the first batch: the epoch is not known before.
@@ -237,13 +242,19 @@ class Loader(DataLoader[Batch]):
         self._resume = {"epoch": -1, "read": 0}
         self.sampler.start = self._read
         try:
-            iterator = super().__iter__()
-            if self.num_workers and not self._at_exit:
-                self._at_exit = Finalize(None, _kill, (cast(Any, iterator)._workers,), exitpriority=0)
+            created = self._iterator is None
+            iterator: Any = super().__iter__()
+            if self.num_workers and created:
+                # PyTorch's own shutdown takes 10 seconds when the garbage collector has ended the queues before it.
+                weakref.finalize(self, _shut_down, iterator, os.getpid())
+                Finalize(None, _kill, (iterator._workers,), exitpriority=0)
             for batch in iterator:
                 self._read += 1
                 yield cast(Batch, batch)
         except DataError as error:  # of a worker: with its traceback
+            if self.num_workers:
+                iterator._shutdown_workers()
+                self._iterator = None
             raise DataError(str(error).strip().rpartition("\n")[2].rpartition("DataError: ")[2]) from error
 
     def __len__(self) -> int:
