@@ -100,8 +100,11 @@ def join(*processes: ForkServerProcess) -> None:
 @pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize(
     ("experiment", "train"),
-    [(IMAGES, train_by_command), (STREAMS, train_by_torchrun), (CAPTIONS, train_by_srun)],
-    ids=["images", "streams", "captions"],
+    [
+        pytest.param(IMAGES, train_by_command, id="images"),
+        pytest.param(STREAMS, train_by_torchrun, id="streams"),
+        pytest.param(CAPTIONS, train_by_srun, id="captions", marks=pytest.mark.slow),
+    ],
 )
 def test_two_processes_equal_one(
     experiment: Sequence[str], train: Callable[[Path, list[str]], None], tmp_path: Path

@@ -10,13 +10,8 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
-FIRST = "digits"  # the notebook that README names; the others are slow tests
-PARAMETERS = [
-    pytest.param(path, id=path.stem, marks=() if path.stem == FIRST else pytest.mark.slow) for path in NOTEBOOKS
-]
-
-
-@pytest.mark.parametrize("path", PARAMETERS)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # other tests run in parallel
     notebook = nbformat.read(path, as_version=4)
