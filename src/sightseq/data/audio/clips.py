@@ -2,14 +2,13 @@
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sightseq.audio.features import LogMel
@@ -17,9 +16,8 @@ from sightseq.audio.spec import AudioSpec
 from sightseq.core.arrays import ArrayDataset, save_about, save_split
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.loading import Batch
-from sightseq.core.splits import Rows, stratified
 from sightseq.data.audio.waveforms import Piece, remarks, save_waveforms
-from sightseq.data.labelled import LabelledData
+from sightseq.data.grouped import GroupedData
 from sightseq.data.reading import Corrupt
 
 MEASURED = 4000  # training clips whose features give mean and standard deviation, evenly spaced
@@ -55,24 +53,21 @@ class WaveformDataset(ArrayDataset):
         return batch
 
 
-class ClipData(LabelledData):
+class ClipData(GroupedData):
     """Audio clips with one label each: `input` int16 [B, N], padded with 0, and `length` int64 [B].
 
-    A subclass defines `clips`. If the speakers are known, no speaker is in two of the splits that are drawn here, and
-    each fold of a cross-validation is one speaker (or several, with `folds`).
+    A subclass defines `clips`. The groups are the speakers.
 
     Args:
         rate: samples per second, in Hz; recordings are resampled to it.
         seconds: longest clip; of a longer one, the middle is used.
         corrupt: "error" stops at a file that cannot be read, "skip" leaves it out and counts it.
-        val_speakers: "unseen" validates on speakers who are not in the training split; "seen" on a stratified part of
-            the training clips, so that more speakers are left for training.
-        fold: index of the speaker (or of the part) used for the test, if there is no test split.
-        folds: number of folds; None: one for each speaker, or 5 if the speakers are unknown.
-        common: see `LabelledData` and `DataModule`.
+        val_speakers: `val_groups` of `GroupedData`.
+        common: see `GroupedData` and `DataModule`.
     """
 
     encoding_arguments: ClassVar[frozenset[str]] = frozenset({"rate", "seconds"})
+    group: ClassVar[str] = "speaker"
     example_spec: AudioSpec = AudioSpec(16000, ("a", "b"), -8.0, 4.0)
 
     def __init__(
@@ -82,18 +77,14 @@ class ClipData(LabelledData):
         seconds: float = 10.0,
         corrupt: Corrupt = "error",
         val_speakers: Literal["unseen", "seen"] = "unseen",
-        fold: int | None = None,
-        folds: int | None = None,
         **common: Any,
     ) -> None:
-        # The number of speakers is not known yet.
-        super().__init__(fold=fold, folds=max(5, (fold or 0) + 1) if folds is None else folds, **common)
+        super().__init__(val_groups=val_speakers, **common)
         if not 2000 <= rate <= 192_000:
             raise ConfigError(f"data.rate={rate}: samples per second must be between 2,000 and 192,000")
         if not 0.05 <= seconds <= 3600:
             raise ConfigError(f"data.seconds={seconds}: the longest clip must have between 0.05 and 3600 seconds")
         self.rate, self.seconds, self.corrupt = rate, seconds, corrupt
-        self.val_speakers, self.fold_is_speaker = val_speakers, folds is None
         self.example_spec = replace(self.example_spec, rate=rate, seconds=seconds)
 
     @abstractmethod
@@ -120,7 +111,7 @@ class ClipData(LabelledData):
         rate, seconds = self._limits()
         clips = self.clips(sources)
         classes = self.order_classes({clip.label for clip in clips if clip.split == "train"})
-        speakers = sorted({clip.speaker for clip in clips})
+        speakers: dict[str, list[str]] = {}
         skipped: list[str] = []
         found: Counter[str] = Counter()
         readable: set[str] = set()
@@ -136,54 +127,19 @@ class ClipData(LabelledData):
             skipped += [str(pieces[row].path) for row in bad]
             found += kinds
             readable |= {classes[label] for label in labels if label >= 0}
-            columns: dict[str, Any] = {"target": labels}
-            if speakers != [""]:
-                columns["speaker"] = np.array([speakers.index(clip.speaker) for clip in own], np.int64)
-            save_split(folder, split, **columns)
+            speakers[split] = [clip.speaker for clip in own]
+            column = self.group_column(speakers[split], {clip.speaker for clip in clips})
+            save_split(folder, split, target=labels, **column)
         if len(readable) < 2:
             what = f"{len(skipped)} of {len(clips)} files cannot be read" if skipped else f"all clips are {classes}"
             raise DataError(f"{self.name}: {what}; at least two classes with readable files are needed")
-        said = [*remarks(found), *shared_speakers(clips)]
+        said = [*remarks(found), *self.shared_groups(speakers)]
         save_about(folder, {"classes": classes, "skipped": skipped, "remarks": said})
 
     def _limits(self) -> tuple[int, float]:
         """Return the rate in Hz and the longest clip in seconds: those of the model, if there is one."""
         given = self.encoder
         return (given.rate, given.seconds) if isinstance(given, AudioSpec) else (self.rate, self.seconds)
-
-    def groups(self, arrays: Mapping[str, Any]) -> NDArray[Any] | None:
-        """Return the speaker of each clip [N], in alphabetical order; None if they are unknown."""
-        return arrays.get("speaker")
-
-    def split_rows(self, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, Rows]]:
-        """Return the publisher's splits where they exist, otherwise parts of "train": see the class.
-
-        Raises:
-            ConfigError: there are fewer speakers than `fold` or `folds` needs.
-            DataError: there are too few speakers for three splits.
-        """
-        speakers, labels = self.groups(splits["train"]), self.strata(splits["train"])
-        count = len(labels) if speakers is None else len(np.unique(speakers[labels >= 0]))
-        if self.fold_is_speaker:
-            self.folds = 5 if speakers is None else count
-        if self.fold is not None and not self.fold < self.folds <= count:
-            what = "clips" if speakers is None else "speakers"
-            raise ConfigError(
-                f"data.fold={self.fold}: there are {self.folds} folds, numbered from 0, of {count} {what}"
-            )
-        if speakers is not None:
-            drawn = 3 - len(splits) - ("val" not in splits and self.val_speakers == "seen")
-            if count <= drawn:
-                raise DataError(
-                    f"{self.name}: {count} speakers are too few for splits with different speakers; "
-                    "add some, or validate on the training speakers with data.val_speakers=seen"
-                )
-        rows = super().split_rows(splits)
-        if speakers is not None and self.val_speakers == "seen" and "val" not in splits:
-            pool = np.union1d(rows["train"][1], rows["val"][1])
-            part = stratified(labels[pool], self.val_fraction, self.split_seed)
-            rows |= {"val": ("train", pool[part]), "train": ("train", np.delete(pool, part))}
-        return rows
 
     def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> AudioSpec:
         """Compute class counts, and mean and standard deviation of the log-mel features of the training clips."""
@@ -196,15 +152,6 @@ class ClipData(LabelledData):
     def encode(self, datasets: dict[str, ArrayDataset], folder: Path) -> dict[str, ArrayDataset]:
         """Return the splits with `length` in their batches."""
         return {split: WaveformDataset(d.arrays, d.rows, d.source) for split, d in datasets.items()}
-
-
-def shared_speakers(clips: Sequence[Clip]) -> list[str]:
-    """Return remarks on speakers who are in the publisher's training split and in another of the splits."""
-    known: dict[str, set[str]] = {}
-    for clip in clips:
-        known.setdefault(clip.split, set()).update([clip.speaker] if clip.speaker else [])
-    shared = {split: speakers & known["train"] for split, speakers in known.items() if split != "train"}
-    return [f"speakers both in train and in {split}: {len(both):,}" for split, both in shared.items() if both]
 
 
 def feature_statistics(train: ArrayDataset, rate: int) -> tuple[float, float]:
