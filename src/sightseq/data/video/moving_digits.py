@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sightseq.core.arrays import Ragged, save_about, save_split
+from sightseq.core.arrays import save_about, save_split
 from sightseq.core.errors import ConfigError
 from sightseq.core.splits import Rows
 from sightseq.data.video.clips import VideoData
@@ -84,7 +84,8 @@ class MovingDigits(VideoData):
         ]
         digit = np.asarray(digits, np.int64)[groups]
         target = motions if self.target == "motion" else digit
-        save_split(folder, "train", input=Ragged.of(videos), target=target, digit=digit, group=groups)
+        length = np.full(len(videos), self.frames)
+        save_split(folder, "train", input=np.stack(videos), length=length, target=target, digit=digit, group=groups)
         classes = list(MOTIONS) if self.target == "motion" else [str(number) for number in range(10)]
         save_about(folder, {"classes": classes})
 
