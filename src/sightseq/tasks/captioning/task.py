@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sightseq.core.augmentation import make_augmentations
 from sightseq.core.blocks import Block
-from sightseq.core.errors import ConfigError
+from sightseq.core.encoders import check_rate, groups_with_encoder, keep_statistics
 from sightseq.core.frozen import Frozen
 from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.reservoir import Reservoir
@@ -82,8 +82,7 @@ class CaptioningTask(ConditionalGenerationTask):
         **generation: Any,
     ) -> None:
         super().__init__(tokenize=tokenize, **generation)
-        if not 0 <= encoder_rate <= 1:
-            raise ConfigError(f"model.encoder_rate={encoder_rate}: a fraction lies in [0, 1]")
+        check_rate(encoder_rate)
         self.encoder_rate, self.flips, self.cache_features = encoder_rate, flips, cache_features
         self._worst = Reservoir(CANDIDATES)
         # Pretrained weights need the normalisation constants of their own training.
@@ -133,21 +132,12 @@ class CaptioningTask(ConditionalGenerationTask):
     def train(self, mode: bool = True) -> Self:
         """Set the mode of all modules but those of the encoder that are not trained."""
         super().train(mode)
-        if not self.encoder_rate:
-            self.net.encoder.eval()
-        elif getattr(self.net.encoder, "weights", None):
-            for module in self.net.encoder.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
+        keep_statistics(self.net.encoder, self.encoder_rate)
         return self
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the parameters of the decoder and, if it is trained, those of the encoder with their learning rate."""
-        encoder = {id(parameter) for parameter in self.net.encoder.parameters()}
-        groups: list[dict[str, Any]] = [{"params": [p for p in self.net.parameters() if id(p) not in encoder]}]
-        if self.encoder_rate:
-            groups.append({"params": list(self.net.encoder.parameters()), "lr": self.encoder_rate * self.lr})
-        return groups
+        return groups_with_encoder(self.net, self.encoder_rate, self.lr)
 
     # Encoding.
 
