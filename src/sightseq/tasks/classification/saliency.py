@@ -14,10 +14,26 @@ log = logging.getLogger("sightseq")
 
 SMALLEST_IMAGE = 32  # pixels per side; in smaller images, such as digits, there is no region to point out
 SMALLEST_MAP = 3  # cells per side; a coarser map only separates left from right
+BLUR = 5  # positions along each axis over which gradients are averaged
 POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d)
 
 
 def heat_maps(model: nn.Module, images: Tensor, classes: Tensor) -> Tensor | None:
+    """Compute how much evidence for a class each region of an image gives; see `evidence`.
+
+    Returns:
+        [N, H, W] in 0..1, on the CPU: 1 at the strongest evidence of each image, 0 where there is none; or None.
+    """
+    heat = evidence(model, images, classes)
+    return None if heat is None else scaled(heat, (1, 2))
+
+
+def scaled(heat: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Divide a heat map by its largest value over these axes; the result is in 0..1."""
+    return heat / heat.amax(dim=axes, keepdim=True).clamp(min=torch.finfo(heat.dtype).tiny)
+
+
+def evidence(model: nn.Module, images: Tensor, classes: Tensor) -> Tensor | None:
     """Compute how much evidence for a class each region of an image gives, from the network's last feature map.
 
     Args:
@@ -26,18 +42,13 @@ def heat_maps(model: nn.Module, images: Tensor, classes: Tensor) -> Tensor | Non
         classes: the class to explain for each image; [N].
 
     Returns:
-        [N, H, W] in 0..1, on the CPU: 1 at the strongest evidence for the class, 0 where there is none or evidence
-        against it. None where no useful map exists: the images or feature maps are too small, the network has no
-        feature map at its end (such as dense networks and vision transformers), or it blocks gradients.
+        [N, H, W], on the CPU: not negative; 0 where there is none or evidence against the class. None where no useful
+        map exists: the images or feature maps are too small, the network has no feature map at its end (such as dense
+        networks and vision transformers), or it blocks gradients.
     """
     if min(images.shape[2:]) < SMALLEST_IMAGE:
         return None
     from captum.attr import LayerGradCam  # the import takes a quarter of a second; only a report needs it
-
-    def score(inputs: Tensor) -> Tensor:
-        # Softmax is invariant to a constant added to all logits. Removing the mean gives both of [0, z] a gradient.
-        logits: Tensor = model(inputs)
-        return logits - logits.mean(dim=1, keepdim=True)
 
     with torch.inference_mode(False), at_rest(model):
         device = next((parameter.device for parameter in model.parameters()), images.device)
@@ -48,13 +59,43 @@ def heat_maps(model: nn.Module, images: Tensor, classes: Tensor) -> Tensor | Non
             return None
         layer, grid = last_map
         try:
-            maps: Tensor = LayerGradCam(score, layer).attribute(images, classes, relu_attributions=True)
+            method = LayerGradCam(lambda inputs: _centred(model(inputs)), layer)
+            maps: Tensor = method.attribute(images, classes, relu_attributions=True)
         except RuntimeError as error:  # a network that blocks gradients must not abort the run
             log.warning("no class-activation maps: %s", error)
             return None
     # Not captum's LayerAttribution.interpolate: its even spacing shifts the map of strided or unpadded convolutions.
-    heat = grid.spread(maps.detach().float().cpu(), *images.shape[2:])
-    return heat / heat.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(heat.dtype).tiny)
+    return grid.spread(maps.detach().float().cpu(), *images.shape[2:])
+
+
+def input_gradients(model: nn.Module, inputs: Tensor, classes: Tensor) -> Tensor:
+    """Compute the evidence of each position for a class as gradient times input, where positive.
+
+    Simonyan et al., 2014 (arXiv 1312.6034); Shrikumar et al., 2017 (arXiv 1704.02685). Unlike `evidence`, it needs no
+    feature map.
+
+    Args:
+        model: maps inputs to logits [N, num_classes]. It is left unchanged.
+        inputs: [N, C, H, W], N >= 1.
+        classes: the class to explain for each input; [N].
+
+    Returns:
+        [N, H, W], averaged over neighbours, on the CPU.
+    """
+    # cuDNN cannot compute gradients of a recurrent network in evaluation mode.
+    with torch.inference_mode(False), at_rest(model), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        device = next((parameter.device for parameter in model.parameters()), inputs.device)
+        # Copies, because autograd cannot use tensors that were created in inference mode.
+        inputs, classes = inputs.to(device, copy=True).requires_grad_(True), classes.to(device, copy=True)
+        scores = _centred(model(inputs))
+        (gradient,) = torch.autograd.grad(scores.gather(1, classes[:, None]).sum(), inputs)
+    found = (gradient * inputs.detach()).sum(1, keepdim=True).clamp(min=0).float().cpu()
+    return F.avg_pool2d(found, BLUR, stride=1, padding=BLUR // 2)[:, 0]
+
+
+def _centred(logits: Tensor) -> Tensor:
+    """Subtract the mean of the logits, to which softmax is invariant: then both of [0, z] have a gradient."""
+    return logits - logits.mean(dim=1, keepdim=True)
 
 
 @dataclass(frozen=True)

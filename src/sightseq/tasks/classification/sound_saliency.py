@@ -2,12 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from sightseq.tasks.classification.saliency import at_rest, heat_maps
+from sightseq.tasks.classification.saliency import heat_maps, input_gradients, scaled
 from sightseq.tasks.classification.task import expand_single_logit
-
-BLUR = 5  # bands and frames over which gradients are averaged
 
 
 class _AtLengths(nn.Module):
@@ -43,20 +40,7 @@ def spectrogram_heat(net: nn.Module, features: Tensor, lengths: Tensor, classes:
         model = _AtLengths(net, lengths)
         heat = heat_maps(model, features, classes)
         if heat is None:
-            heat = _gradients(model, features.clone(), classes)
+            heat = input_gradients(model, features, classes)
     real = torch.arange(heat.shape[2]) < lengths.cpu()[:, None]  # [N, T]
     heat = heat * real[:, None]
-    return heat / heat.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(heat.dtype).tiny)
-
-
-def _gradients(model: nn.Module, features: Tensor, classes: Tensor) -> Tensor:
-    """Return gradient times input, where positive, averaged over neighbours: [N, F, T] on the CPU."""
-    # cuDNN cannot compute gradients of a recurrent network in evaluation mode.
-    with at_rest(model), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-        features.requires_grad_(True)
-        logits = model(features)
-        # Softmax is invariant to a constant added to all logits. Removing the mean gives both of [0, z] a gradient.
-        scores = logits - logits.mean(dim=1, keepdim=True)
-        (gradient,) = torch.autograd.grad(scores.gather(1, classes[:, None]).sum(), features)
-    evidence = (gradient * features.detach()).sum(1, keepdim=True).clamp(min=0).float().cpu()
-    return F.avg_pool2d(evidence, BLUR, stride=1, padding=BLUR // 2)[:, 0]
+    return scaled(heat, (1, 2))
