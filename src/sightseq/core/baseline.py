@@ -34,6 +34,10 @@ class Baseline(ABC):
         """
         return inputs
 
+    def select(self, chunk: Arrays) -> Any:
+        """Return what `features` gets of a part of a split, by default its column `input`."""
+        return chunk["input"]
+
     def read(self, dataset: ArrayDataset) -> Arrays:
         """Return the arrays of a split for `fit` and `score`: by default the first `most` samples with their features.
 
@@ -42,7 +46,7 @@ class Baseline(ABC):
         chunks: list[Arrays] = []
         count = 0
         for chunk in dataset.chunks(CHUNK):
-            chunks.append(chunk | {"input": self.features(chunk["input"])})
+            chunks.append(chunk | {"input": self.features(self.select(chunk))})
             count += len(chunk["input"])
             if count >= self.most:
                 break

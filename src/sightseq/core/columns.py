@@ -51,7 +51,7 @@ def add_columns(datasets: Mapping[str, ArrayDataset], compute: Compute, folder: 
                     _write(dataset, compute, building, lambda: bar.advance(job, SAMPLES))
     for split, dataset in datasets.items():
         dataset.arrays = {**dataset.arrays, **map_arrays(folder / dataset.source)}
-        dataset.unread = frozenset({"input"} if split == "train" else ())
+        dataset.unread = type(dataset).unread | ({"input"} if split == "train" else set())
 
 
 def _write(dataset: ArrayDataset, compute: Compute, folder: Path, done: Callable[[], None]) -> None:

@@ -142,7 +142,7 @@ def spectrogram_figure(waveform: NDArray[np.floating[Any]], sample_rate: int) ->
     return figure
 
 
-def judge(axes: Axes, guess: str, confidence: float, truth: str) -> None:
+def judge(axes: Axes, guess: str, confidence: float, truth: str, longest: int = 11) -> None:
     """Set a predicted class as the title; if it is wrong, add the true class and a red frame.
 
     Args:
@@ -150,11 +150,12 @@ def judge(axes: Axes, guess: str, confidence: float, truth: str) -> None:
         guess: the predicted class.
         confidence: its probability in 0..1.
         truth: the true class.
+        longest: characters of the predicted class that fit above the cell; a longer one is truncated.
     """
     wrong = guess != truth
-    text = f"{'✗' if wrong else '✓'} {short(guess, 11)} ({confidence:.0%})"
+    text = f"{'✗' if wrong else '✓'} {short(guess, longest)} ({confidence:.0%})"
     if wrong:
-        text += f"\ntruth: {short(truth, 14)}"
+        text += f"\ntruth: {short(truth, longest + 3)}"
         axes.spines[:].set(visible=True, color=VERMILION, linewidth=2.5)
     axes.set_title(text, fontsize=8.5, color=VERMILION if wrong else "black")
 

@@ -5,7 +5,7 @@ dictionaries, not objects, and reads neither the whole config nor the data modul
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -117,8 +117,10 @@ class Task(LightningModule, ABC):
         return None
 
     @classmethod
-    def graph(cls) -> "type[Graph] | None":
-        """Return the class of the graph to export, imported on demand; None if there is none."""
+    def graph(cls) -> "Callable[[Any], Graph] | None":
+        """Return what makes the graph of a task to export, its class or a function, imported on demand; None if there
+        is none.
+        """
         return None
 
     @property

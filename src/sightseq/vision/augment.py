@@ -154,10 +154,15 @@ class Colour(Augmentation):
     Args:
         brightness, contrast, saturation: largest relative change in either direction (0.4: from 0.6 to 1.4).
             `saturation` does not change grey images.
+        in_channels: channels of an image. A clip, whose frames are side by side along the channels, is changed as a
+            whole.
     """
 
-    def __init__(self, brightness: float = 0.3, contrast: float = 0.3, saturation: float = 0.3) -> None:
+    def __init__(
+        self, brightness: float = 0.3, contrast: float = 0.3, saturation: float = 0.3, in_channels: int = 3
+    ) -> None:
         super().__init__()
+        self.in_channels = in_channels
         self.brightness, self.contrast, self.saturation = brightness, contrast, saturation
 
     def transform(self, batch: Batch) -> Batch:
@@ -166,7 +171,9 @@ class Colour(Augmentation):
         images = images * (1 + self.brightness * changes[0])
         mean = images.mean((1, 2, 3), keepdim=True)
         images = torch.lerp(mean.expand_as(images), images, 1 + self.contrast * changes[1])
-        grey = images.mean(1, keepdim=True).expand_as(images)
+        b, c, h, w = images.shape
+        frames = images.view(b, -1, min(self.in_channels, c), h, w)
+        grey = frames.mean(2, keepdim=True).expand_as(frames).flatten(1, 2)
         return {"input": torch.lerp(grey, images, 1 + self.saturation * changes[2]).clamp(0, 1)}
 
 

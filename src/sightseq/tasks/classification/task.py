@@ -1,7 +1,7 @@
 """Single-label classification, the base for all kinds of input."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -79,7 +79,7 @@ class ClassificationTask(Task):
         self._worst, self._random = Reservoir(SHOWN), Reservoir(SHOWN)
 
     @classmethod
-    def graph(cls) -> "type[Graph]":
+    def graph(cls) -> "Callable[[Any], Graph]":
         """Return `Classifier`: inputs to probabilities."""
         from sightseq.tasks.classification.graph import ClassifierGraph
 
