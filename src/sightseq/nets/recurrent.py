@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,17 +40,19 @@ class Embedding(nn.Embedding):
 class Recurrent(nn.Module):
     """An embedding, then LSTM or GRU layers: the base of text classifiers and language models.
 
+    Without a vocabulary the inputs are vectors, such as the features of the frames of a video.
+
     Dropout is as in AWD-LSTM (Merity et al., 2018, arXiv 1708.02182): one mask for all positions of a
     sequence (Gal and Ghahramani, 2016, arXiv 1512.05287).
 
     Args:
-        vocab_size: number of tokens.
+        vocab_size: number of tokens; None: the inputs are vectors of size `embedding`.
         embedding: size of a token's vector.
         hidden: size of each layer's state, in each direction.
         cell: "lstm" (Hochreiter and Schmidhuber, 1997) or "gru" (Cho et al., 2014, arXiv 1406.1078).
         bidirectional: each layer also reads from the end (Schuster and Paliwal, 1997).
         token_dropout: probability of dropping a token id in the whole batch: see `Embedding`.
-        input_dropout: dropout probability of the embedded tokens.
+        input_dropout: dropout probability of the embedded tokens, or of the input vectors.
         hidden_dropout: dropout probability between layers.
         output_dropout: dropout probability of the last layer's outputs.
         weight_dropout: dropout probability of the recurrent weights (DropConnect).
@@ -59,7 +61,7 @@ class Recurrent(nn.Module):
 
     def __init__(
         self,
-        vocab_size: int,
+        vocab_size: int | None,
         embedding: int = 128,
         hidden: Sequence[int] = (128,),
         cell: Literal["lstm", "gru"] = "lstm",
@@ -76,7 +78,9 @@ class Recurrent(nn.Module):
             raise ValueError("hidden is empty; give the width of at least one layer")
         directions = 2 if bidirectional else 1
         self.bidirectional = bidirectional
-        self.embedding = Embedding(vocab_size, embedding, token_dropout, embedding_scale)
+        self.embedding: Any = nn.Identity()
+        if vocab_size:
+            self.embedding = Embedding(vocab_size, embedding, token_dropout, embedding_scale)
         widths = list(pairwise((embedding, *(directions * width for width in hidden))))
         self.layers = nn.ModuleList(
             CELLS[cell](before, after // directions, batch_first=True) for before, after in widths
@@ -92,7 +96,7 @@ class Recurrent(nn.Module):
         """Run the embedding and all layers.
 
         Args:
-            tokens: [B, T].
+            tokens: [B, T], or vectors [B, T, embedding].
             lengths: [B], lengths of the rows without padding; None if no row is padded.
             state: the state returned for the preceding tokens; None starts from a zero state.
 

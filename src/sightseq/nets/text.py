@@ -19,7 +19,7 @@ class RecurrentClassifier(Recurrent):
     With `pooling=["last", "mean", "max"]` it is the classifier of ULMFiT (Howard and Ruder, 2018, arXiv 1801.06146).
 
     Args:
-        vocab_size: number of tokens.
+        vocab_size: number of tokens; None: see `Recurrent`.
         num_classes: number of logits.
         pooling: one or more of: "last", the last output of each direction; "mean" and "max" over the positions;
             "attention", the mean weighted by the softmax of a linear layer's scores (after Yang et al., 2016).
@@ -31,7 +31,7 @@ class RecurrentClassifier(Recurrent):
 
     def __init__(
         self,
-        vocab_size: int,
+        vocab_size: int | None,
         num_classes: int,
         *,
         pooling: Sequence[Pooling] = ("last",),
