@@ -10,13 +10,10 @@ from sightseq.core.download import find_own, own_path
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.data.audio.clips import Clip, ClipData
 from sightseq.data.audio.synthetic import chirp, write_wav
-from sightseq.data.audio.tables import find_table, read_rows
 from sightseq.data.audio.waveforms import Piece
+from sightseq.data.file_tables import find_table, read_rows
+from sightseq.data.labelled_files import SPLITS, in_class_folders
 
-SPLITS = {  # names of folders and tables, in any case
-    **{"train": "train", "training": "train", "test": "test", "testing": "test"},
-    **{"val": "val", "valid": "val", "dev": "val", "validation": "val"},
-}
 FILE = ("file", "path", "filename", "wav")
 LABEL = ("class", "label", "category", "target")
 
@@ -99,20 +96,11 @@ class AudioFolder(ClipData):
     def _listed(self) -> Iterator[Clip]:
         for split, table in self.tables.items():
             for row in read_rows(self.name, table, self.columns, self.recordings, self.base, self.delimiter):
-                yield Clip(Piece(row.file), row.label, split, self._speaker(row.file) or row.speaker)
+                yield Clip(Piece(row.file), row.label, split, self._speaker(row.file) or row.group)
 
     def _in_folders(self) -> Iterator[Clip]:
-        top = {file.relative_to(self.base).parts[0] for file in self.recordings}
-        splits = {name: SPLITS[name.lower()] for name in top if name.lower() in SPLITS}
-        splits = splits if "train" in splits.values() else {}
-        for file in self.recordings:
-            *folders, _ = file.relative_to(self.base).parts
-            if splits and folders and folders[0] not in splits:
-                continue
-            classes = folders[1:] if splits else folders
-            if not classes:
-                raise DataError(f"{self.name}: {file} is in no class folder; move it to one, or remove it")
-            yield Clip(Piece(file), classes[0], splits.get(folders[0], "train"), self._speaker(file))
+        for file, label, split in in_class_folders(self.name, self.base, self.recordings):
+            yield Clip(Piece(file), label, split, self._speaker(file))
 
     def _speaker(self, file: Path) -> str:
         if self.speaker is None:

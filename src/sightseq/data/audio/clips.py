@@ -13,11 +13,12 @@ from torch import Tensor
 
 from sightseq.audio.features import LogMel
 from sightseq.audio.spec import AudioSpec
-from sightseq.core.arrays import ArrayDataset, save_about, save_split
-from sightseq.core.errors import ConfigError, DataError
+from sightseq.core.arrays import ArrayDataset, save_about
+from sightseq.core.errors import ConfigError
 from sightseq.core.loading import Batch
 from sightseq.data.audio.waveforms import Piece, remarks, save_waveforms
 from sightseq.data.grouped import GroupedData
+from sightseq.data.labelled_files import save_labelled
 from sightseq.data.reading import Corrupt
 
 MEASURED = 4000  # training clips whose features give mean and standard deviation, evenly spaced
@@ -39,6 +40,16 @@ class Clip:
     label: str
     split: str = "train"
     speaker: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.piece.path
+
+    @property
+    def group(self) -> str:
+        """The speaker."""
+        return self.speaker
 
 
 class WaveformDataset(ArrayDataset):
@@ -109,32 +120,17 @@ class ClipData(GroupedData):
                 or fewer than two classes have readable files.
         """
         rate, seconds = self._limits()
-        clips = self.clips(sources)
-        classes = self.order_classes({clip.label for clip in clips if clip.split == "train"})
-        speakers: dict[str, list[str]] = {}
-        skipped: list[str] = []
         found: Counter[str] = Counter()
-        readable: set[str] = set()
-        for split in sorted({clip.split for clip in clips}):
-            own = [clip for clip in clips if clip.split == split]
-            if unknown := {clip.label for clip in own} - set(classes):
-                raise DataError(f"{self.name}: {split} has classes that train does not have: {sorted(unknown)}")
-            labels = np.array([classes.index(clip.label) for clip in own], np.int64)
-            pieces = [clip.piece for clip in own]
+
+        def save(split: str, clips: Sequence[Clip]) -> list[int]:
+            pieces = [clip.piece for clip in clips]
             options: dict[str, Any] = {"name": self.name, "longest": seconds, "corrupt": self.corrupt}
             bad, kinds = save_waveforms(folder, split, pieces, rate, **options)
-            labels[bad] = -1
-            skipped += [str(pieces[row].path) for row in bad]
-            found += kinds
-            readable |= {classes[label] for label in labels if label >= 0}
-            speakers[split] = [clip.speaker for clip in own]
-            column = self.group_column(speakers[split], {clip.speaker for clip in clips})
-            save_split(folder, split, target=labels, **column)
-        if len(readable) < 2:
-            what = f"{len(skipped)} of {len(clips)} files cannot be read" if skipped else f"all clips are {classes}"
-            raise DataError(f"{self.name}: {what}; at least two classes with readable files are needed")
-        said = [*remarks(found), *self.shared_groups(speakers)]
-        save_about(folder, {"classes": classes, "skipped": skipped, "remarks": said})
+            found.update(kinds)
+            return bad
+
+        about = save_labelled(self, folder, self.clips(sources), save)
+        save_about(folder, {**about, "remarks": [*remarks(found), *about["remarks"]]})
 
     def _limits(self) -> tuple[int, float]:
         """Return the rate in Hz and the longest clip in seconds: those of the model, if there is one."""

@@ -10,8 +10,8 @@ from sightseq.core.download import find_own, own_path
 from sightseq.core.errors import DataError, InputError
 from sightseq.data.audio.clips import Clip, ClipData
 from sightseq.data.audio.synthetic import chirp, write_wav
-from sightseq.data.audio.tables import read_rows
 from sightseq.data.audio.waveforms import Piece
+from sightseq.data.file_tables import read_rows
 
 # Livingstone and Russo, 2018: modality, channel, emotion, intensity, statement, repetition and actor.
 RAVDESS = re.compile(r"0[13]-(?P<channel>0[12])-(?P<emotion>0[1-8])-0[12]-0[12]-0[12]-(?P<speaker>\d\d)")
@@ -75,7 +75,7 @@ class EmotionalSpeech(ClipData):
         """
         if sources[0].suffix == ".csv":
             rows = read_rows(self.name, sources[0], COLUMNS, sources[1:], self.base)
-            return [Clip(Piece(row.file), row.label, speaker=row.speaker) for row in rows]
+            return [Clip(Piece(row.file), row.label, speaker=row.group) for row in rows]
         clips = []
         for file in sources:
             try:

@@ -34,6 +34,11 @@ class VideoData(GroupedData):
         self.frames = frames
         self.example_spec = replace(self.example_spec, frames=frames)
 
+    @property
+    def prepared(self) -> VideoSpec:
+        """A spec with the options of the cached clips; shapes, classes and statistics are examples."""
+        return self.example_spec
+
     def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> VideoSpec:
         """Compute shape, classes, class counts, and mean and standard deviation per channel of the training frames."""
         clips, lengths = train.arrays["input"], train.arrays["length"]
@@ -46,7 +51,7 @@ class VideoData(GroupedData):
         classes, margin = tuple(about["classes"]), about.get("margin", 0)
         counts = np.bincount(train.arrays["target"][train.rows], minlength=len(classes))
         return replace(
-            self.example_spec,
+            self.prepared,
             channels=channels,
             height=height - margin,
             width=width - margin,
