@@ -11,9 +11,12 @@ from sightseq.core.extras import require
 SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".3gp", ".ts", ".m2ts"}
 )
+# FFmpeg's names of formats. Others, such as playlists and scripts, open further files.
+FORMATS = "mov,avi,matroska,mpeg,mpegvideo,mpegts,asf,flv,ogg,h264,hevc"
 GAP = 6.0  # seconds; further ahead, seeking to a key frame is faster than decoding all frames: x264 sets one every 10 s
 ROUNDING = 1e-6  # seconds
 MARGIN = 1.0  # seconds that a seek goes back: a key frame is stored before frames that are shown before it
+FURTHER = 12.0
 
 
 class VideoFile:
@@ -31,9 +34,12 @@ class VideoFile:
         """Width of a pixel divided by its height."""
         self._first: float | None = None  # time stamp of the first frame
         self._rate = float(stream.average_rate or stream.guessed_rate or 25)
-        announced = stream.duration * float(stream.time_base) if stream.duration else None
-        self._announced = announced
-        self.seconds: float = announced or (container.duration or 0) / 1e6 or self._measured()
+        announced = (container.duration or 0) / 1e6
+        if stream.duration:
+            announced = stream.duration * float(stream.time_base)
+        # The sound of a container may be longer than the video.
+        self._announced = announced if stream.duration or len(container.streams) == 1 else 0.0
+        self.seconds: float = announced or self._measured()
         """Duration."""
 
     def _measured(self) -> float:
@@ -65,17 +71,21 @@ class VideoFile:
         Raises:
             InputError: the file has no frames, or ends before its announced duration.
         """
-        seeking = True
         decoded = self._decoded()
         shown: Any = None
         ahead: Any = next(decoded, None)
         if ahead is None:
             raise InputError(f"{self._name}: has no frames that can be decoded; export or download it again")
+        seeking = ahead[1].time is not None  # a raw stream has no time stamps
         for time in times:
             if ahead is not None and seeking and time - ahead[0] > GAP:
-                place, target = ahead[0], time - (0 if tolerance else MARGIN)
-                decoded = self._decoded(seek=target)
-                shown, ahead = ahead, next(decoded, None)
+                place, shown = ahead[0], ahead
+                # In some containers a seek may end at a later key frame.
+                for back in (0.0 if tolerance else MARGIN, FURTHER, time):
+                    decoded = self._decoded(seek=time - back)
+                    ahead = next(decoded, None)
+                    if ahead is not None and ahead[0] <= time:
+                        break
                 # A file with few key frames: from now on, decoding on is faster.
                 seeking = ahead is not None and ahead[0] > place
             while ahead and ahead[0] <= time + ROUNDING and not (shown and time - tolerance <= shown[0]):
@@ -86,14 +96,16 @@ class VideoFile:
 
     def _decoded(self, seek: float | None = None) -> Iterator[tuple[float, Any]]:
         """Yield the times of frames and the frames, from the beginning or from the last key frame before `seek`."""
-        if seek is not None:
-            target = int((seek + (self._first or 0)) / self._stream.time_base)
-            self._container.seek(target, stream=self._stream)
+        if seek is not None and seek <= 0:
+            self._container.seek(0)
+        elif seek is not None:
+            stamp = int((seek + (self._first or 0)) / self._stream.time_base)
+            self._container.seek(stamp, stream=self._stream)
         for count, frame in enumerate(self._container.decode(self._stream)):
-            stamp = count / self._rate if frame.time is None else frame.time
+            time = count / self._rate if frame.time is None else frame.time
             if self._first is None:
-                self._first = stamp
-            yield stamp - self._first, frame
+                self._first = time
+            yield time - self._first, frame
 
     def _check_end(self, last: float, wanted: float) -> None:
         if self._announced and wanted - last > max(1.0, 0.1 * self._announced):
@@ -119,8 +131,8 @@ def opened_video(path: Path, threads: int = 1) -> Iterator[VideoFile]:
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a video")
     try:
-        # "file:" and the whitelist keep a playlist from opening other files or addresses.
-        options = {"protocol_whitelist": "file"}
+        # "file:", because a name may contain a colon.
+        options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
         with av.open(f"file:{path}", options=options, metadata_errors="ignore") as container:
             attached = av.stream.Disposition.attached_pic  # the cover of a music file
             streams = [stream for stream in container.streams.video if not stream.disposition & attached]

@@ -18,8 +18,8 @@ class UCF101(VideoFiles):
     """13,320 videos of 101 actions (Soomro et al., 2012, arXiv 1212.0402).
 
     The videos are those of UCF101.rar, `UCF-101/ACTION/v_ACTION_g01_c01.avi`; the splits those of
-    UCF101TrainTestSplits-RecognitionTask.zip, `ucfTrainTestlist/trainlist01.txt` and so on. The videos of an action with
-    one number, such as g01, are cut from one film: validation has other numbers than training.
+    UCF101TrainTestSplits-RecognitionTask.zip, `ucfTrainTestlist/trainlist01.txt` and so on. The videos of an action
+    with one number, such as g01, are cut from one film: validation has other numbers than training.
 
     Args:
         split: number of the official split.
