@@ -79,5 +79,5 @@ def listed(file: Path) -> Iterator[Video]:
         if line.strip() and kind not in {"0", *SPLITS}:
             raise DataError(f"hmdb51: {file}, line {number}, is not a name of a video with 0, 1 or 2")
         if kind in SPLITS:
-            film = name.partition(f"_{action}_")[0]
+            film = name.rpartition(f"_{action}_")[0] or name
             yield Video(file.parent.parent / action / name, action, SPLITS[kind], film)
