@@ -118,9 +118,7 @@ class Task(LightningModule, ABC):
 
     @classmethod
     def graph(cls) -> "Callable[[Any], Graph] | None":
-        """Return what makes the graph of a task to export, its class or a function, imported on demand; None if there
-        is none.
-        """
+        """Return what makes the graph to export, a class or a function, imported on demand; None if there is none."""
         return None
 
     @property
