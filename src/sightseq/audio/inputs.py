@@ -3,11 +3,12 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, PositiveInt
 
 from sightseq.audio.features import INT16
 from sightseq.audio.files import blocks, duration, read_audio, resample
@@ -17,6 +18,17 @@ from sightseq.core.loading import Batch
 
 SoundSource = str | Path | bytes | NDArray[Any] | tuple[NDArray[Any], int]
 """A file, its content, a waveform [N] or [N, channels] of the model's rate, or a waveform and its rate in Hz."""
+
+
+class SoundInJSON(BaseModel):
+    """A waveform of floats in -1..1, and its rate in Hz."""
+
+    samples: list[float]
+    rate: PositiveInt
+
+
+JSONSound = Annotated[SoundInJSON, AfterValidator(lambda sound: (np.array(sound.samples, np.float32), sound.rate))]
+"""A sound in JSON, for pydantic, which converts it to a `SoundSource`."""
 
 
 class Sound(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +15,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from sightseq.core.build import validated
-from sightseq.core.errors import ConfigError, InputError, nearest
+from sightseq.core.errors import ConfigError, InputError, SightseqError, nearest
+from sightseq.core.graph import Call
 from sightseq.core.task import Task
 
 Row = dict[str, Any]
@@ -51,6 +53,17 @@ class Predictor(ABC):
     """Values of `format` besides "table" and "jsonl"; each returns a row as the text to print."""
     documents: ClassVar[Collection[str]] = ()
     """Those `formats` that are whole documents, which cannot be printed one after the other."""
+    local: ClassVar[Collection[str]] = ("batch_size",)
+    """Options of the command line alone, which a server does not offer: they name files of its machine, or could keep
+    it busy for hours."""
+    json_input: ClassVar[Any] = None
+    """The type of one input in JSON, for pydantic, which converts it to what `read` takes. None: inputs are files."""
+    reads_files: ClassVar[bool] = True
+    """Whether `expand` takes the name of a file."""
+    runs_exported: ClassVar[bool] = False
+    """Whether `exported` is used if it is set."""
+    exported: Call | None = None
+    """Runs the exported graph, in place of the network."""
 
     def __init__(self, task: Task, device: str = "auto") -> None:
         if device == "auto":
@@ -117,6 +130,10 @@ class Predictor(ABC):
             ConfigError: such an option was given.
         """
 
+    def write_to(self, folder: Path, options: Any) -> Any:
+        """Return the options such that files are written into this folder, or beside the inputs."""
+        return options
+
     def live(self, inputs: Sequence[str], options: Any, bad: list[InputError]) -> Iterator[str] | None:
         """Return pieces of text to print as they are generated, or None to print a table at the end.
 
@@ -144,7 +161,7 @@ class Predictor(ABC):
         self.check(inputs, settings)
         size = _batch_size(settings) * self._ahead()
         chunks = (inputs[start : start + size] for start in range(0, len(inputs), size))
-        return [row for chunk in chunks for rows in self._predicted(map(self.read, chunk), settings) for row in rows]
+        return [row for chunk in chunks for rows in self.predict_read(map(self.read, chunk), settings) for row in rows]
 
     def options(self, given: Mapping[str, Any], common: Collection[str] = ()) -> Any:
         """Return the `Settings` with these values.
@@ -177,7 +194,7 @@ class Predictor(ABC):
             The place of an item, and one of its rows, which starts with `origin`.
         """
         for chunk in self.items(inputs, options, bad):
-            predictions = self._predicted((item for _, item in chunk), options)
+            predictions = self.predict_read((item for _, item in chunk), options)
             for (place, item), rows in zip(chunk, predictions, strict=True):
                 yield from ((place, {**self.origin(place, item), **row}) for row in rows)
 
@@ -219,7 +236,7 @@ class Predictor(ABC):
                 good = []
                 for (place, _), item in zip(chunk, pool.map(read, [raw for _, raw in chunk]), strict=True):
                     if isinstance(item, InputError):
-                        bad.append(_located(place, item))
+                        bad.append(located(place, item))
                     else:
                         good.append((place, item))
                 if good:
@@ -252,8 +269,8 @@ class Predictor(ABC):
         return 1 if type(self).length is Predictor.length else AHEAD
 
     @torch.inference_mode()
-    def _predicted(self, items: Iterable[Any], options: Any) -> list[list[Row]]:
-        """Return the rows of each item, in order; batches are formed by length."""
+    def predict_read(self, items: Iterable[Any], options: Any) -> list[list[Row]]:
+        """Predict items that `read` returned; return the rows of each, in order. Batches are formed by length."""
         predictions: dict[int, list[Row]] = {}
         ordered = sorted(enumerate(items), key=lambda pair: self.length(pair[1]))
         size = _batch_size(options)
@@ -268,6 +285,7 @@ def _batch_size(options: Any) -> int:
     return int(getattr(options, "batch_size", 1))
 
 
-def _located(place: str, error: InputError) -> InputError:
+def located(place: str, error: SightseqError) -> InputError:
     """Return the error with the item's place in front of its message, unless it already starts with it."""
-    return error if str(error).startswith(place) else InputError(f"{place}: {error}")
+    text = str(error)
+    return InputError(text if text.startswith(place) else f"{place}: {text}")

@@ -1,10 +1,12 @@
 """Image files named by a path, a folder or a pattern, and images given from Python."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import AfterValidator, WithJsonSchema
 
 from sightseq.core.errors import InputError
 from sightseq.core.inputs import named_files
@@ -12,6 +14,29 @@ from sightseq.vision.image import SUFFIXES, image_files
 
 ImageSource = str | Path | Image.Image | NDArray[np.uint8]
 """A file, a PIL image, or an array uint8 [H, W] or [H, W, 3]."""
+
+
+def to_pixels(rows: list[Any]) -> NDArray[np.uint8]:
+    """Convert nested lists of integers 0..255, [H, W] or [H, W, 3], to an array.
+
+    Raises:
+        ValueError: they are something else.
+    """
+    try:
+        pixels = np.array(rows)
+    except (ValueError, OverflowError) as error:  # rows of unequal length
+        raise ValueError("an image must be lists of one length, [H, W] or [H, W, 3]") from error
+    if pixels.dtype.kind != "i" or pixels.min(initial=0) < 0 or pixels.max(initial=0) > 255:
+        raise ValueError("the pixels of an image must be integers 0..255")
+    return pixels.astype(np.uint8)
+
+
+JSONImage = Annotated[
+    list[Any],
+    AfterValidator(to_pixels),
+    WithJsonSchema({"type": "array", "items": {"type": "array"}, "description": "pixels 0..255, [H, W] or [H, W, 3]"}),
+]
+"""An image in JSON, for pydantic."""
 
 
 def find_files(given: str) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sightseq.core.predictor import Predictor, Row
 from sightseq.tasks.captioning.task import CaptioningTask
 from sightseq.tasks.conditional_generation.predict import SearchSettings, generate
-from sightseq.vision.files import ImageSource, as_source, find_files
+from sightseq.vision.files import ImageSource, JSONImage, as_source, find_files
 from sightseq.vision.image import read_image
 
 
@@ -24,6 +24,7 @@ class CaptionPredictor(Predictor):
     """
 
     Settings: ClassVar[type[SearchSettings]] = SearchSettings
+    json_input: ClassVar[Any] = JSONImage
     task: CaptioningTask
 
     def check(self, inputs: Sequence[ImageSource], options: SearchSettings) -> None:

@@ -2,7 +2,9 @@
 
 from typing import ClassVar
 
+import torch
 from pydantic import Field, PositiveInt
+from torch import Tensor
 
 from sightseq.core import predictor
 from sightseq.core.loading import Batch
@@ -26,18 +28,25 @@ class ClassPredictor(Predictor):
     """
 
     Settings: ClassVar[type[Settings]] = Settings
+    runs_exported: ClassVar[bool] = True
     task: ClassificationTask
 
     def predict_batch(self, batch: Batch, top: int = TOP) -> list[Row]:
         """Return the row of each sample; the tensors of the batch may be on any device."""
-        batch = {name: tensor.to(self.task.device) for name, tensor in batch.items()}
         classes = self.task.spec.classes
-        probabilities, indices = self.task.predict_step(batch).cpu().topk(min(top, len(classes)))
+        probabilities, indices = self._probabilities(batch).topk(min(top, len(classes)))
         best = [
             [(classes[index], round(probability, 6)) for index, probability in zip(*row, strict=True)]
             for row in zip(indices.tolist(), probabilities.tolist(), strict=True)
         ]
         return [{"label": row[0][0], "probability": row[0][1], "top": [list(pair) for pair in row]} for row in best]
+
+    def _probabilities(self, batch: Batch) -> Tensor:
+        """Return probabilities [B, num_classes] on the CPU."""
+        if self.exported:
+            (found,) = self.exported([batch[name].numpy() for name in self.task.graph_inputs])
+            return torch.from_numpy(found)
+        return self.task.predict_step({name: tensor.to(self.task.device) for name, tensor in batch.items()}).cpu()
 
     def cells(self, row: Row) -> dict[str, str]:
         """Return the label, its probability, and the most probable labels if several are listed."""

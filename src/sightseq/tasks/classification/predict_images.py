@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,13 +12,14 @@ from sightseq.core.loading import Batch
 from sightseq.core.predictor import Row
 from sightseq.tasks.classification.images import ImageClassificationTask
 from sightseq.tasks.classification.predict import ClassPredictor
-from sightseq.vision.files import ImageSource, as_source, find_files
+from sightseq.vision.files import ImageSource, JSONImage, as_source, find_files
 from sightseq.vision.image import read_image
 
 
 class ImagePredictor(ClassPredictor):
     """A trained image classifier; reads files, PIL images, or uint8 arrays [H, W] or [H, W, 3]."""
 
+    json_input: ClassVar[Any] = JSONImage
     task: ImageClassificationTask
 
     def expand(self, given: str, options: Any) -> list[tuple[str, Path]]:

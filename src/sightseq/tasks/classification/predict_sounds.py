@@ -1,16 +1,16 @@
 """Prediction with a trained classifier of sounds: files, recordings of any length, or arrays to labels."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat
 
 from sightseq.audio.files import find_files
-from sightseq.audio.inputs import Sound, SoundSource, read_sound, stack, windows
+from sightseq.audio.inputs import JSONSound, Sound, SoundSource, read_sound, stack, windows
 from sightseq.core.predictor import Row
 from sightseq.tasks.classification.predict import ClassPredictor, Settings
 from sightseq.tasks.classification.sounds import SoundClassificationTask
@@ -40,6 +40,8 @@ class SoundPredictor(ClassPredictor):
     """
 
     Settings: ClassVar[type[SoundSettings]] = SoundSettings
+    json_input: ClassVar[Any] = JSONSound
+    local: ClassVar[Collection[str]] = {*ClassPredictor.local, "window", "overlap"}
     task: SoundClassificationTask
 
     def expand(self, given: str, options: SoundSettings) -> list[tuple[str, Path]]:

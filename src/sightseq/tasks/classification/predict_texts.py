@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sightseq.core.errors import InputError, InputWarning
 from sightseq.core.predictor import Row
@@ -33,6 +33,7 @@ class TextPredictor(ClassPredictor):
     """A trained text classifier; a text of more than `spec.max_tokens` tokens is truncated in the middle."""
 
     Settings: ClassVar[type[TextSettings]] = TextSettings
+    json_input: ClassVar[Any] = str
     task: TextClassificationTask
 
     def check(self, inputs: Sequence[str], options: TextSettings) -> None:

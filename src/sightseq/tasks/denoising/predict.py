@@ -1,7 +1,7 @@
 """Prediction with a trained denoiser: restores photographs in the format of the originals."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,6 +58,7 @@ class DenoisingPredictor(Predictor):
     """
 
     Settings: ClassVar[type[DenoisingSettings]] = DenoisingSettings
+    local: ClassVar[Collection[str]] = ("output", "overwrite", "tile", "overlap")
     task: "DenoisingTask"
 
     def check(self, inputs: Sequence[Any], options: DenoisingSettings) -> None:
@@ -95,6 +96,10 @@ class DenoisingPredictor(Predictor):
         paths = [str(path) for path in inputs]
         self.check(paths, settings)
         return super().predict([job for path in paths for _, job in self.expand(path, settings)], **options)
+
+    def write_to(self, folder: Path, options: DenoisingSettings) -> DenoisingSettings:
+        """See `Predictor`."""
+        return options.model_copy(update={"output": f"{folder}/"})
 
     def read(self, raw: PhotoJob) -> DecodedJob:
         """Read the photograph, and check that its result can be written.

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -68,6 +68,7 @@ class ForecastingPredictor(Predictor):
     """
 
     Settings: ClassVar[type[ForecastingSettings]] = ForecastingSettings
+    local: ClassVar[Collection[str]] = ("output", "overwrite")
     task: ForecastingTask
 
     @property

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -74,6 +74,8 @@ class LanguagePredictor(Predictor):
     """
 
     Settings: ClassVar[type[LanguageSettings]] = LanguageSettings
+    json_input: ClassVar[Any] = str
+    reads_files: ClassVar[bool] = False
     task: LanguageModelingTask
 
     def check(self, inputs: Sequence[str], options: LanguageSettings) -> None:

@@ -1,7 +1,7 @@
 """Prediction with a model of music: pieces that are written as MIDI, audio and a figure."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
@@ -90,6 +90,7 @@ class MusicPredictor(Predictor):
 
     Settings: ClassVar[type[MusicSettings]] = MusicSettings
     default_input: ClassVar[str | None] = ""
+    local: ClassVar[Collection[str]] = ("output", "overwrite")
 
     # Defined by each kind of model.
 
@@ -226,6 +227,10 @@ class MusicPredictor(Predictor):
         paths = [str(path) for path in inputs]
         self.check(paths, settings)
         return super().predict([job for path in paths for _, job in self.expand(path, settings)], **options)
+
+    def write_to(self, folder: Path, options: MusicSettings) -> MusicSettings:
+        """See `Predictor`."""
+        return options.model_copy(update={"output": f"{folder}/"})
 
     def origin(self, place: str, item: tuple[MusicJob, Piece | None]) -> Row:
         """Return the input; None for a piece from nothing."""

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -73,6 +73,7 @@ class RecognitionPredictor(Predictor):
 
     Settings: ClassVar[type[RecognitionSettings]] = RecognitionSettings
     formats: ClassVar[Any] = {"text": lambda row: f"{row['text']}\n"}
+    local: ClassVar[Collection[str]] = {*Predictor.local, "lm", "words", "output"}
     task: RecognitionTask
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from sightseq.core.reservoir import stack_padded
 from sightseq.tasks.recognition.figures import alignment_figure
 from sightseq.tasks.recognition.lines import LineRecognitionTask
 from sightseq.tasks.recognition.predict import RecognitionPredictor, RecognitionSettings, target, write_figure
-from sightseq.vision.files import ImageSource, as_source, find_files
+from sightseq.vision.files import ImageSource, JSONImage, as_source, find_files
 from sightseq.vision.lines import read_line
 
 
@@ -32,6 +32,7 @@ class LinePredictor(RecognitionPredictor):
     image as the network sees it, `height` pixels high.
     """
 
+    json_input: ClassVar[Any] = JSONImage
     task: LineRecognitionTask
 
     def expand(self, given: str, options: RecognitionSettings) -> list[tuple[str, Path]]:

@@ -1,7 +1,7 @@
 """Prediction with a trained recogniser of speech: files, recordings of any length, or arrays to transcripts."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from pydantic import Field, PositiveFloat
 
 from sightseq.audio.figures import alignment_figure
 from sightseq.audio.files import find_files
-from sightseq.audio.inputs import Sound, SoundSource, read_sound, stack, windows
+from sightseq.audio.inputs import JSONSound, Sound, SoundSource, read_sound, stack, windows
 from sightseq.core.errors import ConfigError, InputWarning
 from sightseq.core.loading import Batch
 from sightseq.core.predictor import Row
@@ -66,6 +66,8 @@ class SpeechPredictor(RecognitionPredictor):
     Settings: ClassVar[type[SpeechSettings]] = SpeechSettings
     formats: ClassVar[Any] = {**RecognitionPredictor.formats, "srt": as_srt}
     documents: ClassVar[Any] = frozenset({"srt"})
+    json_input: ClassVar[Any] = JSONSound
+    local: ClassVar[Collection[str]] = {*RecognitionPredictor.local, "window", "stream", "part"}
     task: SpeechRecognitionTask
 
     def check(self, inputs: Sequence[Any], options: Any) -> None:

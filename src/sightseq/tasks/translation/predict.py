@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sightseq.core.errors import InputError, InputWarning
 from sightseq.core.predictor import Predictor, Row
@@ -35,6 +35,7 @@ class TranslationPredictor(Predictor):
     """
 
     Settings: ClassVar[type[TranslationSettings]] = TranslationSettings
+    json_input: ClassVar[Any] = str
     task: TranslationTask
 
     def check(self, inputs: Sequence[str], options: TranslationSettings) -> None:
@@ -92,7 +93,7 @@ class TranslationPredictor(Predictor):
         its score, and an empty line after each sentence.
         """
         for chunk in self.items(inputs, options, bad, bar=False):
-            for rows in self._predicted((item for _, item in chunk), options):
+            for rows in self.predict_read((item for _, item in chunk), options):
                 for row in rows:
                     line = " ".join(row["translation"].split())
                     yield f"{line}\n" if options.n_best == 1 else f"{row['score']:8.3f}  {line}\n"
