@@ -17,6 +17,8 @@ PATHS = (
     *("paths.data", "paths.cache", "paths.runs"),
 )
 """Keys whose values are files or folders."""
+SERVERS = ("serve", "demo")
+"""Commands that take several checkpoints."""
 WITH_VALUE = (
     *("--cfg", "-c", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd"),
     *("--info", "--shell-completion", "-sc"),
@@ -29,12 +31,16 @@ def to_overrides(command: str, arguments: Sequence[str]) -> list[str]:
 
     `sweep.KEY` of `train` stands for hydra.sweeper.KEY.
 
+    `serve` and `demo` accept several `ckpt`.
+
     `test` and `export` accept any `data.KEY`, and `predict` any KEY, because the valid keys depend on the checkpoint:
     its data or model rejects unknown ones later.
 
     Raises:
         ConfigError: an input is empty, or `predict` is given a `data.KEY`.
     """
+    if command in SERVERS:
+        return gather_checkpoints(arguments)
     if command != "predict":
         overrides = [quote(_added(command, argument)) for argument in arguments]
         typed = {argument.split(".")[1].partition("=")[0] for argument in overrides if argument.startswith("++data.")}
@@ -82,6 +88,19 @@ def split_inputs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     if {"", "''"} & {*named, *positional}:
         raise ConfigError("input= is empty; name files, or write a text")
     return overrides, named + positional
+
+
+def gather_checkpoints(arguments: Sequence[str]) -> list[str]:
+    """Join all `ckpt=PATH` and `ckpt=[NAME=PATH,PATH]` to one override, a list; quote the others."""
+    others = [argument for argument in arguments if not re.match(r"\+*ckpt=", argument)]
+    paths: list[str] = []
+    for argument in arguments:
+        if argument not in others:
+            value = argument.partition("=")[2]
+            found = _listed(value)
+            paths += [value[1:-1]] if found == [value] and re.fullmatch(r"\[.+\]", value) else found
+    joined = ",".join(f"'{_escaped(path)}'" for path in paths)
+    return [*map(quote, others), *([f"ckpt=[{joined}]"] if paths else [])]
 
 
 def _listed(value: str) -> list[str]:

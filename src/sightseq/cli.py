@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sightseq import console
+from sightseq.arguments import SERVERS
 from sightseq.completion import FLAGS as COMPLETION
 from sightseq.completion import completion_script
 from sightseq.core import resume, rundir
@@ -33,6 +34,7 @@ COMMANDS = {
     "show": "draw a training batch as the network sees it, and count the data",
     "new": "create the skeleton of a package with a learning problem of your own",
     "wandb-sweep": "print the YAML of a W&B sweep for a search space",
+    "serve": "answer requests over HTTP with trained models",
     "explain": "show the class, output shape and parameters of every step, from raw input to loss",
 }
 HELP = {"--help", "-h"}
@@ -169,7 +171,10 @@ def execute(command: str, config: Config, arguments: list[str], typed: str) -> N
     if command in ("train", "data", "show", "bench") and config.get("resume") in (None, "auto"):
         check_present(config["data"])
     if "ckpt" in config:  # resolved before anything heavy is imported; results.json names it
-        config["ckpt"] = str(rundir.find_checkpoint(config["ckpt"]))
+        given, several = config["ckpt"], command in SERVERS
+        config["ckpt"] = (
+            list(map(rundir.find_named_checkpoint, given)) if several else str(rundir.find_checkpoint(given))
+        )
     if command in ("train", "test"):
         folder = run_folder(config, arguments, typed)
         if resume.finished(folder):
@@ -189,6 +194,10 @@ def execute(command: str, config: Config, arguments: list[str], typed: str) -> N
         from sightseq.bench import bench
 
         bench(config)
+    elif command == "serve":
+        from sightseq.serve import serve
+
+        serve(config)
     else:
         from sightseq.explain import explain
         from sightseq.show import prepare, show

@@ -1,10 +1,13 @@
 """`sightseq predict`: applies a trained model to inputs. The task's predictor defines how inputs are read."""
 
 import json
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,12 @@ from pydantic.fields import FieldInfo
 from sightseq.console import console, new_table
 from sightseq.core.build import trust as trust_packages
 from sightseq.core.build import validated
-from sightseq.core.checkpoint import load_task
+from sightseq.core.checkpoint import load_task, read_checkpoint, rebuild
 from sightseq.core.errors import CheckpointError, ConfigError, InputError, InputWarning, nearest
 from sightseq.core.places import conf_folder
 from sightseq.core.predictor import Predictor
-from sightseq.core.rundir import Config
+from sightseq.core.rundir import Config, split_name
+from sightseq.core.task import Task
 
 
 class Common(BaseModel):
@@ -46,12 +50,54 @@ def load(path: str | Path, device: str = "auto", trust: Iterable[str] = ()) -> P
         ConfigError: the device is not available.
     """
     trust_packages(trust)
-    task = load_task(Path(path))
+    return predictor_of(load_task(Path(path)), str(path), device)
+
+
+def predictor_of(task: Task, path: str, device: str) -> Predictor:
+    """Return the predictor of a task that was loaded from `path`; see `load`."""
     kind = task.predictor()
     if kind is None:
         name = type(task).__name__
         raise CheckpointError(f"{path}: {name} has no predictor; return one from {name}.predictor()")
     return kind(task, device)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model, with its checkpoint's path and content."""
+
+    path: Path
+    content: dict[str, Any]
+    predictor: Predictor
+
+    @property
+    def title(self) -> str:
+        """Title of its experiment."""
+        return str(self.content["sightseq"]["config"]["title"])
+
+
+def load_named(given: Sequence[str], device: str) -> dict[str, Loaded]:
+    """Load several models by name: the one given, or the experiment's, with a number if two models have the same.
+
+    Args:
+        given: paths, or NAME=PATH.
+        device: see `Predictor`.
+
+    Raises:
+        CheckpointError: see `load`.
+        ConfigError: two models were given the same name, or the device is not available.
+    """
+    models: dict[str, Loaded] = {}
+    for typed in given:
+        name, path = split_name(typed)
+        content = read_checkpoint(Path(path))
+        if name is None:
+            own = re.sub(r"[^\w-]", "-", content["sightseq"]["config"]["experiment"].rpartition("/")[2]) or "model"
+            name = next(one for one in chain([own], (f"{own}-{number}" for number in count(2))) if one not in models)
+        if name in models:
+            raise ConfigError(f"ckpt={typed}: there are two models named {name}")
+        models[name] = Loaded(Path(path), content, predictor_of(rebuild(content, path), path, device))
+    return models
 
 
 def predict(config: Config) -> int:

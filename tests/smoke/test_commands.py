@@ -274,7 +274,7 @@ def readme_commands() -> list[str]:
     blocks = re.findall(r"```sh\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
     lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
     return [
-        line.removeprefix("pip install uv && ") for line in lines if "sightseq" in line and not line.startswith("#")
+        line.removeprefix("pip install uv && ") for line in lines if "sightseq " in line and not line.startswith("#")
     ]
 
 

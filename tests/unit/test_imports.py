@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "bench": {"core", "console", "export", "show"},
     "show": {"core", "console"},
     "explain": {"core", "console", "show"},
+    "serve": {"core", "console", "export", "predict"},
     "run": {"core", "console"},
     "cli": {
         "core",
@@ -57,6 +58,7 @@ MAY_IMPORT = {
         "explain",
         "export",
         "bench",
+        "serve",
     },
     "__init__": {"core", "composition", "run", "predict"},
 }

@@ -269,6 +269,18 @@ def find_checkpoint(typed: str | Path) -> Path:
     )
 
 
+def find_named_checkpoint(typed: str) -> str:
+    """Return NAME=FILE or FILE for a checkpoint typed as NAME=PATH or PATH: see `find_checkpoint`."""
+    name, path = split_name(typed)
+    return f"{name}=" * (name is not None) + str(find_checkpoint(path))
+
+
+def split_name(typed: str) -> tuple[str | None, str]:
+    """Split NAME=PATH; the name is None if there is none, or if the whole is a path that exists."""
+    named = re.fullmatch(r"([\w-]+)=(.+)", typed)
+    return (named[1], named[2]) if named and not Path(typed).expanduser().exists() else (None, typed)
+
+
 def without_repeats(config: Config) -> tuple[Config, dict[str, Any]]:
     """Split a config into the part that repetitions of an experiment share, and the seed and fold of this run."""
     common = {key: value for key, value in as_typed(config).items() if key not in NOT_COMPARED}
