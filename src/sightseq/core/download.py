@@ -9,6 +9,8 @@ from typing import Any
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.files import disk_errors
 
+ELSEWHERE = "name another folder with paths.data=FOLDER, or try it without data: debug=synthetic"
+
 
 def check_present(data: Mapping[str, Any]) -> None:
     """Check that a dataset's files exist, before anything heavy is imported, if its config lists their locations.
@@ -94,7 +96,7 @@ def missing_error(name: str, root: Path, folders: Sequence[str], wanted: str, ow
     )
 
 
-def download(name: str, url: str, files: dict[str, str], folder: Path) -> None:
+def download(name: str, url: str, files: dict[str, str], folder: Path, otherwise: str = ELSEWHERE) -> None:
     """Download `url + file` for each file that is not in `folder`; rename it to its final name once verified.
 
     Args:
@@ -102,6 +104,7 @@ def download(name: str, url: str, files: dict[str, str], folder: Path) -> None:
         url: prefix of each file name.
         files: SHA-256 by file name.
         folder: where the files are saved.
+        otherwise: what the user can do if the server cannot be reached, besides putting the file into `folder`.
 
     Raises:
         DataError: the server cannot be reached, a download differs from the published file, or a file name contains a
@@ -130,7 +133,7 @@ def download(name: str, url: str, files: dict[str, str], folder: Path) -> None:
         except OSError as error:
             raise DataError(
                 f"{name}: cannot download {url}{file} ({type(error).__name__}); put it into {folder} yourself, "
-                f"name another folder with paths.data=FOLDER, or try it without data: debug=synthetic"
+                f"{otherwise}"
             ) from error
         finally:
             with contextlib.suppress(OSError):
