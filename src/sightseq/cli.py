@@ -26,7 +26,7 @@ COMMANDS = {
     "train": "train an experiment, or resume a run",
     "test": "evaluate a checkpoint on its test data",
     "predict": "print the predictions of a trained model for your files or texts",
-    "export": "export a trained model to a file that runs without this framework",
+    "export": "export a trained model to a file or a web page that runs without this framework",
     "bench": "measure training and inference speed, compared with a bare PyTorch loop",
     "data": "download and verify the data of an experiment",
     "compare": "show how runs differ, and whether their scores differ by more than seeds do",

@@ -1,8 +1,11 @@
 """`sightseq export`: the content of the exported files, and the cases without a file."""
 
+import hashlib
+import io
 import json
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,10 +20,10 @@ import torch
 import sightseq
 from sightseq import export as package
 from sightseq.composition import compose
-from sightseq.core.errors import ConfigError, ExportError
-from sightseq.core.graph import Arrays, Call, Graph
+from sightseq.core.errors import ConfigError, DataError, ExportError
+from sightseq.core.graph import Arrays, Call, Graph, graph_of
 from sightseq.core.loading import Batch
-from sightseq.export import export
+from sightseq.export import export, web
 from sightseq.export.files import load_onnx
 from sightseq.text.tokenizer import Tokenizer
 
@@ -221,3 +224,78 @@ def test_user_errors(folder: Path, runs: dict[str, Path]) -> None:
         run(folder, runs["digits"], "format=tflite")
     with pytest.raises(ConfigError, match="is for format=onnx"):
         run(folder, runs["digits"], "format=torch", "quantize=int8")
+
+
+@pytest.fixture
+def runtime(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small file in place of the package onnxruntime-web, in the cache."""
+    path = folder / "cache" / "onnxruntime-web" / web.ARCHIVE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for member in web.MEMBERS:
+            about = tarfile.TarInfo(f"package/dist/{member}")
+            about.size = len(member)
+            archive.addfile(about, io.BytesIO(member.encode()))
+    monkeypatch.setattr(web, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    return path
+
+
+def test_a_web_page(folder: Path, runs: dict[str, Path], runtime: Path) -> None:
+    page = runs["digits"] / "web"
+    run(folder, runs["digits"], "format=web", "quantize=float")
+    settings = json.loads((page / "model.json").read_text())
+    assert settings["labels"] == [str(number) for number in range(10)]
+    assert settings["preprocessing"]["height"] == 8
+    assert settings["drawing"]["background"] in (0, 255)
+    assert (settings["input"], settings["output"]) == ("input", "probabilities")
+    assert json.loads((page / "manifest.json").read_text())["name"] == settings["title"] == "Handwritten digits, 8x8"
+    assert (page / "onnxruntime.js").read_text() == "ort.wasm.bundle.min.mjs"
+    worker = (page / "service-worker.js").read_text().splitlines()
+    files = json.loads(worker[1].removeprefix("const FILES = ").removesuffix(";"))
+    assert set(files) == {"./", *(path.name for path in page.iterdir())} - {"service-worker.js"}
+    image = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    (probabilities,) = load_onnx(page / "model.onnx")([image[None, None]])[0]
+    (row,) = sightseq.load(runs["digits"]).predict([image])
+    assert settings["labels"][probabilities.argmax()] == row["label"]
+    assert probabilities.max() == pytest.approx(row["probability"], abs=1e-5)
+    # An older export is replaced, and a browser sees that there is a new version.
+    (page / "old.js").touch()
+    run(folder, runs["digits"], "format=web", "quantize=int8")
+    assert not (page / "old.js").exists()
+    assert (page / "service-worker.js").read_text().splitlines()[0] != worker[0]
+
+
+@pytest.mark.parametrize(("score", "nodes"), [(0.896, {"QuantizeLinear"}), (0.894, set())])
+def test_a_web_page_has_the_int8_model_if_that_costs_little(
+    score: float, nodes: set[str], folder: Path, runs: dict[str, Path], runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(package, "compare_runtimes", lambda *_: (0.9, score))
+    run(folder, runs["digits"], "format=web", f"output={folder / 'page'}")
+    assert {node.op_type for node in onnx.load(folder / "page" / "model.onnx").graph.node} & {"QuantizeLinear"} == nodes
+    assert not (folder / "page" / "int8.onnx").exists()
+
+
+def test_web_pages_that_are_refused(
+    folder: Path, runs: dict[str, Path], runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("imdb", "multi30k_de_en"):
+        with pytest.raises(ExportError, match=r"format=web is for image classifiers, and this is .*use format=onnx"):
+            run(folder, runs[name], "format=web")
+        assert not (runs[name] / "web").exists()
+    task = sightseq.load(runs["digits"]).task
+    object.__setattr__(task.spec, "subject", "face")
+    with pytest.raises(ExportError, match="cannot find them"):
+        graph_of(task).web_page([])
+    with pytest.raises(ConfigError, match=r"contains other files; name a new folder with output=FOLDER"):
+        run(folder, runs["digits"], "format=web", f"output={runs['digits']}")
+    runtime.write_bytes(b"half of it")
+    with pytest.raises(DataError, match=r"is not the published file .*delete it and try again"):
+        run(folder, runs["digits"], "format=web")
+    runtime.unlink()
+
+    def offline(*_: Any, **__: Any) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("pooch.retrieve", offline)
+    with pytest.raises(DataError, match=r"cannot download https://.*tgz .*put it into .* yourself, or .*paths\.cache="):
+        run(folder, runs["digits"], "format=web")

@@ -93,6 +93,36 @@ def atomic_folder(folder: Path, option: str = CACHE) -> Iterator[Path | None]:
 
 
 @contextmanager
+def replacing_folder(folder: Path, known: str, option: str) -> Iterator[Path]:
+    """Yield an empty folder that replaces `folder` if the block succeeds; otherwise the old one is kept.
+
+    Args:
+        folder: the folder.
+        known: name of a file; an old folder without it may contain the user's own files, and is not replaced.
+        option: option that sets another place, for messages.
+
+    Raises:
+        ConfigError: the folder cannot be created, or the old one is not empty and lacks `known`.
+        DiskError: the disk is full.
+    """
+    with creating(folder, option):
+        if folder.exists() and any(folder.iterdir()) and not (folder / known).is_file():
+            raise ConfigError(f"{folder} contains other files; name a new folder with {option}")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+        building.chmod(0o755)
+    try:
+        with disk_errors(folder):
+            yield building
+        with creating(folder, option):
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(building, folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+@contextmanager
 def creating(path: Path, option: str) -> Iterator[None]:
     """Turn an OSError in a block that creates `path` into an error that names the option for another place.
 

@@ -77,6 +77,20 @@ class Graph(nn.Module, ABC):
         """
         return None
 
+    def web_page(self, batches: Iterable[Batch]) -> dict[str, Any] | None:
+        """Return what a web page needs to make this graph's inputs and to name its outputs.
+
+        The page is a folder in `export/web`, which `kind` names, such as "image"; it defines the other keys. None (the
+        default): there is no page for such inputs.
+
+        Args:
+            batches: training batches, from which the page's inputs can be made to look like the training data.
+
+        Raises:
+            ExportError: there is a page, but it cannot make the inputs of this model.
+        """
+        return None
+
     def call(self, arrays: Arrays) -> Arrays:
         """Run the graph once in PyTorch."""
         with torch.inference_mode():

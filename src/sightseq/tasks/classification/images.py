@@ -21,6 +21,7 @@ from sightseq.vision.figures import batch_figure, examples_figure, saliency_figu
 from sightseq.vision.spec import ImageSpec
 
 if TYPE_CHECKING:
+    from sightseq.core.graph import Graph
     from sightseq.core.predictor import Predictor
 
 
@@ -73,6 +74,13 @@ class ImageClassificationTask(ClassificationTask):
         from sightseq.tasks.classification.predict_images import ImagePredictor
 
         return ImagePredictor
+
+    @classmethod
+    def graph(cls) -> "type[Graph]":
+        """Return `ImageClassifierGraph`: images to probabilities."""
+        from sightseq.tasks.classification.image_graph import ImageClassifierGraph
+
+        return ImageClassifierGraph
 
     def augment(self, batch: Batch) -> Batch:
         """Return the batch with augmented images: floats in 0..1 of the network's input size.
