@@ -13,9 +13,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from sightseq.composition import compose
+from sightseq.catalogue import catalogue
 from sightseq.core.naming import SECONDS, score_infos
-from sightseq.core.places import experiments
 from sightseq.core.rundir import read_config, without_repeats
 from sightseq.sweep.table import mean_std
 
@@ -250,19 +249,15 @@ def rate(samples: int, seconds: list[float]) -> str:
     return f"{middle:,.0f} ({low:,.0f} .. {high:,.0f})"
 
 
-def projects(records: dict[str, dict[str, Any]]) -> str:
+def projects() -> str:
     """Return README's table: one line per experiment, with its two classes and its result."""
     head = "| project | experiment | LightningModule | LightningDataModule | network | result |"
     lines = [head, "|---|---|---|---|---|---|"]
-    for name in experiments():
-        config = compose(f"experiment={name}")
-        classes = [config[part]["_target_"].rpartition(".")[2] for part in ("model", "data")]
-        network = config["model"]["net"]
-        network = network.get("name") or network["_target_"].rpartition(".")[2]
+    for row in catalogue():
         # A dataset without a licence is the user's own.
-        missing = "not recorded" if config["data"].get("licence") else "yours"
-        found = records.get(name, {}).get("summary", missing)
-        lines.append(f"| {config['title']} | `{name}` | `{classes[0]}` | `{classes[1]}` | `{network}` | {found} |")
+        found = row["result"] or ("not recorded" if row["licence"] else "yours")
+        classes = " | ".join(f"`{row[key]}`" for key in ("experiment", "task", "datamodule", "architecture"))
+        lines.append(f"| {row['title']} | {classes} | {found} |")
     return "\n".join(lines)
 
 
@@ -283,7 +278,7 @@ def main() -> None:
     readme = REPOSITORY / "README.md"
     before, _, rest = readme.read_text().partition(START)
     after = rest.partition(END)[2]
-    readme.write_text(f"{before}{START}\n{projects(records)}\n{END}{after}")
+    readme.write_text(f"{before}{START}\n{projects()}\n{END}{after}")
 
 
 if __name__ == "__main__":

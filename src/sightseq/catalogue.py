@@ -12,6 +12,7 @@ from sightseq.core.errors import ConfigError
 from sightseq.core.places import conf_folder, experiments, group_options
 
 WIDE = 110  # minimum terminal columns to show titles, data and networks
+GROUPS = ("data", "model", "model/net")
 
 USAGE = """sightseq list: list the experiments, whether their data is present, and their recorded results
 
@@ -32,7 +33,7 @@ def print_catalogue(arguments: list[str]) -> None:
         return
     if arguments not in ([], ["format=json"]):
         raise ConfigError(f"sightseq list takes no {' '.join(arguments)}; only format=json")
-    rows = [describe(name, file) for name, file in experiments().items()]
+    rows = catalogue()
     if arguments:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
@@ -56,41 +57,68 @@ def print_catalogue(arguments: list[str]) -> None:
         out.print(f"\nA terminal of at least {WIDE} columns, or a pipe, shows titles, data and networks.")
 
 
-def describe(name: str, file: Path) -> dict[str, Any]:
-    """Return one row of the table, from the experiment's file and its data's file."""
+def catalogue() -> list[dict[str, Any]]:
+    """Return a row for each experiment."""
+    options, records = {group: group_options(group) for group in GROUPS}, recorded()
+    return [describe(name, file, options, records) for name, file in experiments().items()]
+
+
+def describe(name: str, file: Path, options: dict[str, dict[str, Path]], records: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of an experiment, from its file and those of its data, task and network.
+
+    Args:
+        name: the experiment's name.
+        file: the experiment's file.
+        options: the options of `GROUPS`, with their files.
+        records: what was recorded of each experiment.
+    """
     experiment = read(file)
-    named = [brick for brick in experiment.get("defaults", []) if isinstance(brick, dict)]
-    bricks = {key.removeprefix("override /"): value for brick in named for key, value in brick.items()}
-    data = {}
-    options = group_options("data")
-    if bricks.get("data") in options:
-        data = read(options[bricks["data"]])
+    bricks = chosen(read(conf_folder() / "train.yaml")) | chosen(experiment)
+    files = [options.get(group, {}).get(bricks.get(group, "")) for group in GROUPS]
+    data, task, network = (read(path) if path else {} for path in files)
+    network |= experiment.get("model", {}).get("net", {})
     root = Path(os.environ.get("SIGHTSEQ_DATA", "data"))
-    here = "folders" not in data or is_present(root, data["folders"])
     return {
         "experiment": name,
         "title": experiment.get("title", name),
         "data": bricks.get("data", ""),
         "network": bricks.get("model/net", ""),
-        "here": here,
+        "task": class_name(task),
+        "datamodule": class_name(data),
+        "architecture": network.get("name") or class_name(network),
+        "licence": data.get("licence"),
+        "folders": data.get("folders"),
+        "here": "folders" not in data or is_present(root, data["folders"]),
         "downloads": "url" in data,
-        "result": recorded(name),
+        "result": records.get(name, {}).get("summary"),  # such as "test accuracy 99.58 ± 0.03 %"
     }
+
+
+def chosen(config: dict[str, Any]) -> dict[str, str]:
+    """Return the option of each group that a defaults list chooses."""
+    named = [entry for entry in config.get("defaults", []) if isinstance(entry, dict)]
+    return {key.removeprefix("override /"): option for entry in named for key, option in entry.items()}
+
+
+def class_name(content: dict[str, Any]) -> str:
+    """Return the name of the class that an option's `_target_` names, without its module."""
+    return str(content.get("_target_", "")).rpartition(".")[2]
 
 
 def read(file: Path) -> dict[str, Any]:
     """Return the content of a YAML file merged over the files in its folder that it inherits from."""
     content = dict(yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {})
     for base in content.get("defaults", []):
-        if isinstance(base, str) and (path := file.with_name(f"{base.rpartition('/')[2]}.yaml")).exists():
+        if not isinstance(base, str):
+            continue
+        path = file.with_name(base.removesuffix("@_here_").rpartition("/")[2] + ".yaml")
+        if path.exists():
             inherited = read(path)
             content = inherited | content | {"defaults": inherited.get("defaults", []) + content["defaults"]}
     return content
 
 
-def recorded(experiment: str) -> str | None:
-    """Return the result recorded by scripts/record.py, such as "test accuracy 99.58 ± 0.03 %", or None."""
+def recorded() -> dict[str, Any]:
+    """Return what scripts/record.py recorded of each experiment."""
     file = conf_folder() / "results.json"
-    records = json.loads(file.read_text()) if file.exists() else {}
-    summary: str | None = records.get(experiment, {}).get("summary")
-    return summary
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}

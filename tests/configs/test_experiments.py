@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import sightseq
-from sightseq.catalogue import read
+from sightseq.catalogue import catalogue, read
 from sightseq.composition import compose
 from sightseq.core.baseline import Baseline
 from sightseq.core.build import build, find_class
@@ -33,18 +33,18 @@ SHORT = (
 )
 
 
+ROWS = {row["experiment"]: row for row in catalogue()}
+
+
 def one_of_each() -> list[Any]:
     """All experiments; only the first one of each task class is not marked as slow.
 
     The files are read, not composed: composing them all takes longer than all imports.
     """
     found, seen = [], set()
-    for name, file in sorted(experiments().items()):
-        bricks = [brick for brick in read(file)["defaults"] if isinstance(brick, dict)]
-        chosen = ["image_classification", *(b["override /model"] for b in bricks if "override /model" in b)]
-        task = read(group_options("model")[chosen[-1]])["_target_"]
-        found.append(pytest.param(name, marks=pytest.mark.slow if task in seen else ()))
-        seen.add(task)
+    for name, row in sorted(ROWS.items()):
+        found.append(pytest.param(name, marks=pytest.mark.slow if row["task"] in seen else ()))
+        seen.add(row["task"])
     return found
 
 
@@ -60,6 +60,8 @@ def test_experiment(experiment: str) -> None:
     folder = run(f"experiment={experiment}")
     results = json.loads((folder / "results.json").read_text())
     assert results["data"]["synthetic"]
+    row = ROWS[experiment]
+    assert (row["task"], row["datamodule"]) == (results["task"], results["data"]["module"])
     assert set(results["test"]) >= {"loss", results["headline"]}
     assert set(results["test"]) <= set(results["metrics"])
     assert (folder / "report.html").stat().st_size > 10_000

@@ -36,6 +36,9 @@ def test_a_row_for_each_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["digits"]["downloads"] is False
     child = found["fer2013_long"]  # inherits from fer2013
     assert (child["data"], child["network"]) == ("fer2013", "image/vgg_small")
+    classes = (child["task"], child["datamodule"], child["architecture"])
+    assert classes == ("ImageClassificationTask", "FER2013", "ConvNet")
+    assert found["cats_dogs_transfer"]["architecture"] == "mobilenet_v2"
 
 
 def test_table_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,21 +51,27 @@ def test_table_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_data_is_here_if_one_of_its_folders_exists(tmp_path: Path) -> None:
     file = experiment(data="mnist", model__net="image/resnet")
-    before = describe("mine", file)
+    options = {group: group_options(group) for group in catalogue.GROUPS}
+    before = describe("mine", file, options, {})
     assert before["here"] is False
     assert before["downloads"] is True
     folder = tmp_path / "data" / "MNIST" / "raw"
     folder.mkdir(parents=True)
     (folder / ".train-images-idx3-ubyte.gz.part7").touch()
-    assert describe("mine", file) == before  # the remains of a failed download
+    assert describe("mine", file, options, {}) == before  # the remains of a failed download
     (folder / "train-images-idx3-ubyte.gz").touch()
-    after = describe("mine", file)
+    after = describe("mine", file, options, {})
     assert after == {**before, "here": True}
-    assert after | {"result": None, "downloads": True} == {
+    assert after == {
         "experiment": "mine",
         "title": "Mine",
         "data": "mnist",
         "network": "image/resnet",
+        "task": "ImageClassificationTask",
+        "datamodule": "MNIST",
+        "architecture": "ResNet",
+        "licence": "CC BY-SA 3.0",
+        "folders": ["mnist", "MNIST/raw", "MNIST", "mnist/MNIST/raw"],
         "here": True,
         "downloads": True,
         "result": None,
@@ -75,11 +84,12 @@ def test_digits_are_always_here(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_recorded_result_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "conf_folder", lambda: tmp_path)
-    assert recorded("digits") is None
-    (tmp_path / "results.json").write_text(json.dumps({"digits": {"summary": "test accuracy 98.8 %"}, "other": {}}))
-    assert recorded("digits") == "test accuracy 98.8 %"
-    assert recorded("other") is None
-    assert recorded("none") is None
+    assert recorded() == {}
+    (tmp_path / "train.yaml").touch()
+    (tmp_path / "results.json").write_text(json.dumps({"mine": {"summary": "test accuracy 98.8 %"}, "other": {}}))
+    records = recorded()
+    results = [describe(name, experiment(), {}, records)["result"] for name in ("mine", "other", "none")]
+    assert results == ["test accuracy 98.8 %", None, None]
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
