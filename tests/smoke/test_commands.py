@@ -21,7 +21,8 @@ from sightseq.core.places import experiments
 
 from .conftest import run_command
 
-REPOSITORY = Path(__file__).parents[2]
+README = Path(__file__).parents[2] / "README.md"
+PAGES = README.parent / "scripts" / "site" / "pages"
 
 
 def run_of(folder: Path, experiment: str = "digits") -> Path:
@@ -270,21 +271,23 @@ def test_warm_start(first_run: tuple[Path, str], sightseq) -> None:
     assert "fits this network" in errors
 
 
-def readme_commands() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
+def documented_commands() -> list[str]:
+    """The commands in the shell blocks of README and of the site's pages, each once."""
+    texts = [path.read_text() for path in (README, *sorted(PAGES.rglob("*.md")))]
+    blocks = [block for text in texts for block in re.findall(r"```sh\n(.*?)```", text, re.S)]
     lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [
-        line.removeprefix("pip install uv && ") for line in lines if "sightseq " in line and not line.startswith("#")
-    ]
+    commands = [line.removeprefix("pip install uv && ") for line in lines if "sightseq " in line and line[0] != "#"]
+    return list(dict.fromkeys(commands))
 
 
-def test_readme_has_commands() -> None:
-    assert readme_commands()[0] == "uv run sightseq train"
-    assert len(readme_commands()) > 10
+def test_readme_and_site_have_commands() -> None:
+    assert documented_commands()[0] == "uv run sightseq train"
+    assert any("sightseq new" in line for line in documented_commands())
+    assert len(documented_commands()) > 50
 
 
-@pytest.mark.parametrize("line", readme_commands())
-def test_readme_command(line: str, sightseq, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("line", documented_commands())
+def test_documented_command(line: str, sightseq, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command parses and composes; other tests run the commands."""
     words = shlex.split(line)
     assert words[:3] == ["uv", "run", "sightseq"]
@@ -296,4 +299,4 @@ def test_readme_command(line: str, sightseq, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("sightseq.sweep.search.ask_objectives", lambda *_: objectives)
     status, _, errors = sightseq(*words[3:])
     assert status == 0, errors
-    assert passed or words[3] in ("list", "--help", "wandb-sweep") or "--help" in words
+    assert passed or words[3] in ("list", "--help", "wandb-sweep", "new") or "--help" in words
