@@ -201,7 +201,7 @@ def test_ucf101(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no .*trainlist03.txt; download the splits"):
         UCF101(name="ucf101", root="data", split=3).prepare_data()
     (base / "UCF-101" / names[0]).unlink()
-    with pytest.raises(DataError, match=r"testlist01.txt names .*v_Diving_g01_c01.avi, which is not there"):
+    with pytest.raises(DataError, match=r"the lists name .*v_Diving_g01_c01.avi, which is not there"):
         UCF101(name="ucf101", root="data").prepare_data()
     with pytest.raises(DataError, match="found no UCF-101 and ucfTrainTestlist in elsewhere/ucf101"):
         UCF101(name="ucf101", root="elsewhere").prepare_data()

@@ -1,12 +1,18 @@
 """The handwritten digits that scikit-learn includes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightseq.core.arrays import save_about, save_split
+from sightseq.core.datamodule import DataModule
+from sightseq.core.splits import Rows
 from sightseq.data.image.images import ImageData, synthetic_images
 from sightseq.vision.spec import ImageSpec
+
+GREY = 16  # strongest grey level
 
 
 class Digits(ImageData):
@@ -20,23 +26,12 @@ class Digits(ImageData):
 
     def locate(self) -> list[Path]:
         """Return the file inside scikit-learn, or the synthetic one."""
-        if self.synthetic:
-            return [self.root / self.folders[0] / "digits.npz"]
-        import sklearn.datasets
-
-        return [Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"]
+        return [digits_file(self)]
 
     def process(self, sources: list[Path], folder: Path) -> None:
         """Scale the 17 grey levels to 0..255 and save both halves."""
-        if self.synthetic:
-            with np.load(sources[0]) as file:
-                images, labels = file["images"], file["labels"]
-        else:
-            from sklearn.datasets import load_digits
-
-            images, labels = load_digits(return_X_y=True)
-        pixels = (np.asarray(images).reshape(-1, 1, 8, 8) * (255 / 16)).round().astype(np.uint8)
-        labels = np.asarray(labels, np.int64)
+        images, labels, _ = read_digits(sources[0])
+        pixels = (images[:, None] * (255 / GREY)).round().astype(np.uint8)
         half = len(pixels) // 2
         save_split(folder, "train", input=pixels[:half], target=labels[:half])
         save_split(folder, "test", input=pixels[half:], target=labels[half:])
@@ -46,3 +41,26 @@ class Digits(ImageData):
         """Write 240 images of stripes with 17 grey levels."""
         images, labels = synthetic_images(240, 10, 8, 1, seed=0)
         np.savez(folder / "digits.npz", images=images // 15, labels=labels)
+
+
+def digits_file(data: DataModule) -> Path:
+    """Return the file of digits inside scikit-learn, or the synthetic one, digits.npz."""
+    if data.synthetic:
+        return data.root / data.folders[0] / "digits.npz"
+    import sklearn.datasets
+
+    return Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"
+
+
+def read_digits(file: Path) -> tuple[NDArray[np.float32], Rows, dict[str, NDArray[Any]]]:
+    """Return the images [N, 8, 8] of a file of `digits_file` in 0..16, their labels [N], and its other arrays."""
+    others: dict[str, NDArray[Any]] = {}
+    if file.suffix == ".npz":
+        with np.load(file) as content:
+            others = dict(content)
+        images, labels = others.pop("images"), others.pop("labels")
+    else:
+        from sklearn.datasets import load_digits
+
+        images, labels = load_digits(return_X_y=True)
+    return np.asarray(images, np.float32).reshape(-1, 8, 8), np.asarray(labels, np.int64), others

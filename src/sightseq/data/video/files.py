@@ -4,13 +4,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightseq.core.arrays import new_array, save_about, save_split
-from sightseq.core.errors import ConfigError
+from sightseq.core.errors import ConfigError, DataError
 from sightseq.data.labelled_files import save_labelled
 from sightseq.data.reading import Corrupt, read_each
 from sightseq.data.video.clips import VideoData
@@ -122,3 +122,33 @@ class VideoFiles(VideoData):
             return np.flatnonzero(length == 0).tolist()
 
         save_about(folder, {**save_labelled(self, folder, self.videos(sources), save), "margin": spec.margin})
+
+
+class OfficialSplits(VideoFiles):
+    """Videos with three official splits into training and test, as UCF101 and HMDB51.
+
+    Args:
+        split: number of the official split.
+        common: see `VideoFiles`.
+    """
+
+    def __init__(self, *, split: Literal[1, 2, 3] = 1, **common: Any) -> None:
+        super().__init__(**common)
+        self.split = split
+
+    def cache_key(self) -> dict[str, Any]:
+        """Options that change the clips or their splits."""
+        return {**super().cache_key(), "split": self.split}
+
+    def check(self, videos: Sequence[Path], archive: str) -> None:
+        """Check that the videos of the lists are there.
+
+        Args:
+            videos: their files.
+            archive: what contains them.
+
+        Raises:
+            DataError: one is missing.
+        """
+        if missing := next((video for video in videos if not video.is_file()), None):
+            raise DataError(f"{self.name}: the lists name {missing}, which is not there; unpack {archive} again")

@@ -1,19 +1,19 @@
 """HMDB51: actions in videos of films and of the web, with three official splits."""
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal
 
 from sightseq.core.download import find_folder, missing_error
 from sightseq.core.errors import DataError
-from sightseq.data.video.files import Video, VideoFiles
+from sightseq.data.video.files import OfficialSplits, Video
 from sightseq.data.video.synthetic import moving_squares, write_video
 
 LISTS = "testTrainMulti_7030_splits"
 SPLITS = {"1": "train", "2": "test"}  # 0: in neither
 
 
-class HMDB51(VideoFiles):
+class HMDB51(OfficialSplits):
     """6,766 videos of 51 actions (Kuehne et al., 2011, ICCV); 3,570 of them train and 1,530 test in each split.
 
     The videos are those of hmdb51_org.rar, each action unpacked to its folder, such as
@@ -21,18 +21,8 @@ class HMDB51(VideoFiles):
     `testTrainMulti_7030_splits/brush_hair_test_split1.txt` and so on. What comes before the action in a name is the
     film that a video is cut from: validation has other films than training.
 
-    Args:
-        split: number of the official split.
-        common: see `VideoFiles`.
+    Arguments: see `OfficialSplits`.
     """
-
-    def __init__(self, *, split: Literal[1, 2, 3] = 1, **common: Any) -> None:
-        super().__init__(**common)
-        self.split = split
-
-    def cache_key(self) -> dict[str, Any]:
-        """Options that change the clips or their splits."""
-        return {**super().cache_key(), "split": self.split}
 
     def locate(self) -> list[Path]:
         """Return the list of each action, and the videos that they name.
@@ -45,8 +35,7 @@ class HMDB51(VideoFiles):
         if not lists:
             raise missing_error(self.name, self.root, self.folders, f"folders of actions and {LISTS}")
         videos = [video.path for file in lists for video in listed(file)]
-        if missing := next((video for video in videos if not video.is_file()), None):
-            raise DataError(f"{self.name}: the lists name {missing}, which is not there; unpack hmdb51_org.rar again")
+        self.check(videos, "hmdb51_org.rar")
         return [*lists, *videos]
 
     def videos(self, sources: Sequence[Path]) -> list[Video]:
@@ -54,17 +43,18 @@ class HMDB51(VideoFiles):
         return [video for file in sources if file.suffix == ".txt" for video in listed(file)]
 
     def write_synthetic(self, folder: Path) -> None:
-        """Write three actions of ten films, each cut into two videos, and the lists of the first split."""
+        """Write three actions of ten films, each cut into two videos, and the lists of the splits."""
         (folder / LISTS).mkdir()
         for label, action in enumerate(("brush_hair", "climb", "run")):
-            lines = []
-            for film in range(10):
-                for cut in range(2):
-                    name = f"Film_{film}_{action}_u_nm_np1_ba_goo_{cut}.avi"
-                    frames = moving_squares(label, 12, 48, seed=100 * label + 10 * film + cut)
-                    write_video(folder / action / name, frames, rate=30, codec="mpeg4")
-                    lines.append(f"{name} {2 if film < 3 else 1 if film < 9 else 0} ")
-            (folder / LISTS / f"{action}_test_split1.txt").write_text("\n".join(lines) + "\n")
+            lines: dict[int, list[str]] = {1: [], 2: [], 3: []}
+            for film, cut in product(range(10), range(2)):
+                name = f"Film_{film}_{action}_u_nm_np1_ba_goo_{cut}.avi"
+                frames = moving_squares(label, 12, 48, seed=100 * label + 10 * film + cut)
+                write_video(folder / action / name, frames, rate=30, codec="mpeg4")
+                for split, own in lines.items():
+                    own.append(f"{name} {0 if film == 9 else 2 if film % 3 == split % 3 else 1} ")
+            for split, own in lines.items():
+                (folder / LISTS / f"{action}_test_split{split}.txt").write_text("\n".join(own) + "\n")
 
 
 def listed(file: Path) -> Iterator[Video]:

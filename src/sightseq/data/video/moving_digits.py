@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sightseq.core.arrays import save_about, save_split
 from sightseq.core.errors import ConfigError
 from sightseq.core.splits import Rows
+from sightseq.data.image.digits import GREY, digits_file, read_digits
 from sightseq.data.video.clips import VideoData
 from sightseq.vision.video_spec import VideoSpec
 
@@ -56,22 +57,12 @@ class MovingDigits(VideoData):
 
     def locate(self) -> list[Path]:
         """Return the file inside scikit-learn, or the synthetic one."""
-        if self.synthetic:
-            return [self.root / self.folders[0] / "digits.npz"]
-        import sklearn.datasets
-
-        return [Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"]
+        return [digits_file(self)]
 
     def process(self, sources: list[Path], folder: Path) -> None:
         """Draw the videos, each image with `motions` different motions."""
-        if self.synthetic:
-            with np.load(sources[0]) as file:
-                images, digits = file["images"], file["digits"]
-        else:
-            from sklearn.datasets import load_digits
-
-            images, digits = load_digits(return_X_y=True)
-        pixels = (np.asarray(images).reshape(-1, 8, 8) * (255 / 16)).round().astype(np.uint8)
+        images, digits, _ = read_digits(sources[0])
+        pixels = (images * (255 / GREY)).round().astype(np.uint8)
         generator = np.random.default_rng(0)
         groups = np.repeat(np.arange(len(pixels)), self.motions)
         every = np.tile(np.arange(len(MOTIONS)), (len(pixels), 1))
@@ -82,7 +73,7 @@ class MovingDigits(VideoData):
             moving(pixels[image], start, steps[motion], self.frames, self.size)
             for image, start, motion in zip(groups, starts, motions, strict=True)
         ]
-        digit = np.asarray(digits, np.int64)[groups]
+        digit = digits[groups]
         target = motions if self.target == "motion" else digit
         length = np.full(len(videos), self.frames)
         save_split(folder, "train", input=np.stack(videos), length=length, target=target, digit=digit, group=groups)
@@ -95,7 +86,7 @@ class MovingDigits(VideoData):
         images = np.zeros((60, 8, 8))
         for image, digit in zip(images, digits, strict=True):
             image[: 1 + digit * 7 // 9, 2:6] = 16
-        np.savez(folder / "digits.npz", images=images, digits=digits)
+        np.savez(folder / "digits.npz", images=images, labels=digits)
 
 
 def moving(image: NDArray[np.uint8], start: Rows, step: Rows, frames: int, size: int) -> NDArray[np.uint8]:

@@ -9,13 +9,14 @@ from PIL import Image
 
 from sightseq.core.arrays import RaggedWriter, save_about
 from sightseq.core.errors import ConfigError
+from sightseq.data.image.digits import GREY, digits_file, read_digits
 from sightseq.data.transcribed import Sample, save_transcripts
 from sightseq.data.writing.lines import LineData
 
 FORMS = (0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 1667)
 """First sample of each form in scikit-learn's digits. All writers copied the same form, 0123456789 three times and then
 100 digits in a fixed order, so the labels show where a form begins; a few digits of some forms are missing."""
-SIDE, GREY = 8, 16  # pixels of a digit, and its strongest grey level
+SIDE = 8  # pixels of a digit
 LENGTHS = (3, 8)  # digits of the shortest and the longest line
 SYNTHETIC = {"forms": 6, "digits": 40, "lines": 20}
 SEGMENTS = ("abcdef", "bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", "abc", "abcdefg", "abcdfg")  # of 0 to 9
@@ -54,24 +55,13 @@ class DigitLines(LineData):
 
     def locate(self) -> list[Path]:
         """Return the file inside scikit-learn, or the synthetic one."""
-        if self.synthetic:
-            return [self.root / self.folders[0] / "digits.npz"]
-        import sklearn.datasets
-
-        return [Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"]
+        return [digits_file(self)]
 
     def process(self, sources: list[Path], folder: Path) -> None:
         """Compose the lines of each form."""
-        if self.synthetic:
-            with np.load(sources[0]) as file:
-                images, labels, starts = file["images"], file["labels"], file["forms"]
-            lines = min(self.lines, SYNTHETIC["lines"])
-        else:
-            from sklearn.datasets import load_digits
-
-            images, labels = load_digits(return_X_y=True)
-            starts, lines = np.array(FORMS), self.lines
-        digits = np.asarray(images, np.float32).reshape(-1, SIDE, SIDE) / GREY
+        images, labels, others = read_digits(sources[0])
+        starts, digits = others.get("forms", np.array(FORMS)), images / GREY
+        lines = min(self.lines, SYNTHETIC["lines"]) if self.synthetic else self.lines
         (folder / "train").mkdir()
         writer = RaggedWriter(folder / "train" / "input.npy", np.uint8, (self.height, 1))
         samples = []

@@ -146,9 +146,12 @@ class VideoClassificationTask(ClassificationTask):
 
     def compute_features(self, batch: Batch) -> dict[str, Tensor]:
         """Return the `features` of clips: float16 [B, T, V, ...], with flips of their mirror images too."""
-        clips = self.prepare(batch["input"])
-        views = [clips, clips.flip(-1)] if self._mirrored else [clips]
-        return {"features": torch.stack([self.net.features(view, batch["length"]) for view in views], dim=2).half()}
+        rows = []
+        for clip, length in zip(batch["input"].split(1), batch["length"].split(1), strict=True):  # one, to save memory
+            clip = self.prepare(clip)
+            views = [clip, clip.flip(-1)] if self._mirrored else [clip]
+            rows.append(torch.stack([self.net.features(view, length) for view in views], dim=2).half())
+        return {"features": torch.cat(rows)}
 
     def prepare(self, clips: Tensor) -> Tensor:
         """Crop clips [B, T, C, H, W], uint8 or floats in 0..1, to the network's input size and normalise them."""
