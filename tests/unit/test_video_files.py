@@ -86,11 +86,11 @@ def test_a_long_video_is_read_at_its_times(tmp_path: Path) -> None:
         assert all(60 * n <= found <= 60 * n + 30 for n, found in enumerate(few)), few
 
 
-def test_between_far_frames_nothing_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_between_far_frames_nothing_isdecoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "1.mp4"
     write_video(path, numbered(n % 256 for n in range(600)), rate=2, gop_size=10)  # five minutes
     with opened_video(path) as video:
-        decode, count = video._decoded, 0
+        decode, count = video.decoded, 0
 
         def counted(seek: float | None = None) -> Any:
             nonlocal count
@@ -98,7 +98,7 @@ def test_between_far_frames_nothing_is_decoded(tmp_path: Path, monkeypatch: pyte
                 count += 1
                 yield one
 
-        monkeypatch.setattr(video, "_decoded", counted)
+        monkeypatch.setattr(video, "decoded", counted)
         times = [20.0, 150.0, 290.0]
         found = [frame.time for frame in video.frames(times, tolerance=10.0)]
         assert all(0 <= time - shown <= 5 for time, shown in zip(times, found, strict=True)), found

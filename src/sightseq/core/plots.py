@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import matplotlib
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 from numpy.typing import NDArray
 
+from sightseq.core.files import creating, replacing
 from sightseq.core.fonts import families
 from sightseq.core.naming import ScoreInfo
 
@@ -24,6 +26,7 @@ P = ParamSpec("P")
 # The palette of Okabe and Ito, which colour-blind readers can distinguish.
 BLUE, VERMILION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
 GREY, PALE = "#6B7280", "#E5E7EB"
+DPI = 150  # of the pictures that `predict` writes
 
 STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
@@ -164,3 +167,16 @@ def short(name: str, most: int) -> str:
     """Return the name on one line, truncated to `most` characters."""
     name = " ".join(name.split())
     return name if len(name) <= most else f"{name[: most - 1].rstrip()}…"
+
+
+def write_figure(figure: Figure, path: Path) -> str:
+    """Write a picture that `output=` asks for, create its folder, and return its path.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    with creating(path.parent, "output="):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        figure.savefig(file, dpi=DPI, format="png")
+    return str(path)

@@ -53,7 +53,7 @@ class Decoder(Recurrent):
         tied: bool = True,
         **recurrent: Any,
     ) -> None:
-        super().__init__(vocab_size, embedding, hidden, **recurrent)
+        super().__init__(vocab_size, embedding, hidden=hidden, **recurrent)
         if self.bidirectional:
             raise ValueError("a decoder cannot be bidirectional: it would see the tokens that it predicts")
         if input_feeding and self.weight_dropout:

@@ -37,51 +37,43 @@ class Embedding(nn.Embedding):
         return x
 
 
-class Recurrent(nn.Module):
-    """An embedding, then LSTM or GRU layers: the base of text classifiers and language models.
-
-    Without a vocabulary the inputs are vectors, such as the features of the frames of a video.
+class RecurrentLayers(nn.Module):
+    """LSTM or GRU layers over sequences of vectors.
 
     Dropout is as in AWD-LSTM (Merity et al., 2018, arXiv 1708.02182): one mask for all positions of a
     sequence (Gal and Ghahramani, 2016, arXiv 1512.05287).
 
     Args:
-        vocab_size: number of tokens; None: the inputs are vectors of size `embedding`.
-        embedding: size of a token's vector.
+        width: size of an input vector; the attribute `width` is the size of an output.
         hidden: size of each layer's state, in each direction.
         cell: "lstm" (Hochreiter and Schmidhuber, 1997) or "gru" (Cho et al., 2014, arXiv 1406.1078).
         bidirectional: each layer also reads from the end (Schuster and Paliwal, 1997).
-        token_dropout: probability of dropping a token id in the whole batch: see `Embedding`.
-        input_dropout: dropout probability of the embedded tokens, or of the input vectors.
+        input_dropout: dropout probability of the inputs.
         hidden_dropout: dropout probability between layers.
         output_dropout: dropout probability of the last layer's outputs.
         weight_dropout: dropout probability of the recurrent weights (DropConnect).
-        embedding_scale: factor of the embedded tokens.
+        embedding: maps the inputs to vectors; None: the inputs are vectors.
     """
 
     def __init__(
         self,
-        vocab_size: int | None,
-        embedding: int = 128,
+        width: int,
         hidden: Sequence[int] = (128,),
         cell: Literal["lstm", "gru"] = "lstm",
         bidirectional: bool = False,
-        token_dropout: float = 0.0,
         input_dropout: float = 0.0,
         hidden_dropout: float = 0.0,
         output_dropout: float = 0.0,
         weight_dropout: float = 0.0,
-        embedding_scale: float = 1.0,
+        embedding: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if not hidden:
             raise ValueError("hidden is empty; give the width of at least one layer")
         directions = 2 if bidirectional else 1
         self.bidirectional = bidirectional
-        self.embedding: Any = nn.Identity()
-        if vocab_size:
-            self.embedding = Embedding(vocab_size, embedding, token_dropout, embedding_scale)
-        widths = list(pairwise((embedding, *(directions * width for width in hidden))))
+        self.embedding = nn.Identity() if embedding is None else embedding
+        widths = list(pairwise((width, *(directions * size for size in hidden))))
         self.layers = nn.ModuleList(
             CELLS[cell](before, after // directions, batch_first=True) for before, after in widths
         )
@@ -92,19 +84,19 @@ class Recurrent(nn.Module):
         self.weight_dropout = weight_dropout
         self.dropouts = [input_dropout, *[hidden_dropout] * (len(widths) - 1), output_dropout]
 
-    def read(self, tokens: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
+    def read(self, inputs: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
         """Run the embedding and all layers.
 
         Args:
-            tokens: [B, T], or vectors [B, T, embedding].
+            inputs: tokens [B, T] if there is an embedding, otherwise vectors [B, T, D].
             lengths: [B], lengths of the rows without padding; None if no row is padded.
-            state: the state returned for the preceding tokens; None starts from a zero state.
+            state: the state returned for the preceding inputs; None starts from a zero state.
 
         Returns:
             The outputs of the last layer [B, T, width] (both directions concatenated), and the state after the last
             position. The state is empty if bidirectional, and meaningless for padded rows.
         """
-        x, after = self.embedding(tokens), State()
+        x, after = self.embedding(inputs), State()
         for depth, layer in enumerate(self.layers):
             x = drop_channels(x, self.dropouts[depth] * self.training)
             outputs, last = self._run(layer, x, state[depth] if state else None)
@@ -133,6 +125,32 @@ class Recurrent(nn.Module):
             return outputs, (h, c)
         outputs, h = torch.gru(x, state[0], *options)
         return outputs, (h,)
+
+
+class Recurrent(RecurrentLayers):
+    """An embedding, then LSTM or GRU layers: the base of text classifiers and language models.
+
+    Args:
+        vocab_size: number of tokens.
+        embedding: size of a token's vector.
+        token_dropout: probability of dropping a token id in the whole batch: see `Embedding`.
+        embedding_scale: factor of the embedded tokens.
+        layers: `hidden`, `cell`, `bidirectional` and dropout: see `RecurrentLayers`.
+    """
+
+    embedding: Embedding
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embedding: int = 128,
+        token_dropout: float = 0.0,
+        embedding_scale: float = 1.0,
+        **layers: Any,
+    ) -> None:
+        super().__init__(
+            embedding, embedding=Embedding(vocab_size, embedding, token_dropout, embedding_scale), **layers
+        )
 
 
 def drop_channels(x: Tensor, p: float) -> Tensor:

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sightseq.nets.pooling import Pooling, pool
 from sightseq.nets.recurrent import Embedding, Recurrent
-
-Pooling = Literal["last", "mean", "max", "attention"]
 
 
 class RecurrentClassifier(Recurrent):
@@ -19,10 +18,9 @@ class RecurrentClassifier(Recurrent):
     With `pooling=["last", "mean", "max"]` it is the classifier of ULMFiT (Howard and Ruder, 2018, arXiv 1801.06146).
 
     Args:
-        vocab_size: number of tokens; None: see `Recurrent`.
+        vocab_size: number of tokens.
         num_classes: number of logits.
-        pooling: one or more of: "last", the last output of each direction; "mean" and "max" over the positions;
-            "attention", the mean weighted by the softmax of a linear layer's scores (after Yang et al., 2016).
+        pooling: one or more kinds: see `nets.pooling.pool`; the scores of the attention are those of a linear layer.
         dense: widths of dense layers before the logits.
         dropout: dropout probability before each dense layer and before the logits.
         one_logit: if there are two classes, return one logit, that of the second class; the logit of the first is 0.
@@ -31,7 +29,7 @@ class RecurrentClassifier(Recurrent):
 
     def __init__(
         self,
-        vocab_size: int | None,
+        vocab_size: int,
         num_classes: int,
         *,
         pooling: Sequence[Pooling] = ("last",),
@@ -50,22 +48,7 @@ class RecurrentClassifier(Recurrent):
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Tokens [B, T] and lengths [B] to logits [B, num_classes], or [B, 1] with `one_logit`."""
         outputs, _ = self.read(tokens, lengths)  # [B, T, width]
-        padding = (torch.arange(tokens.shape[1], device=tokens.device) >= lengths[:, None])[..., None]  # [B, T, 1]
-        pooled = []
-        for kind in self.pooling:
-            if kind == "last":
-                end = outputs[torch.arange(tokens.shape[0], device=tokens.device), lengths - 1]
-                # The backward direction ends at the first position.
-                forward, backward = end.chunk(2, 1)[0], outputs[:, 0].chunk(2, 1)[1]
-                pooled.append(torch.cat([forward, backward], dim=1) if self.bidirectional else end)
-            elif kind == "mean":
-                pooled.append(outputs.masked_fill(padding, 0).sum(1) / lengths[:, None])
-            elif kind == "max":
-                pooled.append(outputs.masked_fill(padding, -torch.inf).amax(1))
-            elif self.attention:
-                weights = self.attention(outputs).masked_fill(padding, -torch.inf).softmax(dim=1)
-                pooled.append((weights * outputs).sum(1))
-        logits: Tensor = self.head(torch.cat(pooled, dim=1))
+        logits: Tensor = self.head(pool(outputs, lengths, self.pooling, self.attention, self.bidirectional))
         return logits
 
 

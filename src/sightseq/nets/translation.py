@@ -64,9 +64,9 @@ class EncoderDecoder(nn.Module):
         self.encoder = Recurrent(
             source_vocab_size,
             embedding,
-            encoder,
-            cell,
-            bidirectional,
+            hidden=encoder,
+            cell=cell,
+            bidirectional=bidirectional,
             weight_dropout=weight_dropout,
             **common,
         )

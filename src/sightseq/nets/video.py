@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from sightseq.nets.captioning import width_of
-from sightseq.nets.recurrent import Recurrent, State
-from sightseq.nets.text import RecurrentClassifier, head
+from sightseq.nets.recurrent import RecurrentLayers, State
+from sightseq.nets.sequence import SequenceLSTM
+from sightseq.nets.text import head
 from sightseq.nets.translation import initialise
 
 Pool = Literal["mean", "flatten"]
@@ -107,7 +108,7 @@ class AttentionLSTM(FrameNetwork):
         width: the features of a frame are projected to this width, then ReLU; None leaves them as they are.
         hidden: width of each layer of the LSTM, in each direction.
         cell: "lstm" or "gru".
-        input_dropout, hidden_dropout: see `Recurrent`.
+        input_dropout, hidden_dropout: see `RecurrentLayers`.
         dropout: dropout probability before the logits.
     """
 
@@ -125,11 +126,10 @@ class AttentionLSTM(FrameNetwork):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(encoder, pool)
-        self.reduce = reduction(self.width, width)
-        self.reader = RecurrentClassifier(
-            None,
+        self.reader = SequenceLSTM(
+            self.width,
             num_classes,
-            embedding=width or self.width,
+            projection=width,
             hidden=hidden,
             cell=cell,
             bidirectional=True,
@@ -138,12 +138,11 @@ class AttentionLSTM(FrameNetwork):
             hidden_dropout=hidden_dropout,
             dropout=dropout,
         )
-        for part in (self.reduce, self.reader):
-            initialise(part)
+        initialise(self.reader)
 
     def classify(self, features: Tensor, lengths: Tensor) -> Tensor:
         """See `FrameNetwork.classify`."""
-        logits: Tensor = self.reader(self.reduce(features), lengths)
+        logits: Tensor = self.reader(features, lengths)
         return logits
 
 
@@ -207,7 +206,7 @@ class LRCN(CausalNetwork):
         width: the features of a frame are projected to this width, then ReLU; None leaves them as they are.
         hidden: width of each layer of the LSTM.
         cell: "lstm" or "gru".
-        input_dropout, hidden_dropout, output_dropout: see `Recurrent`.
+        input_dropout, hidden_dropout, output_dropout: see `RecurrentLayers`.
         vote: see `CausalNetwork`.
     """
 
@@ -229,9 +228,8 @@ class LRCN(CausalNetwork):
     ) -> None:
         super().__init__(encoder, pool, vote)
         self.reduce = reduction(self.width, width)
-        self.reader = Recurrent(
-            None,
-            embedding=width or self.width,
+        self.reader = RecurrentLayers(
+            width or self.width,
             hidden=hidden,
             cell=cell,
             input_dropout=input_dropout,

@@ -1,7 +1,7 @@
 """Tables of time series: CSV, TSV and Parquet files, read by pyarrow (extra `forecasting`)."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +78,12 @@ def read_table(file: Path, layout: Layout) -> Table:
         DataError: the file is not such a table, lacks a column, or contains text or infinities in a column of numbers,
             or a time that cannot be read; the message names the row (1 is the first row after the header).
     """
-    header, delimiter = _header(file, layout)
+    header, delimiter = read_header(file, layout.delimiter)
     wanted = _wanted(header, layout, str(file))
-    return make_table(_read(file, layout, wanted, delimiter), layout, str(file), file.stem)
+    as_text = {layout.time or wanted[0]} if layout.time_format not in (None, "unix") else set()
+    as_text |= {layout.series} if layout.series else set()
+    columns = read_columns(file, wanted, delimiter, layout.decimal, as_text)
+    return make_table(columns, layout, str(file), file.stem)
 
 
 def make_table(columns: Any, layout: Layout, place: str, name: str) -> Table:
@@ -105,7 +108,9 @@ def make_table(columns: Any, layout: Layout, place: str, name: str) -> Table:
     times, in_utc = parse_times(columns[time], time, place, layout.time_format)
     values = np.empty((columns.num_rows, len(names)))
     for number, column in enumerate(names):
-        values[:, number] = _numbers(columns[column], column, place, layout.decimal)
+        values[:, number] = numbers(columns[column], column, place, layout.decimal)
+        if np.isnan(values[:, number]).all():
+            raise DataError(f"{place}: the column {column!r} has no value in any row")
     if layout.series is None:
         return Table(targets, names, values, times, in_utc, np.zeros(len(times), np.int64), [name])
     codes, series = _codes(columns[layout.series], layout.series, place)
@@ -141,8 +146,8 @@ def _wanted(header: list[str], layout: Layout, place: str) -> list[str]:
     return wanted
 
 
-def _header(file: Path, layout: Layout) -> tuple[list[str], str]:
-    """Return the names of the columns, and the delimiter of a CSV file."""
+def read_header(file: Path, delimiter: str | None = None) -> tuple[list[str], str]:
+    """Return the names of the columns, and the delimiter of a CSV file; for the arguments see `Layout`."""
     if file.suffix.lower() == ".parquet":
         parquet = require("pyarrow.parquet", EXTRA)
         try:
@@ -156,41 +161,63 @@ def _header(file: Path, layout: Layout) -> tuple[list[str], str]:
         raise DataError(f"{file} is not UTF-8; save it as such") from error
     if not line.strip():
         raise DataError(f"{file} has no header line with the names of its columns")
-    sign = layout.delimiter and DELIMITERS.get(layout.delimiter, layout.delimiter)
+    sign = delimiter and DELIMITERS.get(delimiter, delimiter)
     sign = sign or SUFFIXES.get(file.suffix.lower()) or max(DELIMITERS.values(), key=line.count)
     if len(sign) != 1 or sign in '"\r\n':
         raise ConfigError(
-            f"data.delimiter={layout.delimiter} is not a delimiter; {nearest(sign, DELIMITERS)}, or use one character"
+            f"data.delimiter={delimiter} is not a delimiter; {nearest(sign, DELIMITERS)}, or use one character"
         )
     return next(csv.reader([line], delimiter=sign)), sign
 
 
-def _read(file: Path, layout: Layout, wanted: list[str], delimiter: str) -> Any:
-    """Return the wanted columns as a pyarrow table."""
+def read_columns(file: Path, wanted: Sequence[str], delimiter: str, decimal: str, as_text: Collection[str] = ()) -> Any:
+    """Return columns of a file as a pyarrow table.
+
+    Args:
+        file: of a kind in `SUFFIXES`.
+        wanted: names of the columns.
+        delimiter: of a CSV file, a character.
+        decimal: decimal point of a CSV file.
+        as_text: columns that are read as text; the types of the others are found out.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
     pyarrow = require("pyarrow", EXTRA)
     try:
         if file.suffix.lower() == ".parquet":
-            return require("pyarrow.parquet", EXTRA).read_table(file, columns=wanted)
+            return require("pyarrow.parquet", EXTRA).read_table(file, columns=list(wanted))
         reader = require("pyarrow.csv", EXTRA)
-        as_text = {layout.time or wanted[0]} if layout.time_format not in (None, "unix") else set()
-        as_text |= {layout.series} if layout.series else set()
         return reader.read_csv(
             file,
             parse_options=reader.ParseOptions(delimiter=delimiter),
             convert_options=reader.ConvertOptions(
-                include_columns=wanted,
+                include_columns=list(wanted),
                 column_types={name: pyarrow.string() for name in as_text},
                 null_values=MISSING,
                 strings_can_be_null=True,
-                decimal_point=layout.decimal,
+                decimal_point=decimal,
             ),
         )
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise DataError(f"{file} cannot be read: {_brief(error)}") from error
 
 
-def _numbers(column: Any, name: str, place: str, decimal: str) -> NDArray[np.float64]:
-    """Return a column of numbers, NaN where a value is missing, [N]."""
+def numbers(
+    column: Any, name: str, place: str, decimal: str = ".", option: str = "data.targets"
+) -> NDArray[np.float64]:
+    """Return a pyarrow column of numbers, NaN where a value is missing, [N].
+
+    Args:
+        column: the column.
+        name: its name, for messages.
+        place: origin of the table, for messages.
+        decimal: decimal point of numbers that were read as text.
+        option: what names the columns of numbers, for messages.
+
+    Raises:
+        DataError: a value is text or infinite; the message names the row.
+    """
     pyarrow, compute = require("pyarrow", EXTRA), require("pyarrow.compute", EXTRA)
     kind = column.type
     if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or pyarrow.types.is_dictionary(kind):
@@ -201,7 +228,7 @@ def _numbers(column: Any, name: str, place: str, decimal: str) -> NDArray[np.flo
         if len(bad):
             raise DataError(
                 f"{place}, row {bad[0] + 1}: the column {name!r} has {text[int(bad[0])].as_py()!r}, which is not a "
-                "number; correct it, or name the columns to forecast with data.targets=[...]"
+                f"number; correct it, or name the columns of numbers with {option}=[...]"
             )
         column = text
     elif not (
@@ -211,13 +238,11 @@ def _numbers(column: Any, name: str, place: str, decimal: str) -> NDArray[np.flo
         or pyarrow.types.is_boolean(kind)
         or pyarrow.types.is_null(kind)
     ):
-        raise DataError(f"{place}: the column {name!r} has {kind}, not numbers; leave it out with data.targets=[...]")
+        raise DataError(f"{place}: the column {name!r} has {kind}, not numbers; leave it out with {option}=[...]")
     values: NDArray[np.float64] = column.cast(pyarrow.float64(), safe=False).to_numpy().astype(np.float64)
     if np.isinf(values).any():
         row = int(np.flatnonzero(np.isinf(values))[0])
         raise DataError(f"{place}, row {row + 1}: the column {name!r} is infinite; correct it, or leave it empty")
-    if np.isnan(values).all():
-        raise DataError(f"{place}: the column {name!r} has no value in any row")
     return values
 
 

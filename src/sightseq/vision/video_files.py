@@ -71,7 +71,7 @@ class VideoFile:
         Raises:
             InputError: the file has no frames, or ends before its announced duration.
         """
-        decoded = self._decoded()
+        decoded = self.decoded()
         shown: Any = None
         ahead: Any = next(decoded, None)
         if ahead is None:
@@ -82,7 +82,7 @@ class VideoFile:
                 place, shown = ahead[0], ahead
                 # In some containers a seek may end at a later key frame.
                 for back in (0.0 if tolerance else MARGIN, FURTHER, time):
-                    decoded = self._decoded(seek=time - back)
+                    decoded = self.decoded(seek=time - back)
                     ahead = next(decoded, None)
                     if ahead is not None and ahead[0] <= time:
                         break
@@ -94,8 +94,11 @@ class VideoFile:
                 self._check_end(shown[0], time)
             yield shown[1] if shown else ahead[1]
 
-    def _decoded(self, seek: float | None = None) -> Iterator[tuple[float, Any]]:
-        """Yield the times of frames and the frames, from the beginning or from the last key frame before `seek`."""
+    def decoded(self, seek: float | None = None) -> Iterator[tuple[float, Any]]:
+        """Yield the times of frames and the frames, from the beginning or from the last key frame before `seek`.
+
+        Only few frames are in memory.
+        """
         if seek is not None and seek <= 0:
             self._container.seek(0)
         elif seek is not None:

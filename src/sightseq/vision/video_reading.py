@@ -1,26 +1,36 @@
 """Reading videos as the clips of a network's input; the same for training data and for `predict`."""
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from sightseq.core.errors import InputError
-from sightseq.core.extras import require
-from sightseq.vision.image import SUFFIXES as IMAGES
-from sightseq.vision.image import crop, open_image, to_pixels
-from sightseq.vision.video_files import ROUNDING, opened_video
+from sightseq.series.grid import windows
+from sightseq.vision.footage import Footage, VideoSource, opened_footage
 from sightseq.vision.video_spec import VideoSpec
 
 LONG = 12.0  # seconds; of longer segments, the key frame before the wanted frame is as good: it is the only one decoded
-NUMBER = re.compile(r"(\d+)")
+Frames = NDArray[np.uint8]
+"""Frames of a clip [T, C, H, W], as a model takes them."""
 
 
-def read_clip(source: Path, spec: VideoSpec, folder_rate: float = 25.0) -> NDArray[np.uint8]:
+class Grid(NamedTuple):
+    """Evenly spaced times in a video, and the windows of them that are clips.
+
+    Attributes:
+        times: in seconds.
+        rate: times per second.
+        steps: times of a window.
+    """
+
+    times: NDArray[np.floating[Any]]
+    rate: float
+    steps: int
+
+
+def read_clip(source: VideoSource, spec: VideoSpec, folder_rate: float = 25.0) -> Frames:
     """Read the frames of one clip [T, C, H, W] for a model with this spec; C, H and W are `spec.frame.prepared`.
 
     - Uniform sampling: the video is divided into `spec.frames` segments of equal duration, and the frame in the middle
@@ -31,37 +41,16 @@ def read_clip(source: Path, spec: VideoSpec, folder_rate: float = 25.0) -> NDArr
     and cropped to their centre.
 
     Args:
-        source: a video file, or a folder of images, which are frames in the order of the numbers in their names.
+        source: see `opened_footage`.
         spec: spec of the model.
         folder_rate: frames per second of a folder of images.
 
     Raises:
-        InputError: the source cannot be read, or has no frames.
-        ConfigError: the extra `video` is not installed.
+        InputError, ConfigError: see `opened_footage`.
     """
-    return np.stack(list(_sampled(source, spec, folder_rate)))
-
-
-def _sampled(source: Path, spec: VideoSpec, folder_rate: float) -> Iterator[NDArray[np.uint8]]:
-    if source.is_dir():
-        files = frame_files(source)
-        if not files:
-            raise InputError(f"{source}: contains no images; name a folder of frames, or a video file")
-        times = sample_times(spec, len(files) / folder_rate)
-        places = np.minimum((times * folder_rate + ROUNDING).astype(np.int64), len(files) - 1)
-        for place in np.unique(places) if spec.sampling == "uniform" else places:
-            yield image_pixels(open_image(files[place]), spec)
-    else:
-        with opened_video(source) as video:
-            convert = Converter(spec, video.pixel_aspect)
-            times = sample_times(spec, video.seconds)
-            gap = video.seconds / spec.frames
-            tolerance = gap / 2 if spec.sampling == "uniform" and gap > LONG else 0.0
-            before = None
-            for frame in video.frames(times, tolerance):
-                if frame is not before or spec.sampling == "dense":
-                    yield convert(frame)
-                before = frame
+    with opened_footage(source, folder_rate) as footage:
+        times = sample_times(spec, footage.seconds)
+        return _stacked(list(prepared_frames(footage, spec, times, footage.seconds / spec.frames)), spec)
 
 
 def sample_times(spec: VideoSpec, seconds: float) -> NDArray[np.floating[Any]]:
@@ -72,39 +61,61 @@ def sample_times(spec: VideoSpec, seconds: float) -> NDArray[np.floating[Any]]:
     return max(0.0, (seconds - count / spec.rate) / 2) + np.arange(count) / spec.rate
 
 
-def frame_files(folder: Path) -> list[Path]:
-    """Return the images directly in a folder, in the order of the numbers in their names: frame_2 before frame_10."""
-    files = [file for file in folder.iterdir() if file.suffix.lower() in IMAGES and file.name[0] != "."]
-    return sorted(files, key=lambda file: [part.zfill(12) for part in NUMBER.split(file.name)])
-
-
-def image_pixels(image: Image.Image, spec: VideoSpec) -> NDArray[np.uint8]:
-    """Return the pixels [C, H, W] of an image as a frame."""
-    channels, height, width = spec.frame.prepared
-    return to_pixels(crop(image, height, width), channels)
-
-
-class Converter:
-    """Converts PyAV's frames to pixels [C, H, W]: upright, with square pixels, resized and centre-cropped.
+def window_grid(spec: VideoSpec, seconds: float, window: float | None = None) -> Grid:
+    """Return the grid of a video of this duration, read in windows; a single window has the times of `read_clip`.
 
     Args:
         spec: spec of the model.
-        pixel_aspect: width of a pixel of the video divided by its height.
+        seconds: duration of the video.
+        window: duration of a window in seconds; None: with dense sampling that of the model's clips, with uniform
+            sampling the whole video.
     """
+    if spec.sampling == "uniform" or spec.rate is None:
+        rate = spec.frames / min(window or seconds, seconds)
+        return Grid((np.arange(round(seconds * rate)) + 0.5) / rate, rate, spec.frames)
+    steps = spec.frames if window is None else max(1, round(window * spec.rate))
+    count = max(1, round(seconds * spec.rate))
+    start = max(0.0, (seconds - count / spec.rate) / 2)
+    return Grid(start + np.arange(count) / spec.rate, spec.rate, steps)
 
-    def __init__(self, spec: VideoSpec, pixel_aspect: float = 1.0) -> None:
-        self.pixel_aspect = pixel_aspect
-        self.channels, self.height, self.width = spec.frame.prepared
-        self._reformatter: Any = require("av", "video").video.reformatter.VideoReformatter()  # keeps its tables
 
-    def __call__(self, frame: Any) -> NDArray[np.uint8]:
-        quarters = round(frame.rotation / 90) % 4  # that turn it upright, anticlockwise
-        height, width = (self.height, self.width) if quarters % 2 == 0 else (self.width, self.height)
-        wide = frame.width * self.pixel_aspect
-        scale = max(height / frame.height, width / wide)
-        size = {"height": max(height, round(scale * frame.height)), "width": max(width, round(scale * wide))}
-        kind = "gray" if self.channels == 1 else "rgb24"
-        image = self._reformatter.reformat(frame, format=kind, interpolation="BILINEAR", **size).to_ndarray()
-        top, left = (size["height"] - height) // 2, (size["width"] - width) // 2
-        pixels = image[top : top + height, left : left + width].reshape(height, width, self.channels)
-        return np.ascontiguousarray(np.rot90(pixels, quarters).transpose(2, 0, 1))
+def read_windows(
+    footage: Footage, spec: VideoSpec, grid: Grid, overlap: float
+) -> Iterator[tuple[float, float, Frames]]:
+    """Yield start and end in seconds, and the frames of each window; of a video file, one window is in memory.
+
+    Args:
+        footage: an open video.
+        spec: spec of the model.
+        grid: see `window_grid`.
+        overlap: fraction of a window, in [0, 1), that the next one shares.
+
+    Raises:
+        InputError: the video is damaged; the windows before are yielded.
+    """
+    frames, held, first = prepared_frames(footage, spec, grid.times, 1 / grid.rate), list[Frames](), 0
+    for start, end in windows(len(grid.times), grid.steps, max(1, round((1 - overlap) * grid.steps))):
+        del held[: start - first]
+        held += islice(frames, end - start - len(held))
+        first = start
+        yield start / grid.rate, min(end / grid.rate, footage.seconds), _stacked(held, spec)
+
+
+def prepared_frames(
+    footage: Footage, spec: VideoSpec, times: NDArray[np.floating[Any]], gap: float
+) -> Iterator[Frames]:
+    """Yield the frame [C, H, W] at each time: the same array while a frame is shown. `gap`: seconds between times."""
+    tolerance = gap / 2 if spec.sampling == "uniform" and gap > LONG else 0.0
+    before = pixels = None
+    for frame in footage.frames(times, tolerance):
+        if pixels is None or frame is not before:
+            pixels = footage.pixels(frame, spec.frame.prepared)
+        before = frame
+        yield pixels
+
+
+def _stacked(frames: list[Frames], spec: VideoSpec) -> Frames:
+    """Stack frames; with uniform sampling each frame once."""
+    if spec.sampling == "dense":
+        return np.stack(frames)
+    return np.stack([frame for number, frame in enumerate(frames) if number == 0 or frame is not frames[number - 1]])

@@ -1,6 +1,5 @@
 """A user's own videos: a folder of video files, or of folders of frames, for each class; or a table that lists them."""
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,8 +11,7 @@ from sightseq.data.file_tables import read_rows
 from sightseq.data.labelled_files import SPLITS, in_class_folders
 from sightseq.data.video.files import Video, VideoFiles
 from sightseq.data.video.synthetic import moving_squares, write_video
-from sightseq.vision.image import SUFFIXES as IMAGES
-from sightseq.vision.video_files import SUFFIXES
+from sightseq.vision.footage import find_videos
 
 TABLE = "video.csv"
 COLUMNS = {"file": ("path", "file", "filename", "video"), "label": ("label", "class", "category", "target")}
@@ -93,14 +91,3 @@ class VideoFolder(VideoFiles):
             for number in range(12):
                 frames = moving_squares(label, 12, 48, seed=100 * label + number)
                 write_video(folder / direction / f"{number}.mp4", frames)
-
-
-def find_videos(folder: Path) -> Iterator[Path]:
-    """Yield all video files below a folder, and all folders below it that contain images and no video files."""
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        names = sorted(name for name in files if name[0] != ".")
-        videos = [Path(place, name) for name in names if Path(name).suffix.lower() in SUFFIXES]
-        if not videos and Path(place) != folder and any(Path(name).suffix.lower() in IMAGES for name in names):
-            videos = [Path(place)]
-        yield from videos

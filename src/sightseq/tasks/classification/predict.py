@@ -33,8 +33,12 @@ class ClassPredictor(Predictor):
 
     def predict_batch(self, batch: Batch, top: int = TOP) -> list[Row]:
         """Return the row of each sample; the tensors of the batch may be on any device."""
+        return self.ranked(self._probabilities(batch), top)
+
+    def ranked(self, predictions: Tensor, top: int = TOP) -> list[Row]:
+        """Return the row of each sample, given the probabilities [N, num_classes] of all classes."""
         classes = self.task.spec.classes
-        probabilities, indices = self._probabilities(batch).topk(min(top, len(classes)))
+        probabilities, indices = predictions.topk(min(top, len(classes)))
         best = [
             [(classes[index], round(probability, 6)) for index, probability in zip(*row, strict=True)]
             for row in zip(indices.tolist(), probabilities.tolist(), strict=True)

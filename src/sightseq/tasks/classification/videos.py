@@ -28,6 +28,7 @@ from sightseq.vision.video_spec import VideoSpec
 
 if TYPE_CHECKING:
     from sightseq.core.graph import Graph
+    from sightseq.core.predictor import Predictor
 
 PLOTTED = 12  # clips in `plot_batch`
 FLIP = 0.5  # probability of a mirrored clip
@@ -103,6 +104,13 @@ class VideoClassificationTask(ClassificationTask):
         clips *= (torch.arange(5) < length[:, None])[:, :, None, None, None]
         spec = VideoSpec(3, 32, 32, ("a", "b", "c"), (0.5,) * 3, (0.25,) * 3, (2, 2, 2), frames=5)
         return spec, {"input": clips, "length": length, "target": torch.arange(6) % 3, "index": torch.arange(6)}
+
+    @classmethod
+    def predictor(cls) -> "type[Predictor]":
+        """Return `VideoPredictor`: files, folders of frames, or arrays to labels with a timeline."""
+        from sightseq.tasks.classification.predict_videos import VideoPredictor
+
+        return VideoPredictor
 
     @classmethod
     def graph(cls) -> "Callable[[Any], Graph]":

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from matplotlib.figure import Figure
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from sightseq.core import predictor
 from sightseq.core.checkpoint import load_task
 from sightseq.core.errors import CheckpointError, ConfigError, InputError
-from sightseq.core.files import creating, replacing
 from sightseq.core.inputs import check_targets
 from sightseq.core.loading import Batch
 from sightseq.core.predictor import Predictor, Row
@@ -32,7 +30,6 @@ from sightseq.text.tokenizer import UNKNOWN_ID as UNKNOWN_TOKEN
 
 BEAM = 16  # texts that a search with a language model or a word list keeps
 ORDER = 5  # characters of the n-grams that are counted in a text file
-DPI = 150
 
 
 class RecognitionSettings(predictor.Settings):
@@ -229,12 +226,3 @@ def read_lines(path: Path, option: str) -> list[str]:
 def target(folder: str, place: str) -> Path:
     """Return the path of a picture in a folder, named after its input."""
     return Path(folder).expanduser() / f"{Path(place).stem}.png"
-
-
-def write_figure(figure: Figure, path: Path) -> str:
-    """Write a picture, create its folder, and return its path."""
-    with creating(path.parent, "output="):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        figure.savefig(file, dpi=DPI, format="png")
-    return str(path)

@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from sightseq.core.loading import Batch
+from sightseq.core.plots import write_figure
 from sightseq.core.predictor import Row
 from sightseq.core.reservoir import stack_padded
 from sightseq.tasks.recognition.figures import alignment_figure
 from sightseq.tasks.recognition.lines import LineRecognitionTask
-from sightseq.tasks.recognition.predict import RecognitionPredictor, RecognitionSettings, target, write_figure
+from sightseq.tasks.recognition.predict import RecognitionPredictor, RecognitionSettings, target
 from sightseq.vision.files import ImageSource, JSONImage, as_source, find_files
 from sightseq.vision.lines import read_line
 

@@ -15,6 +15,7 @@ from sightseq.audio.files import find_files
 from sightseq.audio.inputs import JSONSound, Sound, SoundSource, read_sound, stack, windows
 from sightseq.core.errors import ConfigError, InputWarning
 from sightseq.core.loading import Batch
+from sightseq.core.plots import write_figure
 from sightseq.core.predictor import Row
 from sightseq.decoding.ctc import BLANK
 from sightseq.tasks.recognition.predict import (
@@ -22,7 +23,6 @@ from sightseq.tasks.recognition.predict import (
     RecognitionPredictor,
     RecognitionSettings,
     target,
-    write_figure,
 )
 from sightseq.tasks.recognition.speech import SpeechRecognitionTask
 from sightseq.tasks.recognition.streaming import Transcriber

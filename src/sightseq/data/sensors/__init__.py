@@ -1,0 +1,1 @@
+"""Datasets of labelled sequences of vectors: wearable sensors, key points."""
