@@ -87,6 +87,15 @@ def repeated(found: dict[str, Any]) -> tuple[str, list[int]]:
     return word + "s" * (len(values) > 1), values
 
 
+def baselines(found: dict[str, Any]) -> str:
+    """Return the main score of each baseline as a text."""
+    metric = found["headline"]
+    info = score_infos(found)[metric]
+    # Most baselines do not depend on the seed, so their deviation is 0 and is not shown.
+    scores = {name: scores[metric] for name, scores in found["baselines"].items()}
+    return ", ".join(f"{name} {info.mean_std_text(mean, std or math.nan)}" for name, (mean, std) in scores.items())
+
+
 def page(records: dict[str, dict[str, Any]]) -> str:
     """Return the content of RESULTS.md."""
     lines = [
@@ -97,15 +106,12 @@ def page(records: dict[str, dict[str, Any]]) -> str:
     for name, found in records.items():
         metric, infos = found["headline"], score_infos(found)
         info = infos[metric]
-        # Most baselines do not depend on the seed, so their deviation is 0 and is not shown.
-        scores = {name: scores[metric] for name, scores in found["baselines"].items()}
-        baselines = ", ".join(f"{n} {info.mean_std_text(mean, std or math.nan)}" for n, (mean, std) in scores.items())
         seconds = " / ".join(SECONDS.mean_std_text(*found["seconds"][key]) for key in ("fit", "total"))
         score = info.mean_std_text(*found["scores"][f"test/{metric}"])
         word, values = repeated(found)
         lines.append(
             f"| [{name}](#{name}) | {found['data']['name']} | {found['network']}, {found['parameters']:,} parameters "
-            f"| {info.title} **{score}** | {len(values)} {word} | {baselines} | {seconds} |"
+            f"| {info.title} **{score}** | {len(values)} {word} | {baselines(found)} | {seconds} |"
         )
     for name, found in records.items():
         lines += ["", f"## {name}", "", found["title"] + (f". {found['note']}" if found["note"] else "."), ""]

@@ -33,10 +33,12 @@ def write_sources() -> None:
     shutil.copytree(HERE / "pages", pages)
     shutil.copy(REPOSITORY / "notebooks" / "report.png", pages / "pictures")
     shutil.copy(REPOSITORY / "RESULTS.md", pages / "results.md")
-    (pages / "fool_yourself.md").write_text(
-        run_notebook(REPOSITORY / "notebooks" / "fool_yourself.ipynb"), encoding="utf-8"
-    )
-    (pages / "no_lstm.md").write_text(filled((pages / "no_lstm.md").read_text(encoding="utf-8")), encoding="utf-8")
+    made = {
+        "fool_yourself.md": run_notebook(REPOSITORY / "notebooks" / "fool_yourself.ipynb"),
+        "no_lstm.md": filled((pages / "no_lstm.md").read_text(encoding="utf-8")),
+    }
+    for name, text in made.items():
+        (pages / name).write_text(text, encoding="utf-8")
     config = yaml.safe_load((HERE / "mkdocs.yml").read_text())
     gallery = write_gallery(pages / "gallery")
     config["nav"] = [{"Gallery": gallery} if entry == {"Gallery": "gallery"} else entry for entry in config["nav"]]

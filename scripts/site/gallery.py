@@ -1,38 +1,19 @@
 """The gallery: one page for each topic of conf/experiment/, made from the experiments and their recorded results."""
 
-import html
 import math
 import re
 from pathlib import Path
 from typing import Any
 
 import yaml
-from record import repeated  # scripts/record.py
+from record import baselines, repeated  # scripts/record.py
 
 from sightseq.catalogue import catalogue, recorded
 from sightseq.core.naming import SECONDS, score_infos
 from sightseq.core.places import experiments
 
 PICTURES = Path(__file__).parent / "pages" / "pictures"
-CAPTIONS = yaml.safe_load((Path(__file__).parent / "captions.yaml").read_text())
-
-
-def write_gallery(folder: Path) -> list[Any]:
-    """Write the pages into a folder; return them as entries of the navigation."""
-    folder.mkdir()
-    topics: dict[str, list[dict[str, Any]]] = {}
-    for row in catalogue():
-        file = experiments()[row["experiment"]]
-        topics.setdefault(file.parent.name, []).append(row | {"about": about(file)})
-    records = recorded()
-    cards = []
-    for topic, rows in topics.items():
-        sections = "\n\n".join(section(row, records.get(row["experiment"])) for row in rows)
-        (folder / f"{topic}.md").write_text(f"# {topic.capitalize()}\n\n{sections}\n", encoding="utf-8")
-        cards.append(card(topic, rows))
-    (folder / "index.md").write_text(INDEX + '\n<div class="cards" markdown>\n\n' + "\n".join(cards) + "\n</div>\n")
-    return ["gallery/index.md", *({topic.capitalize(): f"gallery/{topic}.md"} for topic in topics)]
-
+CAPTIONS = yaml.safe_load((Path(__file__).parent / "captions.yaml").read_text(encoding="utf-8"))
 
 INDEX = """# Gallery
 
@@ -40,6 +21,25 @@ Each project is a LightningModule paired with a LightningDataModule, chosen by o
 is the mean ± the standard deviation over seeds or folds, on a test split that is read once, after training.
 [Results](../results.md) has all scores and the verdicts against the baselines.
 """
+
+
+def write_gallery(folder: Path) -> list[Any]:
+    """Write the pages into a folder; return them as entries of the navigation."""
+    folder.mkdir()
+    topics: dict[str, list[dict[str, Any]]] = {}
+    files = experiments()
+    for row in catalogue():
+        file = files[row["experiment"]]
+        topics.setdefault(file.parent.name, []).append(row | {"about": about(file)})
+    records = recorded()
+    cards = []
+    for topic, rows in topics.items():
+        sections = "\n\n".join(section(row, records.get(row["experiment"])) for row in rows)
+        (folder / f"{topic}.md").write_text(f"# {topic.capitalize()}\n\n{sections}\n", encoding="utf-8")
+        cards.append(card(topic, rows))
+    index = INDEX + '\n<div class="cards" markdown>\n\n' + "\n".join(cards) + "\n</div>\n"
+    (folder / "index.md").write_text(index, encoding="utf-8")
+    return ["gallery/index.md", *({topic.capitalize(): f"gallery/{topic}.md"} for topic in topics)]
 
 
 def about(file: Path) -> str:
@@ -55,11 +55,12 @@ def about(file: Path) -> str:
 
 
 def picture(name: str) -> str:
-    """Return an experiment's picture with its caption, or nothing."""
-    if not (PICTURES / f"{name}.webp").exists():
+    """Return an experiment's picture with its caption, the caption alone, or nothing."""
+    caption = CAPTIONS.get(name)
+    if not caption:
         return ""
-    caption = CAPTIONS[name]
-    return f"![{html.escape(caption)}](../pictures/{name}.webp)\n*{caption}*{{ .caption }}\n"
+    drawn = (PICTURES / f"{name}.webp").exists()
+    return (f"![{name}](../pictures/{name}.webp)\n" if drawn else "") + f"*{caption}*{{ .caption }}"
 
 
 def card(topic: str, rows: list[dict[str, Any]]) -> str:
@@ -79,10 +80,7 @@ def section(row: dict[str, Any], found: dict[str, Any] | None) -> str:
         "LightningDataModule": f"`{row['datamodule']}`, {source(row)}",
         "Network": f"`{row['architecture']}`",
     }
-    if found:
-        facts |= measured(name, found)
-    else:
-        facts["Result"] = "not recorded" if row["licence"] else "depends on your data"
+    facts |= measured(name, found) if found else {"Result": "not recorded"}
     table = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
     command = f"uv run sightseq train experiment={name}"
     parts = [f"## {row['title']} {{ #{name} }}", row["about"], picture(name), f"```sh\n{command}\n```"]
@@ -92,7 +90,9 @@ def section(row: dict[str, Any], found: dict[str, Any] | None) -> str:
 def source(row: dict[str, Any]) -> str:
     """Say where the data comes from."""
     if not row["folders"]:
-        return "included, or your own files"
+        return "included"
+    if not row["licence"]:
+        return f"your files in `{row['folders'][0]}`"
     if row["downloads"]:
         return "downloaded and verified at first use"
     return f"to be downloaded by hand, into `{row['folders'][0]}`"
@@ -121,19 +121,13 @@ def filled(text: str) -> str:
 
 def measured(name: str, found: dict[str, Any]) -> dict[str, str]:
     """Return what was recorded of an experiment."""
-    metric, hardware = found["headline"], found["hardware"]
-    info = score_infos(found)[metric]
-    baselines = ", ".join(
-        f"{title} {info.mean_std_text(mean, std or math.nan)}"
-        for title, scores in found["baselines"].items()
-        for mean, std in [scores[metric]]
-    )
+    hardware = found["hardware"]
     word, values = repeated(found)
     where = hardware["accelerator"] if hardware["accelerator"] != "none" else f"{hardware['cores']} cores"
     return {
         "Parameters": f"{found['parameters']:,}",
         "Result": f"**{found['summary']}**, {len(values)} {word} ([all scores](../results.md#{name}))",
-        **({"Baselines": baselines} if baselines else {}),
+        **({"Baselines": baselines(found)} if found["baselines"] else {}),
         "Seconds": f"{SECONDS.mean_std_text(*found['seconds']['fit'])} of training, on {hardware['cpu']}, {where}",
         **({"Note": found["note"]} if found["note"] else {}),
     }

@@ -66,7 +66,7 @@ def times(runs: str = "runs") -> tuple[list[float], list[float]]:
 
 
 def test_later_jobs_start_within_seconds() -> None:
-    """README states this time; it needs a quiet machine."""
+    """The guide to sweeps states this time; it needs a quiet machine."""
     assert start("-m", "seed=1,2,3,4", "debug=one_batch").wait() == 0
     began, ended = times()
     pauses = [after - before for before, after in zip(ended, began[1:], strict=False)]

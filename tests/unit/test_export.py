@@ -164,6 +164,15 @@ def test_8_bits(name: str, folder: Path, runs: dict[str, Path], capsys: pytest.C
     assert small < whole
 
 
+def test_8_bits_are_calibrated_with_a_few_rows_at_a_time(runs: dict[str, Path]) -> None:
+    batch = {"input": torch.arange(10 * 64).reshape(10, 1, 8, 8), "index": torch.arange(10)}
+    pieces = graph_of(sightseq.load(runs["digits"]).task).calibration([batch])
+    assert pieces is not None
+    rows = [piece["input"] for piece in pieces]
+    assert [len(piece) for piece in rows] == [4, 4, 2]
+    assert (np.concatenate(rows) == batch["input"].numpy()).all()
+
+
 def test_torch_export(folder: Path, runs: dict[str, Path]) -> None:
     run(folder, runs["digits"], "format=torch")
     assert (runs["digits"] / "model.pt2").exists()
