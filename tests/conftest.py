@@ -65,7 +65,9 @@ def _composed(*overrides: str) -> dict[str, Any]:
 def small(config: dict[str, Any]) -> dict[str, Any]:
     """Shrink the images and the networks of a composed config so that a test takes one or two seconds."""
     if "image_size" in config["data"]:
-        config["data"] |= {"image_size": 40, "margin": min(config["data"]["margin"], 8)}
+        config["data"]["image_size"] = 40
+    if "margin" in config["data"]:
+        config["data"]["margin"] = min(config["data"]["margin"], 8)
     net = config["model"]["net"]
     for name, most in (("channels", 16), ("hidden", 256), ("encoder", 64), ("decoder", 64)):
         if isinstance(net.get(name), list):

@@ -35,6 +35,7 @@ COMMANDS = {
     "new": "create the skeleton of a package with a learning problem of your own",
     "wandb-sweep": "print the YAML of a W&B sweep for a search space",
     "serve": "answer requests over HTTP with trained models",
+    "demo": "start a page to try trained models in a browser",
     "explain": "show the class, output shape and parameters of every step, from raw input to loss",
 }
 HELP = {"--help", "-h"}
@@ -198,6 +199,10 @@ def execute(command: str, config: Config, arguments: list[str], typed: str) -> N
         from sightseq.serve import serve
 
         serve(config)
+    elif command == "demo":
+        from sightseq.demo import demo
+
+        demo(config)
     else:
         from sightseq.explain import explain
         from sightseq.show import prepare, show

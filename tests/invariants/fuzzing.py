@@ -187,8 +187,7 @@ def readers(folder: Path) -> Case:
     whole: dict[str, Path] = {}
     for name in group_options("data"):
         config = compose(f"data={name}")["data"] | {"url": None, "files": None, "cache": str(folder / name)}
-        if "image_size" in config:
-            config |= {"image_size": 32, "margin": 0}
+        config |= {option: size for option, size in (("image_size", 32), ("margin", 0)) if option in config}
         data = build(config | {"synthetic": True}, DataModule, "data")
         data.prepare_data()
         if config.get("folders"):  # the others read files of installed Python packages

@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "show": {"core", "console"},
     "explain": {"core", "console", "show"},
     "serve": {"core", "console", "export", "predict"},
+    "demo": {"core", "console", "predict", "serve"},
     "run": {"core", "console"},
     "cli": {
         "core",
@@ -59,6 +60,7 @@ MAY_IMPORT = {
         "export",
         "bench",
         "serve",
+        "demo",
     },
     "__init__": {"core", "composition", "run", "predict"},
 }

@@ -68,7 +68,7 @@ def test_statistics_are_those_of_the_training_frames(real: MovingDigits) -> None
     assert real.spec.std[0] == pytest.approx(pixels.std(), abs=1e-3)
 
 
-@pytest.mark.parametrize("wrong", [{"size": 10}, {"motions": 0}, {"motions": 17}, {"frames": 0}])
+@pytest.mark.parametrize("wrong", [{"image_size": 10}, {"motions": 0}, {"motions": 17}, {"frames": 0}])
 def test_wrong_options(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"data.{next(iter(wrong))}="):
         MovingDigits(name="moving_digits", **wrong)

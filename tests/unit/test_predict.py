@@ -15,7 +15,7 @@ from sightseq import predict as module
 from sightseq.composition import compose
 from sightseq.core.errors import ConfigError, InputError
 from sightseq.tasks.classification.images import ImageClassificationTask
-from sightseq.tasks.classification.predict_images import ImagePredictor, stack
+from sightseq.tasks.classification.predict_images import ImagePredictor
 from sightseq.vision.faces import crop_face
 from sightseq.vision.files import find_files
 from sightseq.vision.image import FaceWarning
@@ -198,7 +198,7 @@ def test_faces_in_files_images_and_arrays_agree() -> None:
         assert np.array_equal(model.read(one), expected)
     assert not np.array_equal(make(size=48).read(PORTRAIT), expected)
     (found,) = model.predict([PORTRAIT])
-    assert found == model.predict_batch(stack([expected]))[0]
+    assert found == model.predict_batch(model.batch([expected]))[0]
 
 
 @pytest.mark.filterwarnings("error")

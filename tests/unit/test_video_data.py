@@ -17,7 +17,7 @@ from sightseq.data.video.video_folder import VideoFolder
 from sightseq.vision.video_reading import read_clip
 from sightseq.vision.video_spec import VideoSpec
 
-SMALL: dict[str, Any] = {"frames": 4, "size": 16, "margin": 2}
+SMALL: dict[str, Any] = {"frames": 4, "image_size": 16, "margin": 2}
 
 
 @pytest.fixture(autouse=True)
@@ -167,7 +167,7 @@ def test_clips_for_a_given_model(tmp_path: Path) -> None:
         ({"rate": 8.0}, r"data.rate=8.0: it needs data.sampling=dense"),
         ({"sampling": "dense", "rate": -1.0}, r"data.rate=-1.0: frames per second must be above 0"),
         ({"folder_rate": 0.0}, r"data.folder_rate=0.0"),
-        ({"size": 2}, r"data.size=2"),
+        ({"image_size": 2}, r"data.image_size=2"),
         ({"margin": -1}, r"data.margin=-1"),
         ({"group": "("}, r"data.group=\( is not a regular expression"),
         ({"group": "p"}, r"data.group=p needs a group"),
@@ -228,6 +228,9 @@ def test_hmdb51(tmp_path: Path) -> None:
     assert {name[:4] for name in found["train"]}.isdisjoint(name[:4] for name in found["val"])
     (lists / "run_test_split1.txt").write_text("a.avi 3\n")
     with pytest.raises(DataError, match=r"run_test_split1.txt, line 1, is not a name of a video with 0, 1 or 2"):
+        HMDB51(name="hmdb51", root="data").prepare_data()
+    (lists / "run_test_split1.txt").write_bytes(b"\xff 1\n")
+    with pytest.raises(DataError, match=r"run_test_split1.txt, line 1, is not UTF-8"):
         HMDB51(name="hmdb51", root="data").prepare_data()
 
 

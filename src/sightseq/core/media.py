@@ -1,6 +1,7 @@
 """Report blocks of images and audio: see `core.blocks`."""
 
 import io
+import mimetypes
 import tempfile
 import wave
 from collections.abc import Sequence
@@ -71,6 +72,28 @@ class ImageBlock(Block):
             else:
                 converted.append(Image.fromarray(image).convert("RGB"))
         return converted
+
+
+@dataclass(eq=False)
+class FileBlock(Block):
+    """A file that a model wrote: an image, a player, or a link that saves it.
+
+    Attributes:
+        path: the file.
+    """
+
+    path: Path
+
+    def html(self, page: Page) -> Markup:
+        """Return the file as a part of the page."""
+        kind = mimetypes.guess_type(self.path.name)[0] or "application/octet-stream"
+        source = data_uri(self.path.read_bytes(), kind)
+        link = Markup('<p><a href="{}" download="{}">{}</a></p>').format(source, self.path.name, self.path.name)
+        if kind in ("image/png", "image/jpeg", "image/webp"):
+            return Markup('<figure><img src="{}" alt="{}"></figure>').format(source, self.title) + link
+        if kind.endswith("wav"):
+            return Markup('<audio controls src="{}"></audio>').format(source) + link
+        return link
 
 
 @dataclass(eq=False)

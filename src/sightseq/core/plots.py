@@ -152,11 +152,12 @@ def judge(axes: Axes, guess: str, confidence: float, truth: str, longest: int = 
         axes: the cell of the sample.
         guess: the predicted class.
         confidence: its probability in 0..1.
-        truth: the true class.
+        truth: the true class; "" if it is unknown.
         longest: characters of the predicted class that fit above the cell; a longer one is truncated.
     """
-    wrong = guess != truth
-    text = f"{'✗' if wrong else '✓'} {short(guess, longest)} ({confidence:.0%})"
+    wrong = truth not in ("", guess)
+    mark = "" if not truth else "✗ " if wrong else "✓ "
+    text = f"{mark}{short(guess, longest)} ({confidence:.0%})"
     if wrong:
         text += f"\ntruth: {short(truth, longest + 3)}"
         axes.spines[:].set(visible=True, color=VERMILION, linewidth=2.5)

@@ -17,6 +17,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from sightseq.core.build import validated
 from sightseq.core.errors import ConfigError, InputError, SightseqError, nearest
 from sightseq.core.graph import Call
+from sightseq.core.page import OnPage
 from sightseq.core.task import Task
 
 Row = dict[str, Any]
@@ -30,7 +31,7 @@ class Settings(BaseModel):
     batch_size: PositiveInt = Field(64, description="inputs per batch")
 
 
-class Predictor(ABC):
+class Predictor(OnPage, ABC):
     """A trained task on a device, ready to predict.
 
     A subclass defines how an input is expanded into items, how an item is read, and how a batch of items is predicted.
@@ -123,7 +124,7 @@ class Predictor(ABC):
         """Return the length of an item before padding. If defined, the items of a batch have similar lengths."""
         return 0
 
-    def check(self, inputs: Sequence[Any], options: Any) -> None:  # noqa: B027 (optional)
+    def check(self, inputs: Sequence[Any], options: Any) -> None:
         """Refuse options that have no effect on these inputs.
 
         Raises:

@@ -40,7 +40,7 @@ class VideoFiles(VideoData):
 
     Args:
         frames: frames of a clip: see `VideoData`. A task that reads a clip in parts needs those of all parts.
-        size: height and width in pixels of the network's input.
+        image_size: height and width in pixels of the network's input.
         margin: extra pixels of height and width of the cached frames, for random crops and shifts in training;
             validation, test and prediction use the centre.
         sampling: "uniform" spreads the frames over the whole video, "dense" takes the middle of it: see
@@ -51,12 +51,12 @@ class VideoFiles(VideoData):
         common: see `VideoData`.
     """
 
-    encoding_arguments: ClassVar[frozenset[str]] = frozenset({"frames", "size", "margin", "sampling", "rate"})
+    encoding_arguments: ClassVar[frozenset[str]] = frozenset({"frames", "image_size", "margin", "sampling", "rate"})
 
     def __init__(
         self,
         *,
-        size: int = 112,
+        image_size: int = 112,
         margin: int = 16,
         sampling: Sampling = "uniform",
         rate: float | None = None,
@@ -65,8 +65,8 @@ class VideoFiles(VideoData):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        if size < 4:
-            raise ConfigError(f"data.size={size}: at least 4 pixels a side are needed")
+        if image_size < 4:
+            raise ConfigError(f"data.image_size={image_size}: at least 4 pixels a side are needed")
         if margin < 0:
             raise ConfigError(f"data.margin={margin}: must be 0 or more pixels")
         if (sampling == "dense") != (rate is not None):
@@ -79,7 +79,7 @@ class VideoFiles(VideoData):
                 raise ConfigError(f"data.{name}={value}: frames per second must be above 0 and at most 1000")
         self.folder_rate, self.corrupt = folder_rate, corrupt
         self.example_spec = replace(
-            self.example_spec, height=size, width=size, margin=margin, sampling=sampling, rate=rate
+            self.example_spec, height=image_size, width=image_size, margin=margin, sampling=sampling, rate=rate
         )
 
     @abstractmethod

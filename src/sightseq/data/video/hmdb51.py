@@ -8,6 +8,7 @@ from sightseq.core.download import find_folder, missing_error
 from sightseq.core.errors import DataError
 from sightseq.data.video.files import OfficialSplits, Video
 from sightseq.data.video.synthetic import moving_squares, write_video
+from sightseq.text.sentences import read_lines
 
 LISTS = "testTrainMulti_7030_splits"
 SPLITS = {"1": "train", "2": "test"}  # 0: in neither
@@ -64,7 +65,7 @@ def listed(file: Path) -> Iterator[Video]:
         DataError: a line is not a name with 0, 1 or 2.
     """
     action = file.name.rpartition("_test_split")[0]
-    for number, line in enumerate(file.read_text().splitlines(), 1):
+    for number, line in enumerate(read_lines(file), 1):
         name, _, kind = line.strip().rpartition(" ")
         if line.strip() and kind not in {"0", *SPLITS}:
             raise DataError(f"hmdb51: {file}, line {number}, is not a name of a video with 0, 1 or 2")

@@ -7,6 +7,7 @@ from sightseq.core.download import find_folder, missing_error
 from sightseq.core.errors import DataError
 from sightseq.data.video.files import Video, VideoFiles
 from sightseq.data.video.synthetic import moving_squares, write_frames
+from sightseq.text.sentences import read_lines
 
 VIDEOS = "20bn-jester-v1"
 LISTS = {"train": "jester-v1-train.csv", "test": "jester-v1-validation.csv"}
@@ -46,7 +47,7 @@ class Jester(VideoFiles):
         """
         found = []
         for split, file in zip(LISTS, sources, strict=False):
-            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            for number, line in enumerate(read_lines(file), 1):
                 name, _, gesture = line.partition(";")
                 if line and not (name.isdigit() and gesture):
                     raise DataError(

@@ -34,7 +34,7 @@ class MovingDigits(VideoData):
 
     Args:
         target: what the classes are: "motion", the 16 pairs of a direction and a speed; or "digit".
-        size: height and width of a frame in pixels.
+        image_size: height and width of a frame in pixels.
         motions: videos made of each image of a digit.
         common: see `VideoData`.
     """
@@ -42,18 +42,20 @@ class MovingDigits(VideoData):
     example_spec: VideoSpec = VideoSpec(1, 32, 32, ("a", "b"), (0.5,), (0.25,))
 
     def __init__(
-        self, *, target: Literal["motion", "digit"] = "motion", size: int = 32, motions: int = 4, **common: Any
+        self, *, target: Literal["motion", "digit"] = "motion", image_size: int = 32, motions: int = 4, **common: Any
     ) -> None:
         super().__init__(**common)
-        if not 8 * SCALE <= size <= 256:
-            raise ConfigError(f"data.size={size}: frames must have between {8 * SCALE} and 256 pixels a side")
+        if not 8 * SCALE <= image_size <= 256:
+            raise ConfigError(
+                f"data.image_size={image_size}: frames must have between {8 * SCALE} and 256 pixels a side"
+            )
         if not 1 <= motions <= len(MOTIONS):
             raise ConfigError(f"data.motions={motions}: must be between 1 and {len(MOTIONS)}")
-        self.target, self.size, self.motions = target, size, motions
+        self.target, self.image_size, self.motions = target, image_size, motions
 
     def cache_key(self) -> dict[str, Any]:
         """Options that change the videos or their labels."""
-        return {"target": self.target, "size": self.size, "motions": self.motions, "frames": self.frames}
+        return {"target": self.target, "image_size": self.image_size, "motions": self.motions, "frames": self.frames}
 
     def locate(self) -> list[Path]:
         """Return the file inside scikit-learn, or the synthetic one."""
@@ -67,10 +69,10 @@ class MovingDigits(VideoData):
         groups = np.repeat(np.arange(len(pixels)), self.motions)
         every = np.tile(np.arange(len(MOTIONS)), (len(pixels), 1))
         motions = generator.permuted(every, axis=1)[:, : self.motions].ravel()
-        starts = generator.integers(0, self.size, (len(groups), 2))
+        starts = generator.integers(0, self.image_size, (len(groups), 2))
         steps = np.array(list(MOTIONS.values()))
         videos = [
-            moving(pixels[image], start, steps[motion], self.frames, self.size)
+            moving(pixels[image], start, steps[motion], self.frames, self.image_size)
             for image, start, motion in zip(groups, starts, motions, strict=True)
         ]
         digit = digits[groups]

@@ -9,9 +9,10 @@ from sightseq.core.download import find_folder, missing_error
 from sightseq.core.errors import DataError
 from sightseq.data.video.files import OfficialSplits, Video
 from sightseq.data.video.synthetic import moving_squares, write_video
+from sightseq.text.sentences import read_lines
 
 LISTS = "ucfTrainTestlist"
-NAME = re.compile(r"v_(?P<label>\w+)_(?P<group>g\d+)_c\d+\.avi")
+NAME = re.compile(r"v_\w+_(g\d+)_c\d+\.avi")
 
 
 class UCF101(OfficialSplits):
@@ -65,8 +66,7 @@ class UCF101(OfficialSplits):
 
 def listed(file: Path) -> list[Path]:
     """Return the videos of a list."""
-    lines = file.read_text().splitlines()
-    return [file.parent.parent / "UCF-101" / line.split()[0] for line in lines if line.strip()]
+    return [file.parent.parent / "UCF-101" / line.split()[0] for line in read_lines(file) if line.strip()]
 
 
 def video_of(path: Path, split: str) -> Video:
@@ -77,4 +77,4 @@ def video_of(path: Path, split: str) -> Video:
     """
     if (match := NAME.fullmatch(path.name)) is None:
         raise DataError(f"ucf101: {path} is no name of UCF101, such as v_Diving_g01_c01.avi")
-    return Video(path, path.parent.name, split, match["group"])
+    return Video(path, path.parent.name, split, match[1])

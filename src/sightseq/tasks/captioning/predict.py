@@ -8,7 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sightseq.core.blocks import Block, TableBlock
+from sightseq.core.loading import Batch
+from sightseq.core.page import Widget
 from sightseq.core.predictor import Predictor, Row
+from sightseq.tasks.captioning.report import attention_block
 from sightseq.tasks.captioning.task import CaptioningTask
 from sightseq.tasks.conditional_generation.predict import SearchSettings, generate
 from sightseq.vision.files import ImageSource, JSONImage, as_source, find_files
@@ -25,6 +29,7 @@ class CaptionPredictor(Predictor):
 
     Settings: ClassVar[type[SearchSettings]] = SearchSettings
     json_input: ClassVar[Any] = JSONImage
+    widget: ClassVar[Widget | None] = Widget("image", "a photo")
     task: CaptioningTask
 
     def check(self, inputs: Sequence[ImageSource], options: SearchSettings) -> None:
@@ -47,6 +52,19 @@ class CaptionPredictor(Predictor):
         """Return the best captions of each image."""
         batch = {"input": torch.from_numpy(np.stack(items)), "index": torch.arange(len(items))}
         return generate(self.task, batch, options, "caption")
+
+    def shown(self, item: NDArray[np.uint8], rows: Sequence[Row]) -> list[Block]:
+        """Return the captions, and the attention of the best one."""
+        columns = ["caption", "score"]
+        blocks: list[Block] = [TableBlock("Caption", columns, [[row[name] for name in columns] for row in rows])]
+        tokens = torch.tensor([self.task.tokenizer.encode(rows[0]["caption"])], dtype=torch.int64)
+        batch = {"input": torch.from_numpy(item[None]), "tokens": tokens, "index": torch.zeros(1)}
+        block = attention_block(self.task, batch) if tokens.numel() else None
+        return [*blocks, *([block] if block else [])]
+
+    def examples(self, batch: Batch) -> list[NDArray[np.uint8]]:
+        """Return the images."""
+        return self.task.examples(batch["input"])
 
     def origin(self, place: str, item: NDArray[np.uint8]) -> Row:
         """Return the file name."""

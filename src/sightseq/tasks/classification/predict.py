@@ -1,13 +1,17 @@
 """Base of the predictors of all classifiers."""
 
-from typing import ClassVar
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from sightseq.core import predictor
-from sightseq.core.loading import Batch
+from sightseq.core.blocks import Block, TableBlock
+from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.predictor import Predictor, Row
 from sightseq.tasks.classification.task import ClassificationTask
 
@@ -30,6 +34,24 @@ class ClassPredictor(Predictor):
     Settings: ClassVar[type[Settings]] = Settings
     runs_exported: ClassVar[bool] = True
     task: ClassificationTask
+
+    @abstractmethod
+    def batch(self, items: Sequence[Any]) -> Batch | None:
+        """Return items that `read` returned as a batch; None if they are too long for one."""
+
+    def shown(self, item: Any, rows: Sequence[Row]) -> list[Block]:
+        """Return the probabilities, and what mattered for the label."""
+        blocks: list[Block] = []
+        for row in rows:
+            times = f" of {row['start']:g} to {row['end']:g} s" if "start" in row else ""
+            blocks.append(TableBlock(f"Label{times}", ["label", "probability"], row["top"], percent=["probability"]))
+        if (batch := self.batch([item])) is not None:
+            unknown = torch.full((1,), PAD_INDEX)
+            block = self.task.explanation({**batch, "probabilities": self._probabilities(batch), "target": unknown})
+            if block is not None:
+                block.caption = re.split(r"(?<=[.]) (?=[A-Z])", block.caption)[0]  # without how samples were chosen
+                blocks.append(block)
+        return blocks
 
     def predict_batch(self, batch: Batch, top: int = TOP) -> list[Row]:
         """Return the row of each sample; the tensors of the batch may be on any device."""

@@ -1,6 +1,6 @@
 """Prediction with a trained image classifier: files, PIL images or arrays to labels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,9 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from sightseq.core.loading import Batch
+from sightseq.core.page import Widget
 from sightseq.core.predictor import Row
 from sightseq.tasks.classification.images import ImageClassificationTask
 from sightseq.tasks.classification.predict import ClassPredictor
+from sightseq.vision.drawing import canvas
 from sightseq.vision.files import ImageSource, JSONImage, as_source, find_files
 from sightseq.vision.image import read_image
 
@@ -20,6 +22,7 @@ class ImagePredictor(ClassPredictor):
     """A trained image classifier; reads files, PIL images, or uint8 arrays [H, W] or [H, W, 3]."""
 
     json_input: ClassVar[Any] = JSONImage
+    widget: ClassVar[Widget | None] = Widget("image", "an image")
     task: ImageClassificationTask
 
     def expand(self, given: str, options: Any) -> list[tuple[str, Path]]:
@@ -39,7 +42,19 @@ class ImagePredictor(ClassPredictor):
 
     def predict_items(self, items: Sequence[NDArray[np.uint8]], options: Any) -> list[Row]:
         """See `ClassPredictor`."""
-        return self.predict_batch(stack(items), options.top)
+        return self.predict_batch(self.batch(items), options.top)
+
+    def batch(self, items: Sequence[NDArray[np.uint8]]) -> Batch:
+        """Stack images."""
+        return {"input": torch.from_numpy(np.stack(items))}
+
+    def examples(self, batch: Batch) -> list[NDArray[np.uint8]]:
+        """Return the images."""
+        return [self.task.spec.to_example(image) for image in batch["input"].numpy()]
+
+    def canvas(self, examples: Sequence[NDArray[np.uint8]]) -> Callable[[NDArray[np.uint8]], Any] | None:
+        """See `vision.drawing.canvas`."""
+        return canvas(examples)
 
     def origin(self, place: str, item: Any) -> Row:
         """Return the file name."""
@@ -48,8 +63,3 @@ class ImagePredictor(ClassPredictor):
     def cells(self, row: Row) -> dict[str, str]:
         """Return the file name and the cells of `ClassPredictor`."""
         return {"file": row["file"], **super().cells(row)}
-
-
-def stack(images: Sequence[NDArray[np.uint8]]) -> Batch:
-    """Stack images returned by `ImagePredictor.read` into one batch."""
-    return {"input": torch.from_numpy(np.stack(images))}

@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat
 
+from sightseq.audio.features import INT16
 from sightseq.audio.files import find_files
 from sightseq.audio.inputs import JSONSound, Sound, SoundSource, read_sound, stack, windows
+from sightseq.core.loading import Batch
+from sightseq.core.page import Widget
 from sightseq.core.predictor import Row
 from sightseq.tasks.classification.predict import ClassPredictor, Settings
 from sightseq.tasks.classification.sounds import SoundClassificationTask
@@ -41,6 +45,7 @@ class SoundPredictor(ClassPredictor):
 
     Settings: ClassVar[type[SoundSettings]] = SoundSettings
     json_input: ClassVar[Any] = JSONSound
+    widget: ClassVar[Widget | None] = Widget("sound", "a recording")
     local: ClassVar[Collection[str]] = {*ClassPredictor.local, "window", "overlap"}
     task: SoundClassificationTask
 
@@ -67,6 +72,19 @@ class SoundPredictor(ClassPredictor):
                 end = window.start + len(window.waveform) / rate
                 rows[window.sound].append({"start": round(window.start, 3), "end": round(end, 3), **row})
         return rows
+
+    def batch(self, items: Sequence[Sound]) -> Batch | None:
+        """Stack waveforms as int16; None if one is not read yet, or longer than a window."""
+        waveforms = [item.source for item in items if item.seconds <= self.task.spec.seconds]
+        if len(waveforms) < len(items) or any(isinstance(one, Path) for one in waveforms):
+            return None
+        batch = stack([one for one in waveforms if not isinstance(one, Path)])
+        return {**batch, "input": (batch["input"] * (INT16 - 1)).to(torch.int16)}
+
+    def examples(self, batch: Batch) -> list[tuple[int, NDArray[np.int16]]]:
+        """Return the recordings."""
+        rows = zip(batch["input"].numpy(), batch["length"].tolist(), strict=True)
+        return [(self.task.spec.rate, row[:length]) for row, length in rows]
 
     def length(self, item: Sound) -> int:
         """Return the length in samples."""

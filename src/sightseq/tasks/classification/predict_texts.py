@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from sightseq.core.errors import InputError, InputWarning
+from sightseq.core.loading import Batch
+from sightseq.core.page import Widget
 from sightseq.core.predictor import Row
 from sightseq.tasks.classification.predict import ClassPredictor, Settings
 from sightseq.tasks.classification.texts import TextClassificationTask
@@ -34,6 +36,7 @@ class TextPredictor(ClassPredictor):
 
     Settings: ClassVar[type[TextSettings]] = TextSettings
     json_input: ClassVar[Any] = str
+    widget: ClassVar[Widget | None] = Widget("text", "a text")
     task: TextClassificationTask
 
     def check(self, inputs: Sequence[str], options: TextSettings) -> None:
@@ -71,7 +74,19 @@ class TextPredictor(ClassPredictor):
 
     def predict_items(self, items: Sequence[Text], options: TextSettings) -> list[Row]:
         """See `ClassPredictor`."""
-        return self.predict_batch(pad([item.tokens for item in items], self.task.spec.max_tokens), options.top)
+        return self.predict_batch(self.batch(items), options.top)
+
+    def batch(self, items: Sequence[Text]) -> Batch:
+        """Pad and stack the tokens."""
+        return pad([item.tokens for item in items], self.task.spec.max_tokens)
+
+    def examples(self, batch: Batch) -> list[str]:
+        """Return the texts as the model reads them."""
+        lengths = batch["length"].tolist()
+        return [
+            self.task.tokenizer.decode(row[:length])
+            for row, length in zip(batch["input"].tolist(), lengths, strict=True)
+        ]
 
     def length(self, item: Text) -> int:
         """Return the number of tokens."""

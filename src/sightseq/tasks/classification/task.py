@@ -231,8 +231,8 @@ class ClassificationTask(Task):
         return [*smoothing, *super().training_differences()]
 
     def labels(self, rows: Batch) -> list[tuple[str, float, str]]:
-        """Return (predicted class, its probability, true class) for each sample."""
-        names = self.spec.classes
+        """Return (predicted class, its probability, true class) for each sample; "" for the true class of target -1."""
+        names = [*self.spec.classes, ""]
         confidence, guess = rows["probabilities"].max(dim=1)
         triples = zip(guess.tolist(), confidence.tolist(), rows["target"].tolist(), strict=True)
         return [(names[g], c, names[t]) for g, c, t in triples]

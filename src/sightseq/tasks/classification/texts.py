@@ -110,6 +110,7 @@ class TextClassificationTask(ClassificationTask):
 def _passage(label: tuple[str, float, str], words: list[tuple[str, float]]) -> Passage:
     """Return a text with its prediction; if that is wrong, also the true class."""
     prediction, probability, truth = label
-    wrong = prediction != truth
-    row = f"{'✗' if wrong else '✓'} {prediction} ({probability:.0%})"
+    wrong = truth not in ("", prediction)
+    mark = "" if not truth else "✗ " if wrong else "✓ "
+    row = f"{mark}{prediction} ({probability:.0%})"
     return Passage(f"{row}, truth: {truth}" if wrong else row, words, wrong)

@@ -51,9 +51,10 @@ class VideoClassificationTask(ClassificationTask):
         flips: train on the mirrored clips, too, each with probability 0.5; for classes that do not tell left from
             right.
         test_time_flips: predict with the mean probabilities of each clip and its mirror image.
-        views: parts of a clip, each of T / views frames. In training the network reads one of them, chosen at random;
-            a prediction is the mean of the probabilities of all. Where the frames of clips are spread over the video,
-            those of a part are so too; otherwise they are successive.
+        views: parts of a clip, each of T / views frames; the network reads one of them, and a prediction is the mean
+            of the probabilities of all. Where the frames of clips are spread over the video, a part has one of every
+            `views` frames, in training a random one; otherwise its frames are successive, in training from a random
+            start.
         classification: see `ClassificationTask`. The network maps normalised clips and lengths to logits
             [B, num_classes]; it and its `encoder` receive those of `in_channels`, `num_classes`, `image_size` and
             `frames` that their `__init__` names.

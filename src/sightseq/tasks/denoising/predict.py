@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
 
 from sightseq.core.errors import ConfigError, InputError
 from sightseq.core.files import creating
+from sightseq.core.page import Widget
 from sightseq.core.predictor import Predictor, Row
 from sightseq.vision.files import ImageSource, as_source
 from sightseq.vision.photo_files import Photo, check_target, read_photo, write_photo
@@ -58,6 +59,7 @@ class DenoisingPredictor(Predictor):
     """
 
     Settings: ClassVar[type[DenoisingSettings]] = DenoisingSettings
+    widget: ClassVar[Widget | None] = Widget("image", "a photo")
     local: ClassVar[Collection[str]] = ("output", "overwrite", "tile", "overlap")
     task: "DenoisingTask"
 

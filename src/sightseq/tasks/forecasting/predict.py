@@ -12,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, PositiveInt
 
+from sightseq.core.blocks import Block, FigureBlock
 from sightseq.core.errors import ConfigError, DataError, InputError
 from sightseq.core.files import creating, replacing
+from sightseq.core.page import Widget
 from sightseq.core.plots import style
 from sightseq.core.predictor import Predictor, Row
 from sightseq.series.frame import arrange
@@ -69,6 +71,7 @@ class ForecastingPredictor(Predictor):
 
     Settings: ClassVar[type[ForecastingSettings]] = ForecastingSettings
     local: ClassVar[Collection[str]] = ("output", "overwrite")
+    widget: ClassVar[Widget | None] = Widget("file", "a table of the past", tuple(SUFFIXES))
     task: ForecastingTask
 
     @property
@@ -201,6 +204,12 @@ class ForecastingPredictor(Predictor):
         names = [windows.names[row] for row in rows] if len(windows.names) > 1 else None
         tensors = {name: torch.from_numpy(one) for name, one in batch.items()}
         return windows_figure(tensors, labels(self.spec), self.spec.lookback, names)
+
+    def shown(self, item: tuple[Source, LastWindows], rows: Sequence[Row]) -> list[Block]:
+        """Return the plot, and the table."""
+        steps = len({row["time"] for row in rows})
+        figure = FigureBlock("Forecast", self._figure(item[1], self._quantiles(item[1])[:, :steps]))
+        return [figure, *super().shown(item, rows)]
 
     def origin(self, place: str, item: Any) -> Row:
         """Return the file."""

@@ -1,68 +1,26 @@
 """Prediction with a trained language model: continue a text, or list the most probable next words."""
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from sightseq.core.blocks import Block, TableBlock, TextBlock
 from sightseq.core.errors import ConfigError, InputError, InputWarning
+from sightseq.core.page import Widget
 from sightseq.core.predictor import Predictor, Row
 from sightseq.decoding.beam import BeamSearch, beam_search
 from sightseq.decoding.sampling import READ, Sampling
 from sightseq.decoding.step import run_step
+from sightseq.tasks.language_modeling.settings import DRAWN, LanguageSettings
 from sightseq.tasks.language_modeling.task import LanguageModelingTask, State
 from sightseq.text.tokenizer import EOS_ID, UNKNOWN_ID, StreamDecoder
 
 DEFAULT = Sampling()
-DRAWN = {"temperature", "top_k", "top_p", "repetition_penalty", "seed"}  # options of sampling alone
-
-
-class LanguageSettings(BaseModel):
-    """Options of `sightseq predict` for a language model."""
-
-    mode: Literal["generate", "next_word"] = Field(
-        "generate", description="generate: continue the text; next_word: list the most probable next words"
-    )
-    tokens: PositiveInt = Field(50, description="number of tokens to generate")
-    samples: PositiveInt = Field(1, description="number of texts for each prompt")
-    beam: PositiveInt | None = Field(
-        None, description="search for the most probable texts with this number of hypotheses, instead of sampling"
-    )
-    no_repeat_ngram: NonNegativeInt = Field(
-        0, description="with beam: no sequence of this number of tokens occurs twice in a text; 0: all may"
-    )
-    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        1.0, description="0: always the most probable token"
-    )
-    top_k: PositiveInt | None = Field(None, description="sample from the k most probable tokens only")
-    top_p: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="sample from the most probable tokens with this total probability"
-    )
-    repetition_penalty: PositiveFloat = Field(
-        1.0, description="above 1: tokens that already occur become less probable"
-    )
-    stop: list[Annotated[str, Field(min_length=1)]] = Field(
-        [], description="end a text before the first of these strings: [a,b]"
-    )
-    seed: int = Field(1, description="seed of the random numbers")
-    top: PositiveInt = Field(3, description="number of words to list with mode=next_word")
-
-    @property
-    def sampling(self) -> Sampling:
-        """The sampling settings."""
-        return Sampling(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
-
-    @property
-    def search(self) -> BeamSearch | None:
-        """The settings of the beam search; None for sampling."""
-        if not self.beam:
-            return None
-        return BeamSearch(
-            self.beam, self.tokens, no_repeat_ngram=self.no_repeat_ngram, forbidden=(UNKNOWN_ID,), eos=EOS_ID
-        )
+SUGGESTED = 3  # words
 
 
 class LanguagePredictor(Predictor):
@@ -76,6 +34,7 @@ class LanguagePredictor(Predictor):
     Settings: ClassVar[type[LanguageSettings]] = LanguageSettings
     json_input: ClassVar[Any] = str
     reads_files: ClassVar[bool] = False
+    widget: ClassVar[Widget | None] = Widget("text", "the beginning of a text")
     task: LanguageModelingTask
 
     def check(self, inputs: Sequence[str], options: LanguageSettings) -> None:
@@ -135,6 +94,20 @@ class LanguagePredictor(Predictor):
                     yield from self._words(prompt, options, named=several)
                 else:
                     yield from self._texts(prompt, options, apart=several)
+
+    def shown(self, item: str, rows: Sequence[Row]) -> list[Block]:
+        """Return each text, or the table of next words."""
+        if "next" in rows[0]:
+            return [TableBlock("Next word", ["word", "probability"], rows[0]["next"], percent=["probability"])]
+        return [TextBlock("Text", row["prompt"] + row["text"]) for row in rows]
+
+    def suggest(self, text: str) -> list[tuple[str, str]]:
+        """Return the most probable words that continue the text, or complete its last word."""
+        if not self.task.keyboard:
+            return []
+        prefix = "" if text[-1:].isspace() else re.split(r"\s", text)[-1]
+        before = text[: len(text) - len(prefix)]
+        return [(word, f"{before}{word} ") for word, _ in self.next_words(before, SUGGESTED, prefix)]
 
     def _texts(self, prompt: str, options: LanguageSettings, apart: bool) -> Iterator[str]:
         """Yield the samples of one prompt, with an empty line after each if there are several or `apart` is true."""

@@ -17,6 +17,7 @@ from sightseq.core.errors import ConfigError, InputError, InputWarning
 from sightseq.core.files import creating, replacing
 from sightseq.core.inputs import check_targets, named_files
 from sightseq.core.media import AudioBlock
+from sightseq.core.page import Widget
 from sightseq.core.predictor import Predictor, Row
 from sightseq.music.figures import roll_figure
 from sightseq.music.files import SUFFIXES, midi_files, read_piece
@@ -89,6 +90,7 @@ class MusicPredictor(Predictor):
     """
 
     Settings: ClassVar[type[MusicSettings]] = MusicSettings
+    widget: ClassVar[Widget | None] = Widget("file", "the beginning of a piece, or nothing", SUFFIXES)
     default_input: ClassVar[str | None] = ""
     local: ClassVar[Collection[str]] = ("output", "overwrite")
 

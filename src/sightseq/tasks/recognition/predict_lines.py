@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sightseq.core.blocks import Block, FigureBlock, TextBlock
 from sightseq.core.loading import Batch
+from sightseq.core.page import Widget
 from sightseq.core.plots import write_figure
 from sightseq.core.predictor import Row
 from sightseq.core.reservoir import stack_padded
-from sightseq.tasks.recognition.figures import alignment_figure
+from sightseq.tasks.recognition.figures import AlignedLine, alignment_figure
 from sightseq.tasks.recognition.lines import LineRecognitionTask
 from sightseq.tasks.recognition.predict import RecognitionPredictor, RecognitionSettings, target
 from sightseq.vision.files import ImageSource, JSONImage, as_source, find_files
@@ -34,6 +36,7 @@ class LinePredictor(RecognitionPredictor):
     """
 
     json_input: ClassVar[Any] = JSONImage
+    widget: ClassVar[Widget | None] = Widget("image", "a line of writing")
     task: LineRecognitionTask
 
     def expand(self, given: str, options: RecognitionSettings) -> list[tuple[str, Path]]:
@@ -69,6 +72,20 @@ class LinePredictor(RecognitionPredictor):
                 row["output"] = write_figure(alignment_figure([line]), target(options.output, item.name))
             rows.append(row)
         return rows
+
+    def shown(self, item: Line, rows: Sequence[Row]) -> list[Block]:
+        """Return the text, and where each character was read."""
+        batch = stack([item.columns])
+        (image,) = self.task.images(batch)
+        (row,) = rows
+        spans = [(character, start, end + 1) for character, start, end in row["characters"]]
+        figure = alignment_figure([AlignedLine(image, row["text"], None, spans)])
+        caption = f"Probability {row['probability']:.1%}. Above the line: where each character was read."
+        return [TextBlock("Text", row["text"]), FigureBlock("Alignment", figure, caption=caption)]
+
+    def examples(self, batch: Batch) -> list[NDArray[np.uint8]]:
+        """Return the lines."""
+        return self.task.images(batch)
 
     def length(self, item: Line) -> int:
         """Return the width in pixels."""

@@ -15,6 +15,7 @@ from sightseq.audio.files import find_files
 from sightseq.audio.inputs import JSONSound, Sound, SoundSource, read_sound, stack, windows
 from sightseq.core.errors import ConfigError, InputWarning
 from sightseq.core.loading import Batch
+from sightseq.core.page import Widget
 from sightseq.core.plots import write_figure
 from sightseq.core.predictor import Row
 from sightseq.decoding.ctc import BLANK
@@ -68,6 +69,7 @@ class SpeechPredictor(RecognitionPredictor):
     documents: ClassVar[Any] = frozenset({"srt"})
     json_input: ClassVar[Any] = JSONSound
     local: ClassVar[Collection[str]] = {*RecognitionPredictor.local, "window", "stream", "part"}
+    widget: ClassVar[Widget | None] = Widget("sound", "a recording")
     task: SpeechRecognitionTask
 
     def check(self, inputs: Sequence[Any], options: Any) -> None:
@@ -169,6 +171,11 @@ class SpeechPredictor(RecognitionPredictor):
 
     def _batch(self, waveforms: Sequence[NDArray[np.float32]]) -> Batch:
         return {name: tensor.to(self.task.device) for name, tensor in stack(waveforms).items()}
+
+    def examples(self, batch: Batch) -> list[tuple[int, NDArray[np.int16]]]:
+        """Return the recordings."""
+        rows = zip(batch["input"].numpy(), batch["length"].tolist(), strict=True)
+        return [(self.task.spec.rate, row[:length]) for row, length in rows]
 
     def length(self, item: Sound) -> int:
         """Return the length in samples."""

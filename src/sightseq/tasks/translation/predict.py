@@ -4,7 +4,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import torch
+
+from sightseq.core.blocks import Block, TableBlock
 from sightseq.core.errors import InputError, InputWarning
+from sightseq.core.loading import Batch
+from sightseq.core.page import Widget
 from sightseq.core.predictor import Predictor, Row
 from sightseq.tasks.conditional_generation.predict import SearchSettings, generate
 from sightseq.tasks.translation.task import TranslationTask
@@ -36,6 +41,7 @@ class TranslationPredictor(Predictor):
 
     Settings: ClassVar[type[TranslationSettings]] = TranslationSettings
     json_input: ClassVar[Any] = str
+    widget: ClassVar[Widget | None] = Widget("text", "a sentence")
     task: TranslationTask
 
     def check(self, inputs: Sequence[str], options: TranslationSettings) -> None:
@@ -79,6 +85,19 @@ class TranslationPredictor(Predictor):
         return [
             [{"source": item.text, **row} for row in (next(found) if item.text.strip() else [empty])] for item in items
         ]
+
+    def shown(self, item: Sentence, rows: Sequence[Row]) -> list[Block]:
+        """Return the translations, and the attention of the best one."""
+        columns = ["translation", "score"]
+        blocks: list[Block] = [TableBlock("Translation", columns, [[row[name] for name in columns] for row in rows])]
+        tokens = torch.tensor([self.task.tokenizer.encode(rows[0]["translation"])], dtype=torch.int64)
+        batch = {**pad([item.tokens], self.task.spec.source.max_tokens), "tokens": tokens, "index": torch.zeros(1)}
+        block = self.task.attention_block(batch) if tokens.numel() else None
+        return [*blocks, *([block] if block else [])]
+
+    def examples(self, batch: Batch) -> list[str]:
+        """Return the sources."""
+        return self.task.sources(batch)
 
     def length(self, item: Sentence) -> int:
         """Return the number of tokens."""

@@ -124,7 +124,7 @@ class TranslationTask(ConditionalGenerationTask):
                 texts = zip(self.sources(rows), to_texts(rows["hypothesis"]), to_texts(rows["reference"]), strict=True)
                 cells = [[*three, score] for three, score in zip(texts, rows["chrf"].tolist(), strict=True)]
                 blocks.append(TableBlock(title, columns, cells, caption=caption))
-        if (rows := self._random.rows()) and (block := self._attention_block(rows)):
+        if (rows := self._random.rows()) and (block := self.attention_block(rows)):
             blocks.append(block)
         return [*blocks, *super().blocks(stage)]
 
@@ -135,7 +135,7 @@ class TranslationTask(ConditionalGenerationTask):
         lengths = zip(rows["input"].tolist(), rows["length"].tolist(), strict=True)
         return [self.source_tokenizer.decode(row[: length - 1]) for row, length in lengths]
 
-    def _attention_block(self, rows: Batch) -> Block | None:
+    def attention_block(self, rows: Batch) -> Block | None:
         """Return the attention of a few short texts; None if the network has no attention."""
         lengths = (rows["tokens"] != EOS_ID).sum(1) + 1  # with EOS
         short = ((lengths <= HEAT_MAP_TOKENS) & (rows["length"] <= HEAT_MAP_TOKENS)).nonzero()[:HEAT_MAPS, 0]
