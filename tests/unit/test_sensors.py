@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from sightseq.core.errors import ConfigError, DataError
+from sightseq.core.windows import windows
 from sightseq.data.sensors.digit_rows import DigitRows
 from sightseq.data.sensors.hmp import HMP
 from sightseq.data.sensors.recordings import SensorData
 from sightseq.data.sensors.sequence_csv import SequenceCSV
 from sightseq.data.sensors.sign_keypoints import SignKeyPoints
 from sightseq.data.sensors.uci_har import ACTIVITIES, CHANNELS, UciHar
-from sightseq.series.grid import median_rate, regular, windows
+from sightseq.series.grid import median_rate, regular
 from sightseq.series.keypoints import HOLISTIC
 
 STAGES = ("train", "val", "test")

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sightseq.nets.feature_map import ConvFeatures
-from sightseq.nets.recurrent import Recurrent
+from sightseq.nets.recurrent import RecurrentLayers
 from sightseq.nets.video import LRCN, AttentionLSTM, CausalNetwork, FrameNetwork, MeanPooling
 from sightseq.nets.video_conv import ConvLSTM, ConvLSTMLayer, R2Plus1D, SpaceTime
 
@@ -148,8 +148,8 @@ def test_training_does_not_encode_padding() -> None:
     assert (features[1, 2:] == 0).all()
 
 
-def test_recurrent_layers_read_vectors_without_a_vocabulary() -> None:
-    layers = Recurrent(None, embedding=4, hidden=[5])
+def test_recurrent_layers_read_vectors() -> None:
+    layers = RecurrentLayers(4, hidden=[5])
     x = torch.randn(2, 3, 4)
     torch.testing.assert_close(layers.read(x)[0], layers.layers[0](x)[0])
     assert not list(layers.embedding.parameters())

@@ -5,9 +5,9 @@ import signal
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from sightseq import console
 from sightseq.core.build import trust as trust_packages
@@ -17,22 +17,16 @@ from sightseq.core.errors import CheckpointError, ConfigError, DataError
 from sightseq.core.extras import require
 from sightseq.core.rundir import Config
 from sightseq.predict import Loaded, load_named
-from sightseq.serve import listen
+from sightseq.serve import Hosted, listen
 from sightseq.serve.worker import showing
 
 
-class Settings(BaseModel):
+class Settings(Hosted):
     """Settings of `sightseq demo`: see conf/demo.yaml."""
 
-    ckpt: list[str]
-    device: str
-    trust: list[str]
-    host: str
-    port: Annotated[int, Field(ge=0, le=65535)]
     examples: bool
     max_requests: PositiveInt
     max_size: PositiveFloat
-    largest: dict[str, float]
 
 
 def demo(config: Config) -> None:

@@ -1,6 +1,4 @@
-"""Recordings of sensors on a regular grid of times, and their windows."""
-
-from collections.abc import Iterator
+"""Recordings of sensors on a regular grid of times."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,15 +55,3 @@ def _gridded(places: NDArray[np.float64], values: NDArray[np.floating]) -> Value
     for channel in grid.T if len(empty) else ():
         channel[empty] = np.interp(empty, filled, channel[filled])  # NaN between a value and a NaN
     return grid.astype(np.float32)
-
-
-def windows(length: int, steps: int, stride: int) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each window of a recording of `length` steps.
-
-    A recording of at most `steps` steps is one window. The last window of a longer one ends with it.
-    """
-    if length <= steps:
-        yield 0, length
-        return
-    yield from ((start, start + steps) for start in range(0, length - steps, stride))
-    yield length - steps, length

@@ -10,17 +10,11 @@ from numpy.typing import NDArray
 from sightseq.core.errors import DataError, nearest
 from sightseq.core.extras import require
 from sightseq.series.grid import Values, median_rate, regular
-from sightseq.series.tables import EXTRA, SUFFIXES, numbers, read_columns, read_header
+from sightseq.series.tables import EXTRA, numbers, read_columns, read_header
 
-__all__ = ["SUFFIXES", "TimeUnit", "column_names", "read_sensors", "read_vectors", "usual_rate"]
 TimeUnit = Literal["s", "ms", "us", "ns"]
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 OPTION = "data.channels"
-
-
-def column_names(file: Path, delimiter: str | None = None) -> list[str]:
-    """Return the names of the columns of a table; for the delimiter see `series.tables.Layout`."""
-    return read_header(file, delimiter)[0]
 
 
 def read_sensors(

@@ -19,22 +19,27 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 
-class Settings(BaseModel):
-    """Settings of `sightseq serve`: see conf/serve.yaml."""
+class Hosted(BaseModel):
+    """Settings of a server of models: which, where, and the largest values of their options."""
 
     ckpt: list[str]
-    engine: Literal["torch", "onnx"]
     device: str
     trust: list[str]
     host: str
     port: Annotated[int, Field(ge=0, le=65535)]
+    largest: dict[str, float]
+
+
+class Settings(Hosted):
+    """Settings of `sightseq serve`: see conf/serve.yaml."""
+
+    engine: Literal["torch", "onnx"]
     batch_size: PositiveInt
     wait: NonNegativeFloat
     max_requests: PositiveInt
     max_inputs: PositiveInt
     max_size: PositiveFloat
     timeout: PositiveFloat
-    largest: dict[str, float]
 
 
 def serve(config: Config) -> None:

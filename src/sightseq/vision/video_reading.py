@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sightseq.series.grid import windows
+from sightseq.core.windows import windows
 from sightseq.vision.footage import Footage, VideoSource, opened_footage
 from sightseq.vision.video_spec import VideoSpec
 

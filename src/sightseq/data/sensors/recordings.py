@@ -15,8 +15,8 @@ from sightseq.core.arrays import ArrayDataset, Ragged, save_about, save_split
 from sightseq.core.errors import ConfigError, DataError, nearest
 from sightseq.core.loading import Batch
 from sightseq.core.splits import Rows
+from sightseq.core.windows import windows
 from sightseq.data.grouped import GroupedData
-from sightseq.series.grid import windows
 from sightseq.series.sequence_spec import SequenceSpec
 
 SMALLEST = 1e-6  # standard deviation of a constant channel: its normalised values are 0

@@ -11,7 +11,8 @@ from sightseq.core.errors import DataError
 from sightseq.data.sensors.recordings import Recording, Recordings, SensorData
 from sightseq.data.sensors.synthetic import waves
 from sightseq.series.grid import regular
-from sightseq.series.sensor_tables import SUFFIXES, TimeUnit, column_names, read_sensors, usual_rate
+from sightseq.series.sensor_tables import TimeUnit, read_sensors, usual_rate
+from sightseq.series.tables import SUFFIXES, read_header
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 
@@ -87,16 +88,15 @@ class SequenceCSV(SensorData):
     def recordings(self, sources: Sequence[Path]) -> Recordings:
         """Return the recordings, at one rate."""
         names = {role: name for role, name in self.names.items() if name}
-        first = column_names(sources[0], self.layout.get("delimiter"))
+        header, _ = read_header(sources[0], self.layout.get("delimiter"))
         others = {self.time, *names.values()}
-        channels = self.channels or tuple(name for name in first if name not in others)
+        channels = self.channels or tuple(name for name in header if name not in others)
         if not channels:
             raise DataError(f"{self.name}: {sources[0]} has no column of numbers; name them with data.channels=[...]")
         parts = [part for file in sources for part in self._parts(file, channels, names)]
         if not parts:
             raise DataError(f"{self.name}: no row has a label in the column {names['label']!r}")
-        rates = usual_rate([times for times, _ in parts if times is not None])
-        rate = self.rate or rates
+        rate = self.rate or usual_rate([times for times, _ in parts if times is not None])
         items = []
         for times, item in parts:
             cut = [(0.0, item.values)] if times is None or rate is None else regular(times, item.values, rate)

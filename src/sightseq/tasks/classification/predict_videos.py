@@ -1,7 +1,7 @@
 """Prediction with a trained classifier of videos: files, folders of frames or arrays to labels, window by window."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -15,10 +15,12 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from sightseq.core.errors import ConfigError, InputError, InputWarning
 from sightseq.core.files import creating
 from sightseq.core.inputs import check_targets, named_files
+from sightseq.core.loading import Batch
+from sightseq.core.page import Widget
 from sightseq.core.plots import write_figure
 from sightseq.core.predictor import Row
 from sightseq.tasks.classification.predict import Settings
-from sightseq.tasks.classification.predict_windows import Vote, Window, WindowPredictor
+from sightseq.tasks.classification.predict_windows import Vote, Window, WindowPredictor, padded
 from sightseq.tasks.classification.videos import VideoClassificationTask
 from sightseq.vision.figures import batch_figure
 from sightseq.vision.footage import VideoSource, find_videos, frame_files, opened_footage
@@ -81,6 +83,8 @@ class VideoPredictor(WindowPredictor):
     """
 
     Settings: ClassVar[type[VideoSettings]] = VideoSettings
+    widget: ClassVar[Widget | None] = Widget("file", "a video", SUFFIXES)
+    local: ClassVar[Collection[str]] = {*WindowPredictor.local, "window", "overlap", "output", "summary"}
     task: VideoClassificationTask
 
     def check(self, inputs: Sequence[Any], options: VideoSettings) -> None:
@@ -141,6 +145,11 @@ class VideoPredictor(WindowPredictor):
             {"seconds": round(item.seconds, 3), **row, **self._write(item, vote)}
             for item, row, vote in zip(items, self.voted(votes, options), votes, strict=True)
         ]
+
+    def batch(self, items: Sequence[Video]) -> Batch | None:
+        """Return the frames of videos of one window each; None if one has several."""
+        frames = [item.frames for item in items if item.frames is not None]
+        return padded(frames) if len(frames) == len(items) else None
 
     def _windows(self, number: int, item: Video) -> Iterator[Window]:
         """Yield the windows of a video; a damaged one is read up to the damage."""

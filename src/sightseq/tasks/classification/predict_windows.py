@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sightseq.core.loading import Batch
 from sightseq.core.predictor import Row
 from sightseq.tasks.classification.predict import ClassPredictor, Settings
 
@@ -47,7 +48,7 @@ class WindowPredictor(ClassPredictor):
         timelines: list[list[Row]] = [[] for _ in range(count)]
         found: list[list[Tensor]] = [[] for _ in range(count)]
         while batch := list(islice(windows, batch_size)):
-            for window, row in zip(batch, self._probabilities([one.values for one in batch]), strict=True):
+            for window, row in zip(batch, self._probabilities(padded([one.values for one in batch])), strict=True):
                 best = int(row.argmax())
                 span = {"start": round(window.start, 3), "end": round(window.end, 3)}
                 timelines[window.item].append(
@@ -62,15 +63,15 @@ class WindowPredictor(ClassPredictor):
         rows = self.ranked(means, options.top)
         return [{**row, "timeline": vote.timeline} for row, vote in zip(rows, votes, strict=True)]
 
-    def _probabilities(self, values: Sequence[NDArray[Any]]) -> Tensor:
-        """Return the probabilities [N, num_classes] of windows, on the CPU."""
-        padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in values], batch_first=True)
-        batch = {"input": padded, "length": torch.tensor([len(one) for one in values])}
-        return self.task.predict_step({name: tensor.to(self.task.device) for name, tensor in batch.items()}).cpu()
-
     def cells(self, row: Row) -> dict[str, str]:
         """Return the file name, the cells of `ClassPredictor`, and the timeline, equal neighbours joined."""
         return {"file": row["file"], **super().cells(row), "timeline": timeline(row["timeline"])}
+
+
+def padded(values: Sequence[NDArray[Any]]) -> Batch:
+    """Return a batch of windows [T, ...] of any lengths, padded with 0."""
+    rows = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in values], batch_first=True)
+    return {"input": rows, "length": torch.tensor([len(one) for one in values])}
 
 
 def timeline(entries: Iterable[Row]) -> str:

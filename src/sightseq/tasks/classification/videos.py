@@ -156,7 +156,8 @@ class VideoClassificationTask(ClassificationTask):
     def compute_features(self, batch: Batch) -> dict[str, Tensor]:
         """Return the `features` of clips: float16 [B, T, V, ...], with flips of their mirror images too."""
         rows = []
-        for clip, length in zip(batch["input"].split(1), batch["length"].split(1), strict=True):  # one, to save memory
+        # One clip at a time, to save memory.
+        for clip, length in zip(torch.split(batch["input"], 1), torch.split(batch["length"], 1), strict=True):
             clip = self.prepare(clip)
             views = [clip, clip.flip(-1)] if self._mirrored else [clip]
             rows.append(torch.stack([self.net.features(view, length) for view in views], dim=2).half())
