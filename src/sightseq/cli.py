@@ -27,6 +27,7 @@ COMMANDS = {
     "test": "evaluate a checkpoint on its test data",
     "predict": "print the predictions of a trained model for your files or texts",
     "export": "export a trained model to a file or a web page that runs without this framework",
+    "eject": "write an experiment as one file of plain PyTorch, without this framework",
     "bench": "measure training and inference speed, compared with a bare PyTorch loop",
     "data": "download and verify the data of an experiment",
     "compare": "show how runs differ, and whether their scores differ by more than seeds do",
@@ -169,7 +170,7 @@ def execute(command: str, config: Config, arguments: list[str], typed: str) -> N
     """Run a command on its composed config; `train` and `test` replace this process by `sightseq.run`."""
     if config.get("run_test") == "auto":
         config["run_test"] = True
-    if command in ("train", "data", "show", "bench") and config.get("resume") in (None, "auto"):
+    if command in ("train", "data", "show", "bench", "eject") and config.get("resume") in (None, "auto"):
         check_present(config["data"])
     if "ckpt" in config:  # resolved before anything heavy is imported; results.json names it
         given, several = config["ckpt"], command in SERVERS
@@ -191,6 +192,10 @@ def execute(command: str, config: Config, arguments: list[str], typed: str) -> N
         from sightseq.export import export
 
         export(config)
+    elif command == "eject":
+        from sightseq.eject import eject
+
+        eject(config)
     elif command == "bench":
         from sightseq.bench import bench
 

@@ -121,6 +121,10 @@ class ArrayDataset(Dataset[Batch]):
             return self.batch(torch.tensor([samples[index] for index in indices], dtype=torch.int64))
         return {name: rows[0] for name, rows in self.batch(torch.tensor([samples[indices]])).items()}
 
+    def plain(self) -> Any:
+        """Return an object with the same `rows`, `lengths` and `batch`, for `sightseq eject`: simpler, if possible."""
+        return self
+
     def batch(self, indices: Tensor) -> Batch:
         """Return the batch of these samples.
 

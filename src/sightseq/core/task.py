@@ -43,8 +43,7 @@ class Task(LightningModule, ABC):
         spec: the spec of the data, as returned by `Spec.to_dict`.
         net: `_target_` and arguments of the network; the values of `net_arguments` are added.
         optimizer: `_target_` and arguments of the optimizer.
-        scheduler: `_target_` and arguments of the schedule; None keeps the learning rate constant. `total_steps` is
-            added; `core.optimization.make_schedule` documents when the schedule is stepped.
+        scheduler: the same of the schedule, see `core.optimization.make_schedule`; None: a constant learning rate.
     """
 
     net_kind: ClassVar[str]
@@ -80,9 +79,11 @@ class Task(LightningModule, ABC):
         self.optimizer, self.scheduler = optimizer, scheduler
         self._accumulation = Accumulation()
         self.total_steps: float | None = None  # None: the Trainer's estimate; run.py sets it before training
-        loss = ("loss_sum", "count")
         self.scoreboard = Scoreboard(
-            {stage: {"loss": Score(MeanLoss(), "loss", loss), **self.scores(stage)} for stage in STAGES}
+            {
+                stage: {"loss": Score(MeanLoss(), "loss", ("loss_sum", "count")), **self.scores(stage)}
+                for stage in STAGES
+            }
         )
 
     # Defined by each task.
@@ -96,10 +97,7 @@ class Task(LightningModule, ABC):
         return {}
 
     def decode(self, batch: Batch, stage: str) -> Mapping[str, Tensor]:
-        """Decode freely, without reading the targets; called in the stages "val" and "test" only.
-
-        The values are added to those of `step` under their own names: they are never teacher-forced.
-        """
+        """Decode freely, in "val" and "test" only; the values are added to those of `step`, never teacher-forced."""
         return {}
 
     def size(self, batch: Batch) -> int:
@@ -120,6 +118,9 @@ class Task(LightningModule, ABC):
     def graph(cls) -> "Callable[[Any], Graph] | None":
         """Return what makes the graph to export, a class or a function, imported on demand; None if there is none."""
         return None
+
+    def plain(self) -> nn.Module | None:
+        """Return the network with its loss in plain PyTorch, for `sightseq eject`; None if there is none."""
 
     @property
     def frozen(self) -> "Frozen | None":
@@ -221,8 +222,7 @@ class Task(LightningModule, ABC):
         return output
 
     def _log(self, stage: str) -> None:
-        scores = self.scoreboard.compute(stage)
-        self.log_dict({f"{stage}/{name}": value for name, value in scores.items()}, prog_bar=False)
+        self.log_dict({f"{stage}/{name}": value for name, value in self.scoreboard.compute(stage).items()})
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training metrics and reset them."""

@@ -11,6 +11,7 @@ from sightseq.core.arrays import ArrayDataset
 from sightseq.core.datamodule import DataModule
 from sightseq.core.errors import ConfigError
 from sightseq.core.loading import PAD_INDEX, Batch, BatchSampler, StreamSampler
+from sightseq.data.plain import PlainStream
 from sightseq.text.tokenizer import EOS_ID
 
 
@@ -30,6 +31,10 @@ class StreamDataset(ArrayDataset):
     @property
     def stored_rows(self) -> None:
         """None: a sample is a window of the stream."""
+
+    def plain(self) -> PlainStream:
+        """See `ArrayDataset.plain`."""
+        return PlainStream(self.tokens)
 
     def batch(self, spans: Tensor) -> Batch:
         """Return windows of the stream as a batch.

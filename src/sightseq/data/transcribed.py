@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightseq.core.arrays import ArrayDataset, save_split
+from sightseq.core.arrays import ArrayDataset, Ragged, save_split
 from sightseq.core.errors import DataError
 from sightseq.core.loading import Batch
 from sightseq.core.splits import Rows, SplitData
+from sightseq.data.plain import PlainTranscripts
 from sightseq.data.reading import Corrupt
 from sightseq.data.text.tokenised import Texts
 from sightseq.text.alphabet import Alphabet, fit
@@ -54,6 +55,12 @@ class TranscribedDataset(ArrayDataset):
     def __init__(self, arrays: Mapping[str, Any], rows: Rows, source: str, alphabet: Alphabet) -> None:
         super().__init__(arrays, rows, source)
         self.alphabet = alphabet
+
+    def plain(self) -> PlainTranscripts:
+        """See `ArrayDataset.plain`."""
+        inputs, texts = self.arrays["input"], self.arrays["target"]
+        ids = Ragged.of([np.array(self.alphabet.encode(text), np.int64) for text in texts[np.arange(len(texts))]])
+        return PlainTranscripts(inputs.values, inputs.ends, ids.values, ids.ends, self.rows, inputs.padding)
 
     def batch(self, indices: Tensor) -> Batch:
         """Return the batch of these indices: see `ArrayDataset.batch`."""

@@ -19,6 +19,7 @@ from sightseq.core.loading import Batch
 from sightseq.data.audio.waveforms import Piece, remarks, save_waveforms
 from sightseq.data.grouped import GroupedData
 from sightseq.data.labelled_files import save_labelled
+from sightseq.data.plain import PlainClips
 from sightseq.data.reading import Corrupt
 
 MEASURED = 4000  # training clips whose features give mean and standard deviation, evenly spaced
@@ -56,6 +57,11 @@ class WaveformDataset(ArrayDataset):
     """Waveforms of one split; a batch has `input` int16 [B, N], padded with 0, and `length` int64 [B]."""
 
     unread = frozenset({"speaker"})
+
+    def plain(self) -> PlainClips:
+        """See `ArrayDataset.plain`."""
+        waves = self.arrays["input"]
+        return PlainClips(waves.values, waves.ends, self.arrays["target"], self.rows)
 
     def batch(self, indices: Tensor) -> Batch:
         """Return the batch of these indices: see `ArrayDataset.batch`."""

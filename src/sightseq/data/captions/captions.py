@@ -17,6 +17,7 @@ from sightseq.core.loading import PAD_INDEX, Batch
 from sightseq.core.spec import Spec
 from sightseq.core.splits import Rows, SplitData
 from sightseq.data.image.images import channel_statistics
+from sightseq.data.plain import PlainCaptions
 from sightseq.data.text.tokenised import Texts, TokenisedData, pad_tokens, save_tokens
 from sightseq.text.tokenizer import Tokenizer, Unit
 from sightseq.text.tokens_spec import Tokens
@@ -74,6 +75,11 @@ class CaptionDataset(ArrayDataset):
         self.images: Rows = np.unique(self._images(captions))
         """Rows of the images of this split [P]."""
         self.lengths = torch.from_numpy(lengths[captions].clip(max=max_tokens))
+
+    def plain(self) -> PlainCaptions:
+        """See `ArrayDataset.plain`."""
+        numbers, tokens = self._images(np.arange(len(self.tokens))), self.tokens
+        return PlainCaptions(self.arrays["input"], numbers, tokens.values, tokens.ends, self.rows, self.max_tokens)
 
     def batch(self, indices: Tensor) -> Batch:
         """Return the batch of these indices: see `CaptionDataset`; the index -1 is a padding row."""

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from sightseq.core.arrays import ComputedDataset, Ragged
+from sightseq.core.errors import ConfigError
 from sightseq.core.loading import Batch
 from sightseq.core.splits import Rows
+from sightseq.data.plain import PlainPhotos, PlainTiles
 from sightseq.vision.noise import Mixture
 
 CHUNK_PHOTOS = 4  # whole photos per chunk: limits the memory of baselines
@@ -86,19 +88,31 @@ class TileDataset(PhotoDataset):
         self.grid = count_tiles(arrays["size"], tile, stride)
         super().__init__(arrays, photos, self.grid[photos].prod(1), per_photo, channels, source)
 
-    def batch(self, indices: Tensor) -> Batch:
-        """Return the batch of these samples: see `TileDataset`; the index -1 is a padding row."""
-        rows = self.rows[indices.clamp(min=0).numpy()]
+    def plain(self) -> PlainTiles:
+        """See `ArrayDataset.plain`."""
+        photos, corners = self._places(self.rows)
+        if "noisy" in self.arrays or (self.arrays["size"][photos] < self.tile).any():
+            raise ConfigError("eject: noisy files and photos that are smaller than data.tile are not supported")
+        column, rows = self.arrays["photo"], np.column_stack([photos, corners])
+        return PlainTiles(column.values, column.ends, self.arrays["size"], rows, self.tile)
+
+    def _places(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Return the photo of each tile, and its upper left corner."""
         photos, sample = np.divmod(rows, self.per_photo)
         grid = self.grid[photos]
         position = np.stack([sample // grid[:, 1], sample % grid[:, 1]], axis=1)
         spare = (self.arrays["size"][photos] - self.tile).clip(min=0)
-        corners = (position * spare // (grid - 1).clip(min=1)).tolist()
+        return photos, position * spare // (grid - 1).clip(min=1)
+
+    def batch(self, indices: Tensor) -> Batch:
+        """Return the batch of these samples: see `TileDataset`; the index -1 is a padding row."""
+        rows = self.rows[indices.clamp(min=0).numpy()]
+        photos, corners = self._places(rows)
         columns = {"target": "photo", "input": "noisy"} if "noisy" in self.arrays else {"target": "photo"}
         batch: Batch = {}
         for name, column in columns.items():
             pixels = np.empty((len(rows), self.channels, self.tile, self.tile), np.uint8)
-            for out, photo, (top, left) in zip(pixels, photos.tolist(), corners, strict=True):
+            for out, photo, (top, left) in zip(pixels, photos.tolist(), corners.tolist(), strict=True):
                 view = self.get_photo(column, photo)[:, top : top + self.tile, left : left + self.tile]
                 out[:] = view if view.shape == out.shape else _pad_to_tile(view, self.tile)
             batch[name] = torch.from_numpy(pixels)
@@ -146,6 +160,20 @@ class NoisyDataset(PhotoDataset):
         sizes = self.crop_sizes[self.rows // per_photo]
         if len(np.unique(sizes, axis=0)) > 1:  # photos of one size share a batch: less padding
             self.lengths = torch.from_numpy(sizes[:, 0] * (sizes[:, 1].max() + 1) + sizes[:, 1])
+
+    def plain(self) -> PlainPhotos:
+        """See `ArrayDataset.plain`; the noisy photos are computed."""
+        noisy, clean, sizes, levels = [], [], [], []
+        for number in range(len(self)):
+            one = self[number]
+            height, width = one["size"].tolist()
+            noisy.append(one["input"][:, :height, :width].numpy().reshape(-1))
+            clean.append(one["target"][:, :height, :width].numpy().reshape(-1))
+            sizes.append((height, width))
+            levels.append(float(one["level"]))
+        ends = np.cumsum([len(one) for one in clean])
+        arrays = (np.concatenate(noisy), np.concatenate(clean), ends, np.array(sizes), np.array(levels, np.float32))
+        return PlainPhotos(*arrays)
 
     def batch(self, indices: Tensor) -> Batch:
         """Return the batch of these samples: see `NoisyDataset`; the index -1 is a padding row."""

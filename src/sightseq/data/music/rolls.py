@@ -14,6 +14,7 @@ from sightseq.core.arrays import ArrayDataset, RaggedWriter, save_split
 from sightseq.core.errors import ConfigError, DataError
 from sightseq.core.loading import Batch
 from sightseq.core.splits import Rows, SplitData
+from sightseq.data.plain import PlainRolls
 from sightseq.music.roll import KEYS, LOWEST
 from sightseq.music.spec import RollSpec
 
@@ -51,6 +52,13 @@ class RollDataset(ArrayDataset):
     def stored_rows(self) -> Rows:
         """Piece of each sample."""
         return self._bounds(self.rows)[0]
+
+    def plain(self) -> PlainRolls:
+        """See `ArrayDataset.plain`."""
+        pieces, starts, stops = self._bounds(self.rows)
+        rolls = self.arrays["target"]
+        before = rolls.ends[pieces] - rolls.lengths[pieces]
+        return PlainRolls(rolls.values, np.stack([before + starts, before + stops, starts == 0], axis=1))
 
     def batch(self, indices: Tensor) -> Batch:
         """Return the batch of these indices: see `RollDataset`; the index -1 is a padding row."""

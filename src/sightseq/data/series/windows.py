@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sightseq.core.arrays import ComputedDataset
 from sightseq.core.loading import Batch
+from sightseq.data.plain import PlainWindows
 
 Rows = NDArray[np.int64]
 
@@ -59,6 +60,12 @@ class WindowDataset(ComputedDataset):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._views = self._make_views()
+
+    def plain(self) -> PlainWindows:
+        """See `ArrayDataset.plain`."""
+        scale = self.arrays["scale"][np.searchsorted(self.arrays["ends"], self.rows, side="right")]
+        values, target, known = (np.asarray(self.arrays[name]) for name in ("values", "target", "known"))
+        return PlainWindows(values, target, known, scale, self.rows, self.lookback, self.horizon)
 
     def batch(self, indices: Tensor) -> Batch:
         """Return the batch of these windows; see `WindowDataset`."""

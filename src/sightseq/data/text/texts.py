@@ -14,6 +14,7 @@ from sightseq.core.files import atomic_folder
 from sightseq.core.loading import Batch
 from sightseq.core.splits import Rows
 from sightseq.data.labelled import LabelledData
+from sightseq.data.plain import PlainTexts
 from sightseq.data.text.tokenised import Texts, TokenisedData, save_tokens
 from sightseq.text.batch import pad
 from sightseq.text.spec import TextSpec
@@ -38,6 +39,11 @@ class TextDataset(ArrayDataset):
         super().__init__(arrays, rows, source)
         self.tokens, self.max_tokens = tokens, max_tokens
         self.lengths = torch.from_numpy(tokens.lengths[rows].clip(1, max_tokens))
+
+    def plain(self) -> PlainTexts:
+        """See `ArrayDataset.plain`."""
+        tokens = self.tokens
+        return PlainTexts(tokens.values, tokens.ends, self.arrays["target"], self.rows, self.max_tokens)
 
     def batch(self, indices: Tensor) -> Batch:
         """Return the batch of these indices: see `ArrayDataset.batch`."""

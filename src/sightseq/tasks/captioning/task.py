@@ -124,6 +124,15 @@ class CaptioningTask(ConditionalGenerationTask):
 
         return CaptionGraph
 
+    def plain(self) -> nn.Module:
+        """Return `Generator` of images."""
+        from sightseq.tasks.conditional_generation.plain import Generator, check_plain
+
+        check_plain(self)
+        constants = getattr(self.net.encoder, "constants", None) or (self.spec.mean, self.spec.std)
+        crop = (self.spec.height, self.spec.width)
+        return Generator(self.net, self.label_smoothing, Pixels(*constants), crop, self.flips)
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of the captions."""

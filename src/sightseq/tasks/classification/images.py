@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightseq.core.augmentation import make_augmentations
@@ -81,6 +81,14 @@ class ImageClassificationTask(ClassificationTask):
         from sightseq.tasks.classification.image_graph import ImageClassifierGraph
 
         return ImageClassifierGraph
+
+    def plain(self) -> nn.Module:
+        """Return `Classifier` after the normalisation of pixels."""
+        from sightseq.tasks.classification.plain import classifier
+
+        constants = getattr(self.net, "constants", None) or (self.spec.mean, self.spec.std)
+        crop = (self.spec.height, self.spec.width) if self.spec.margin else None
+        return classifier(self, Pixels(*constants), crop, lengths=False)
 
     def augment(self, batch: Batch) -> Batch:
         """Return the batch with augmented images: floats in 0..1 of the network's input size.

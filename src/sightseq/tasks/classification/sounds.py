@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
 from sightseq.audio.features import INT16
 from sightseq.audio.figures import batch_figure, examples_figure, saliency_figure
@@ -69,6 +69,12 @@ class SoundClassificationTask(ClassificationTask):
         from sightseq.tasks.classification.predict_sounds import SoundPredictor
 
         return SoundPredictor
+
+    def plain(self) -> nn.Module:
+        """Return `Classifier` after the features."""
+        from sightseq.tasks.classification.plain import classifier
+
+        return classifier(self, self.front.layer)
 
     def net_arguments(self) -> dict[str, Any]:
         """Add `n_mels`, the number of frequencies or coefficients of the features."""

@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightseq.core.blocks import Block, Passage, PassagesBlock
@@ -52,6 +52,12 @@ class TextClassificationTask(ClassificationTask):
         from sightseq.tasks.classification.predict_texts import TextPredictor
 
         return TextPredictor
+
+    def plain(self) -> nn.Module:
+        """Return `Classifier` of tokens and their lengths."""
+        from sightseq.tasks.classification.plain import classifier
+
+        return classifier(self)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

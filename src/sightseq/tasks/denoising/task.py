@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightseq.core.augmentation import make_augmentations
@@ -107,6 +107,12 @@ class DenoisingTask(Task):
         from sightseq.tasks.denoising.graph import DenoisingGraph
 
         return DenoisingGraph
+
+    def plain(self) -> nn.Module:
+        """Return `Restorer`."""
+        from sightseq.tasks.denoising.plain import Restorer
+
+        return Restorer(self.net, make_noise(self.spec.noise) if self.spec.noise else None, self.loss == "l1")
 
     def scores(self, stage: str) -> Mapping[str, Score]:
         """Return mean PSNR; in validation and test also mean SSIM, and the PSNR of each level if there are several."""

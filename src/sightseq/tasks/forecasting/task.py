@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
 from sightseq.core.baseline import Baseline
 from sightseq.core.blocks import Block
@@ -107,6 +107,14 @@ class ForecastingTask(Task):
         from sightseq.tasks.forecasting.graph import ForecastingGraph
 
         return ForecastingGraph
+
+    def plain(self) -> nn.Module:
+        """Return `Forecaster`."""
+        from sightseq.tasks.forecasting.plain import Forecaster
+
+        spec, normalise = self.spec, WindowNormalisation(self.normalise.kind)
+        known = (spec.known_mean, spec.known_std)
+        return Forecaster(self.net, normalise, spec.mean, spec.std, *known, spec.scale, self.loss, self.quantiles)
 
     def scores(self, stage: str) -> Mapping[str, Score]:
         """Return MASE, and MSE and MAE on the scale of the standardised training part.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import Metric
 
@@ -138,6 +138,12 @@ class LanguageModelingTask(Task):
         from sightseq.tasks.language_modeling.graph import LanguageStepGraph
 
         return LanguageStepGraph
+
+    def plain(self) -> nn.Module:
+        """Return `LanguageModel`."""
+        from sightseq.tasks.language_modeling.plain import LanguageModel
+
+        return LanguageModel(self.net)
 
     def size(self, batch: Batch) -> int:
         """Return the number of tokens."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import Metric
 
@@ -120,6 +120,12 @@ class PianoRollTask(MusicTask):
         from sightseq.tasks.piano_roll.graph import PianoRollGraph
 
         return PianoRollGraph
+
+    def plain(self) -> nn.Module:
+        """Return `RollModel`."""
+        from sightseq.tasks.piano_roll.plain import RollModel
+
+        return RollModel(self.net)
 
     def size(self, batch: Batch) -> int:
         """Return the number of frames."""

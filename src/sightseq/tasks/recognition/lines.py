@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from sightseq.core.augmentation import make_augmentations
 from sightseq.core.blocks import Block, FigureBlock
@@ -65,6 +65,13 @@ class LineRecognitionTask(RecognitionTask):
         from sightseq.tasks.recognition.predict_lines import LinePredictor
 
         return LinePredictor
+
+    def plain(self) -> nn.Module:
+        """Return `Recogniser` of images."""
+        from sightseq.tasks.recognition.plain import Recogniser
+
+        shortcut = self.shortcut_weight if getattr(self.net, "shortcut", None) is not None else 0.0
+        return Recogniser(self.net, Pixels(self.spec.mean, self.spec.std), True, shortcut)
 
     def augment(self, batch: Batch) -> Batch:
         """Return the batch with augmented images: floats in 0..1 [B, C, H, W]."""

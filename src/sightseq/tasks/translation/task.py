@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sightseq.core.blocks import Block, FigureBlock, TableBlock
 from sightseq.core.loading import PAD_INDEX, Batch
@@ -71,6 +71,13 @@ class TranslationTask(ConditionalGenerationTask):
         from sightseq.tasks.translation.graph import TranslationGraph
 
         return TranslationGraph
+
+    def plain(self) -> nn.Module:
+        """Return `Generator` of texts."""
+        from sightseq.tasks.conditional_generation.plain import Generator, check_plain
+
+        check_plain(self)
+        return Generator(self.net, self.label_smoothing)
 
     @cached_property
     def source_tokenizer(self) -> Tokenizer:
