@@ -184,7 +184,10 @@ def test_settings_of_published_experiments_are_dropped() -> None:
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("experiment=digit", "experiment=digit: there is no such option; did you mean digits or digit_lines?"),
+        (
+            "experiment=digit",
+            "experiment=digit: there is no such option; did you mean digits or digit_rows or digit_lines?",
+        ),
         ("optimizer=adamm", "optimizer=adamm: there is no such option; did you mean adam"),
         ("model/net=convnet", "model/net=convnet: there is no such option; did you mean image/convnet"),
         ("model/net=image/convnt", "model/net=image/convnt: there is no such option; did you mean image/convnet"),
@@ -254,7 +257,7 @@ def test_keys_of_the_chosen_options_are_suggested() -> None:
 @pytest.mark.parametrize("command", ["test", "predict", "export"])
 def test_commands_that_take_a_group_are_named(command: str, override: str) -> None:
     group = override.partition("=")[0]
-    takers = "bench, data, explain, show, train"
+    takers = "bench, data, eject, explain, show, train"
     expected = f"sightseq {command} takes no {group}=; these commands do: {takers}"
     assert refusal("ckpt=x", override, command=command) == expected
 

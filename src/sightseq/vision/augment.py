@@ -154,12 +154,16 @@ class Colour(Augmentation):
     Args:
         brightness, contrast, saturation: largest relative change in either direction (0.4: from 0.6 to 1.4).
             `saturation` does not change grey images.
-        in_channels: channels of an image. A clip, whose frames are side by side along the channels, is changed as a
-            whole.
+        in_channels: channels of an image; None: those of the input. A clip, whose frames are side by side along the
+            channels, is changed as a whole.
     """
 
     def __init__(
-        self, brightness: float = 0.3, contrast: float = 0.3, saturation: float = 0.3, in_channels: int = 3
+        self,
+        brightness: float = 0.3,
+        contrast: float = 0.3,
+        saturation: float = 0.3,
+        in_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
@@ -172,7 +176,7 @@ class Colour(Augmentation):
         mean = images.mean((1, 2, 3), keepdim=True)
         images = torch.lerp(mean.expand_as(images), images, 1 + self.contrast * changes[1])
         b, c, h, w = images.shape
-        frames = images.view(b, -1, min(self.in_channels, c), h, w)
+        frames = images.view(b, -1, self.in_channels or c, h, w)
         grey = frames.mean(2, keepdim=True).expand_as(frames).flatten(1, 2)
         return {"input": torch.lerp(grey, images, 1 + self.saturation * changes[2]).clamp(0, 1)}
 
