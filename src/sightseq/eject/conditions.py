@@ -110,7 +110,7 @@ class Conditions(ast.NodeTransformer):
         for values in environments:
             try:
                 value = eval(code, {**self.scope, "__builtins__": vars(builtins), **values})
-            except Exception:
+            except Exception:  # of any kind: a condition that cannot be evaluated here stays in the file
                 return None
             if not (is_plain(value) or isinstance(value, nn.Module | range)):
                 return None

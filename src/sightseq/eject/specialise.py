@@ -47,7 +47,7 @@ class Specialiser(Conditions):
             return node
         try:
             value = eval(compile(ast.fix_missing_locations(ast.Expression(node)), "constant", "eval"))
-        except Exception:
+        except Exception:  # of any kind: what cannot be computed here stays as it is written
             return node
         return literal(value) if is_plain(value) else node
 

@@ -1,5 +1,6 @@
 """Export graphs of video classifiers: the encoder of a frame, and one step of the network that reads a stream."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -34,9 +35,9 @@ class FrameGraph(Graph):
         """Add `vote`: how the probabilities after each frame are combined to those of a clip (see `nets.video`)."""
         return {**super().metadata(), "vote": self.task.net.vote}
 
+    @abstractmethod
     def frames(self, call: Call, batch: Batch) -> NDArray[np.float32]:
         """Return the probabilities [B, T, num_classes] after each frame of the clips of a batch."""
-        raise NotImplementedError
 
     def read(self, call: Call, batches: Iterable[Batch]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         """Yield probabilities after each frame [B, T, num_classes] and targets [B], without padding rows."""
