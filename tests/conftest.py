@@ -1,6 +1,7 @@
 """Fixtures and helpers of all tests: each test runs in its own empty folder and sees only the data it creates."""
 
 import copy
+import gc
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ class Scheduling(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     """Replace `--dist loadgroup`, which ignores its marks under pytest 9."""
     return Scheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what the imports have created from garbage collection, which otherwise takes a sixth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

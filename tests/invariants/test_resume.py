@@ -9,11 +9,12 @@ import pytest
 
 from .conftest import only_run, same, start, weights
 
-COMMON = ("callbacks=[default,ema]", "callbacks.last.steps=4", "trainer.max_epochs=3", "logger=wandb")
+COMMON = ("callbacks=[default,ema]", "callbacks.last.steps=4", "trainer.max_epochs=3")
 EXPERIMENTS = {
     # Fine-tuning with a head-only epoch 0, dropout, mixed images, EMA and worker processes, all at once.
     # 808 images make 13 batches per epoch.
     "digits": (
+        "logger=wandb",
         "augment=flip_affine_erase_mix",
         "model=fine_tuning",
         "model.net.channels=[8,8]",
@@ -87,6 +88,8 @@ def test_resumed_equals_uninterrupted(experiment: str, tmp_path: Path) -> None:
     assert (run / "log.txt").read_text().count("Restored all states") == 2
     seconds = json.loads((run / "results.json").read_text())["seconds"]
     assert seconds["total"] >= seconds["fit"] > 0  # both with the time before the interruptions
+    if experiment != "digits":
+        return
     # For W&B, the interrupted and resumed training is one run with one id.
     files = list(run.glob("wandb/offline-run-*/*.wandb"))
     assert len(files) == 3

@@ -12,7 +12,7 @@ from uv import find_uv_bin
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = "my_counting"
-# One process runs all commands after the training: importing Lightning takes ten seconds.
+# One process runs all commands: importing Lightning takes ten seconds.
 TYPED = """
 import contextlib, importlib.metadata, io, os, pathlib, sys
 import numpy as np
@@ -40,6 +40,7 @@ def typed(line):
     return out.getvalue()
 
 os.execv = replaced
+typed("train experiment=dots debug=synthetic trainer.max_epochs=3")
 (first,) = pathlib.Path("runs/dots").glob("*")
 typed(f"train resume={first} trainer.max_epochs=4")
 assert "mean absolute error" in (first / "report.html").read_text()
@@ -109,9 +110,8 @@ def test_the_wheel_trains_digits(environment: Path) -> None:
 
 
 def test_all_commands_work_with_a_task_from_an_extension(environment: Path) -> None:
-    command(environment, "sightseq", "train", "experiment=dots", "debug=synthetic", "trainer.max_epochs=3")
+    assert command(environment, "python", "-c", TYPED).strip().endswith("checked")
     found = results(environment, "dots")
     assert found["network"] == "DotNet"
     assert found["metrics"]["mae"] == {"title": "mean absolute error", "higher_is_better": False, "percent": False}
     assert set(found["baselines"]["brightness"]["test"]) == {"mae"}
-    assert command(environment, "python", "-c", TYPED).strip().endswith("checked")

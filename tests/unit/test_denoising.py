@@ -168,7 +168,7 @@ def smooth(count: int = 2) -> Batch:
     return batch_of([*clean, clean[0, :, :20, :24]])
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("baseline", [GaussianFilter(), MedianFilter(), NonLocalMeans(), Wavelet(), BM3D()])
 def test_filters_improve_smooth_images(baseline: Filter, channels: int) -> None:
     arrays = {name: values.numpy() for name, values in smooth().items()}

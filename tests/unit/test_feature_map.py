@@ -27,12 +27,12 @@ MAPS = {
 
 
 @pytest.mark.parametrize("name", MAPS)
-@torch.no_grad()
 def test_the_last_map_of_a_classifier(name: str) -> None:
     width, grid = MAPS[name]
-    net = FeatureMap((64, 96), name).eval()
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):  # meta has no torch.normal
+        net = FeatureMap((64, 96), name).eval()
+        assert net(torch.rand(2, 3, 64, 96)).shape == net(torch.rand(2, 1, 64, 96)).shape == (2, width, *grid)
     assert (net.width, net.grid) == (width, grid)
-    assert net(torch.rand(2, 3, 64, 96)).shape == net(torch.rand(2, 1, 64, 96)).shape == (2, width, *grid)
 
 
 @torch.no_grad()

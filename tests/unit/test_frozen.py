@@ -1,5 +1,7 @@
 """The frozen part of a network is computed once for all samples, and `prepare_training` gets the training split."""
 
+import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +88,15 @@ class FrozenTask(ImageClassificationTask):
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightseq.core.build._trusted", {"sightseq", "torch", "torchmetrics", "lightning", "tests"})
     FrozenTask.computed, FrozenTask.seen, FrozenTask.prepared = 0, [], []
+    composed.cache_clear()  # it holds the folders of the test
 
 
 def config(*overrides: str, command: str = "train") -> dict[str, Any]:
+    return copy.deepcopy(composed(*overrides, command=command))
+
+
+@cache
+def composed(*overrides: str, command: str) -> dict[str, Any]:
     return compose(
         *("data.synthetic=true", "baseline=none", "augment=none", "precision=32"),
         *(f"model._target_={__name__}.FrozenTask", "model/net=image/convnet", "trainer.accelerator=cpu"),

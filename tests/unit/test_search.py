@@ -119,6 +119,7 @@ def test_hartmann_at_its_minimum() -> None:
     assert hartmann(best) == pytest.approx(-3.32237, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_tpe_needs_a_sixth_of_the_trials_of_random_search(tmp_path: Path) -> None:
     space = parse_space(OverridesParser.create().parse_overrides([f"x{i}=interval(0,1)" for i in range(6)]))
     found = []
