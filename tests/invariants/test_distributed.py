@@ -101,8 +101,8 @@ def join(*processes: ForkServerProcess) -> None:
 @pytest.mark.parametrize(
     ("experiment", "train"),
     [
-        pytest.param(IMAGES, train_by_command, id="images"),
-        pytest.param(STREAMS, train_by_torchrun, id="streams"),
+        pytest.param(IMAGES, train_by_torchrun, id="images"),
+        pytest.param(STREAMS, train_by_command, id="streams", marks=pytest.mark.slow),
         pytest.param(CAPTIONS, train_by_srun, id="captions", marks=pytest.mark.slow),
     ],
 )

@@ -17,7 +17,7 @@ from sightseq.core.task import Task
 from sightseq.export.files import load_onnx, load_torch, save_onnx, save_torch
 from sightseq.vision.spec import ImageSpec
 
-from .conftest import task_classes
+from .conftest import preset, task_classes
 
 # One model for each kind of network that can be exported.
 MODELS = {cls.net_kind: (model, cls) for model, cls in task_classes().items() if cls.graph()}
@@ -64,7 +64,9 @@ def example(option: str) -> Batch:
     return MODELS[option.partition("/")[0]][1].example()[1]
 
 
-@pytest.mark.parametrize("option", NETS)
+@pytest.mark.parametrize(
+    "option", [pytest.param(option, marks=pytest.mark.slow if preset(option) else ()) for option in NETS]
+)
 def test_onnx(option: str, tmp_path: Path) -> None:
     batch = example(option)
     for name, part in graph(option).parts().items():

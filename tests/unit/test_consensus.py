@@ -26,8 +26,11 @@ def test_the_most_similar_hypothesis_is_first() -> None:
     several = [hypothesis(0, 0.49), hypothesis(1, 0.36), hypothesis(2, 0.36)]
     similarity = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.8, 1.0]])
     # Expected, times 19: 7, 6 + 3, 4.8 + 6.
-    assert [one.tokens for one in rank_by_consensus(several, similarity)] == [[2], [1], [0]]
-    assert rank_by_consensus(several, torch.eye(3)) == several
+    assert [one.tokens for one in rank_by_consensus(several, similarity, 2)] == [[2], [1], [0]]
+    # At a high temperature all count the same: 1, 1.5, 1.8 thirds. At a low one only the first does.
+    assert [one.tokens for one in rank_by_consensus(several, similarity, 1e9)] == [[2], [1], [0]]
+    assert rank_by_consensus(several, similarity, 1e-9)[0].tokens == [0]
+    assert rank_by_consensus(several, torch.eye(3), 2) == several
 
 
 def test_the_matrix_has_chrf_of_all_pairs() -> None:
@@ -46,9 +49,9 @@ def test_a_task_ranks_its_hypotheses_by_consensus() -> None:
     assert isinstance(task, TranslationTask)
     settings = BeamSearch(8, 5)
     found = task.search(batch, settings)
-    task.consensus = True
+    task.consensus = 3
     ranked = task.search(batch, settings)
     for before, after in zip(found, ranked, strict=True):
         texts = [task.tokenizer.decode(one.tokens) for one in before]
-        assert after == rank_by_consensus(before, chrf_matrix(texts))
+        assert after == rank_by_consensus(before, chrf_matrix(texts), 3)
         assert after != before

@@ -187,6 +187,8 @@ def test_beam_search_is_for_the_test_only(trained: Any, monkeypatch: pytest.Monk
 def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"label_smoothing=1\.0"):
         make(label_smoothing=1.0)
+    with pytest.raises(ConfigError, match=r"consensus=0\.0: a temperature is above 0"):
+        make(consensus=0.0)
     with pytest.raises(ConfigError, match=r"scheduled_sampling=-0\.1"):
         make(scheduled_sampling=-0.1)
     with pytest.raises(ConfigError, match=r"beam=0"):

@@ -49,7 +49,8 @@ class ConditionalGenerationTask(Task):
         beam: number of hypotheses in the beam search of the test.
         length_penalty: exponent of the length in the score of a hypothesis: see `decoding.beam`.
         consensus: rank the hypotheses of a beam search by their similarity (chrF) to the others, weighted by their
-            probabilities: see `decoding.consensus`. It needs a large beam, such as 32.
+            probabilities at this temperature: see `decoding.consensus`. It needs a large beam, such as 32. None: rank
+            them by their scores.
         attention_penalty: weight, in training, of the sum over the source's positions of (1 - a)^2, where a is the sum
             of the position's attention weights over all target tokens: the doubly stochastic attention of Xu et al.,
             2015 (arXiv 1502.03044, eq. 14). The network must have attention.
@@ -71,7 +72,7 @@ class ConditionalGenerationTask(Task):
         scheduled_sampling: float = 0.0,
         beam: int = 5,
         length_penalty: float = 1.0,
-        consensus: bool = False,
+        consensus: float | None = None,
         attention_penalty: float = 0.0,
         tokenize: str = "13a",
         **task: Any,
@@ -87,6 +88,8 @@ class ConditionalGenerationTask(Task):
         ):
             if value < least:
                 raise ConfigError(f"model.{name}={value} must be at least {least}")
+        if consensus is not None and consensus <= 0:
+            raise ConfigError(f"model.consensus={consensus}: a temperature is above 0; null: no consensus")
         quality.check_tokenization(tokenize)  # not only when the first epoch is scored
         self.label_smoothing, self.scheduled_sampling = label_smoothing, scheduled_sampling
         self.beam, self.length_penalty, self.tokenize = beam, length_penalty, tokenize
@@ -198,10 +201,12 @@ class ConditionalGenerationTask(Task):
         """Return the best hypotheses for each row: see `decoding.beam.beam_search`."""
         memory, state = self.encode(batch)
         found = beam_search(self.net.decode, state, memory, len(batch["index"]), settings)
-        if not self.consensus or settings.size == 1:
+        if self.consensus is None or settings.size == 1:
             return found
         return [
-            rank_by_consensus(several, chrf_matrix([self.tokenizer.decode(one.tokens) for one in several]))
+            rank_by_consensus(
+                several, chrf_matrix([self.tokenizer.decode(one.tokens) for one in several]), self.consensus
+            )
             for several in found
         ]
 
@@ -272,7 +277,7 @@ class ConditionalGenerationTask(Task):
             "chrf_signature": quality.chrf_signature(self.lowercase),
             "beam": self.beam if stage == "test" else 1,
             "length_penalty": self.length_penalty,
-            "consensus": self.consensus and stage == "test",
+            "consensus": self.consensus if stage == "test" else None,
             "bleu_by_length": [[int(count), bleu if count else None] for count, bleu in groups],
         }
 
