@@ -11,8 +11,10 @@ import torch
 from xdist.scheduler import LoadScopeScheduling
 
 from sightseq.composition import compose
+from sightseq.core import blocks
 
 torch.set_num_threads(1)
+blocks.DPI = 50  # the figures of reports: drawing 200 pixels per inch takes longer than most trainings of the tests
 collect_ignore = ["extension"]  # a separate package with its own tests: see smoke/test_fresh_environment.py
 
 
