@@ -12,11 +12,11 @@ from sightseq.core.errors import ConfigError
 from sightseq.core.places import groups
 
 PATHS = (
-    *("ckpt", "input", "init_from", "resume", "output", "shards"),
-    *("data.path", "data.root", "data.cache", "data.shards"),
     *("paths.data", "paths.cache", "paths.runs"),
+    *("data.path", "data.root", "data.cache", "data.shards"),
+    *("ckpt", "input", "init_from", "resume", "output", "shards"),
 )
-"""Keys whose values are files or folders."""
+"""Keys whose values are files or folders; those of `paths` come first, because others refer to them."""
 SERVERS = ("serve", "demo")
 """Commands that take several checkpoints."""
 WITH_VALUE = (

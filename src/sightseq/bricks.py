@@ -5,7 +5,7 @@ A brick is the option of a config group that can be exchanged, such as `optimize
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any, cast
 
 from hydra import initialize_config_dir
@@ -30,6 +30,7 @@ from sightseq.core.places import (
     group_package,
     groups_of,
 )
+from sightseq.repository import Repository
 
 
 class Loader(ConfigLoaderImpl):
@@ -40,6 +41,7 @@ class Loader(ConfigLoaderImpl):
         for folder in extension_folders():
             config_search_path.prepend("sightseq-extension", f"file://{folder}", SearchPathQuery(provider="schema"))
         super().__init__(config_search_path)
+        self.repository = Repository(config_search_path)
 
     def load_configuration(self, config_name: str | None, overrides: list[str], *args: Any, **more: Any) -> DictConfig:
         """Return the composed config. Hydra calls this for a single run and for each job of a sweep."""
@@ -59,11 +61,17 @@ class Loader(ConfigLoaderImpl):
         known = groups_of("train")
         return [name for name in options if group_name not in known or f"{group_name}/{name}" in known]
 
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
+        self._defaults = defaults
+        return super()._compose_config_from_defaults_list(defaults, repo)
+
     def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
         loaded = super()._load_single_config(default, repo)
         if (default.config_path or "").startswith("experiment/"):
             loaded = copy.copy(loaded)
-            loaded.config = drop_exchanged_settings(cast(DictConfig, loaded.config), *self._request, repo)
+            loaded.config = drop_exchanged_settings(
+                cast(DictConfig, loaded.config), *self._request, self._defaults, repo
+            )
         return loaded
 
 
@@ -97,7 +105,11 @@ def composing() -> Iterator[None]:
 
 
 def drop_exchanged_settings(
-    body: DictConfig, command: str | None, overrides: Sequence[str], repo: IConfigRepository
+    body: DictConfig,
+    command: str | None,
+    overrides: Sequence[str],
+    defaults: Iterable[ResultDefault],
+    repo: IConfigRepository,
 ) -> DictConfig:
     """Return the content of an experiment file without its settings for exchanged bricks; those of the trainer stay.
 
@@ -108,6 +120,7 @@ def drop_exchanged_settings(
         body: content of the file, embedded in its package.
         command: name of the root config.
         overrides: all overrides of the command.
+        defaults: the config files that these choose.
         repo: the config files.
     """
     if not any(isinstance(value, DictConfig) for value in body.values()):
@@ -116,25 +129,25 @@ def drop_exchanged_settings(
     alone = [override for override in parsed if override.key_or_group == "experiment"]
     if not any(repo.group_exists(override.key_or_group) for override in parsed if override not in alone):
         return body  # no option is chosen but the experiment
-    own, final = (
-        create_defaults_list(repo, command, subset, prepend_hydra=True, skip_missing=True).overrides
-        for subset in (alone, parsed)
-    )
-    choices = [
-        {
-            group: [choice] if isinstance(choice, str) else choice
-            for group, choice in (overrides.known_choices | overrides.override_choices).items()
-            if group not in overrides.deletions
-        }
-        for overrides in (own, final)
-    ]
-    known = [group for group in choices[0] | choices[1] if not group.startswith("hydra/")]
-    packages = {group: group_package(group) for group in known}
-    exchanged = {package for group, package in packages.items() if choices[0].get(group) != choices[1].get(group)}
+    own = chosen(create_defaults_list(repo, command, alone, prepend_hydra=True, skip_missing=True).defaults)
+    final = chosen(defaults)
+    packages = {group: group_package(group) for group in own | final}
+    exchanged = {package for group, package in packages.items() if own.get(group) != final.get(group)}
     exchanged -= {"_global_", "trainer"}  # an option of trainer is a machine; the epochs are the experiment's
     body = copy.deepcopy(body)  # Hydra caches the original
     _strip(body, "", "", set(packages.values()), exchanged)
     return body
+
+
+def chosen(defaults: Iterable[ResultDefault]) -> dict[str, list[str]]:
+    """Return the files that are taken from each group, but those of Hydra; several if the options combine."""
+    files: dict[str, list[str]] = {}
+    for default in defaults:
+        path = default.config_path or ""
+        group = default.override_key or path.rpartition("/")[0]  # an option of several has no key
+        if group and not group.startswith("hydra"):
+            files.setdefault(group, []).append(path)
+    return files
 
 
 def _strip(node: DictConfig, path: str, owner: str, packages: Set[str], exchanged: Set[str]) -> None:

@@ -1,4 +1,7 @@
-"""Terminal output of a run: a few lines before training; a table and suggested commands after it."""
+"""Terminal output of a run: a few lines before training; a table and suggested commands after it.
+
+The functions import rich when they are called: most commands start another process before they print anything.
+"""
 
 import os
 import shlex
@@ -7,28 +10,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rich.console import Console as RichConsole
-from rich.table import Table
-from rich.text import Text
-
 from sightseq.core.cluster import rank
 from sightseq.core.naming import score_infos
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from sightseq.core.datamodule import DataModule
 
 
-def console() -> RichConsole:
+def console() -> "Console":
     """Return a console for stdout; of distributed training, only the first process prints."""
+    from rich.console import Console
+
     width = None if sys.stdout.isatty() else 240  # do not wrap the lines of tables in a file or a pipe
-    return RichConsole(quiet=rank() > 0, highlight=False, markup=False, soft_wrap=True, width=width)
+    return Console(quiet=rank() > 0, highlight=False, markup=False, soft_wrap=True, width=width)
 
 
-def new_table(*left: str, right: Sequence[str] = (), whole: Sequence[str] = (), gap: int = 3) -> Table:
+def new_table(*left: str, right: Sequence[str] = (), whole: Sequence[str] = (), gap: int = 3) -> "Table":
     """Return an empty table without frames: left-aligned columns (text), then right-aligned columns (numbers).
 
     On a narrow terminal the widest columns are wrapped and nothing is truncated; columns in `whole` are not wrapped.
     """
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
     for title in (*left, *right):
         justify: Literal["right", "left"] = "right" if title in right else "left"
@@ -38,6 +44,8 @@ def new_table(*left: str, right: Sequence[str] = (), whole: Sequence[str] = (), 
 
 def say(label: str, text: str) -> None:
     """Print one line: a short label, then text."""
+    from rich.text import Text
+
     # One call: a notebook shows the output of each call on a line of its own.
     console().print(Text.assemble((f"{label:<10}", "bold"), text))
 
@@ -69,7 +77,7 @@ def describe(data: "DataModule") -> str:
     return f"{data.name}{' (synthetic)' if data.synthetic else ''}: {sizes}{kind}{skipped}{remarks}"
 
 
-def results_table(results: Mapping[str, Any], names: Sequence[str]) -> Table:
+def results_table(results: Mapping[str, Any], names: Sequence[str]) -> "Table":
     """Return a table of the model and its baselines; each score in `names` has a validation and a test column."""
     stages = [stage for stage in ("val", "test") if results.get(stage)]
     words = {"val": "validation", "test": "test"}

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-import filelock
-
 from sightseq.core.errors import ConfigError, DiskError
 
 CACHE = "paths.cache=FOLDER (or SIGHTSEQ_CACHE)"
@@ -71,6 +69,8 @@ def atomic_folder(folder: Path, option: str = CACHE) -> Iterator[Path | None]:
     with creating(folder, option):
         exists = folder.exists()
         if not exists:
+            import filelock  # imports sockets; most commands lock nothing
+
             folder.parent.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(folder.with_name(folder.name + ".lock")).acquire()
     if exists:

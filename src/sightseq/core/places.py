@@ -3,6 +3,7 @@
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -68,21 +69,25 @@ def group_options(group: str) -> dict[str, Path]:
 def experiments() -> dict[str, Path]:
     """Return the experiments by name: the last part of the path in conf/experiment/, or all of it if not unique."""
     options = group_options("experiment")
-    counts = Counter(option.rpartition("/")[2] for option in options)
-    names = {option: last if counts[last := option.rpartition("/")[2]] == 1 else option for option in options}
-    return {names[option]: file for option, file in options.items()}
+    return {name: options[option] for option, name in _experiment_names(options).items()}
 
 
 def experiment_name(option: str) -> str:
     """Return the name of an option of the experiment group, such as "digits" for image/digits."""
-    last, file = option.rpartition("/")[2], group_options("experiment").get(option)
-    return last if experiments().get(last) == file else option
+    return _experiment_names(group_options("experiment")).get(option, option)
 
 
 def experiment_option(name: str) -> str:
     """Return the option of the experiment group with this name; an unknown name is returned unchanged."""
-    file = experiments().get(name)
-    return next((option for option, other in group_options("experiment").items() if other == file), name)
+    names = _experiment_names(group_options("experiment"))
+    return next((option for option, other in names.items() if other == name), name)
+
+
+def _experiment_names(options: Iterable[str]) -> dict[str, str]:
+    """Return the name of each option: its last part, or all of it if others end in the same way."""
+    last = {option: option.rpartition("/")[2] for option in options}
+    counts = Counter(last.values())
+    return {option: name if counts[name] == 1 else option for option, name in last.items()}
 
 
 def groups_of(command: str) -> set[str]:

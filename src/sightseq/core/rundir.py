@@ -17,7 +17,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import filelock
 import yaml
 
 from sightseq.core.cluster import Requeue, agree
@@ -162,6 +161,8 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         ConfigError: another process holds the lock, or the folder cannot be written.
     """
+    import filelock  # imports sockets; most commands lock nothing
+
     lock = filelock.FileLock(folder / ".lock", timeout=0)
     try:
         lock.acquire()
