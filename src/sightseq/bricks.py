@@ -19,7 +19,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from sightseq.core.places import (
     conf_folder,
@@ -30,7 +30,12 @@ from sightseq.core.places import (
     group_package,
     groups_of,
 )
+from sightseq.core.rundir import dated_name
 from sightseq.repository import Repository
+
+# The cache of a config goes from a sweep to its jobs. Registered here, because a launcher of Hydra's may unpickle
+# `Loader` in another process.
+OmegaConf.register_new_resolver("sightseq.dated_name", dated_name, use_cache=True, replace=True)
 
 
 class Loader(ConfigLoaderImpl):

@@ -20,7 +20,7 @@ HELP = {"--help", "-h"}
 USAGE = """sightseq compare RUN RUN ...: show how runs differ, and whether their scores differ by more than seeds do
 
   sightseq compare runs/digits/*       two or more finished runs; other files are left out
-  sightseq compare runs/sweeps/DATE    the runs of a sweep
+  sightseq compare runs/sweeps/SWEEP   the runs of a sweep
 
 Runs with the same config, code and machine that differ only in seed or fold are
 one measurement; its scores are mean ± std. Each measurement is compared with the

@@ -1,8 +1,10 @@
 """Sweeps on the command line. The jobs record their configs and train nothing."""
 
 import json
+import re
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -111,6 +113,17 @@ def test_the_choice_of_a_job_has_no_seeds(sightseq, jobs: Jobs) -> None:
 def test_an_explicit_run_test_is_kept(sightseq, jobs: Jobs) -> None:
     sightseq("train", "-m", "optimizer=adamw,sgd", "run_test=true")
     assert [job["run_test"] for job in jobs.configs] == [True, True]
+
+
+def test_sweeps_of_the_same_second_have_folders_of_their_own(
+    sightseq, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sightseq.core.rundir.datetime", SimpleNamespace(now=lambda: datetime(2026, 11, 28, 10, 15)))
+    for _ in range(2):
+        assert sightseq("train", "-m", "seed=1,2")[0] == 0
+    folders = list(Path("runs/sweeps").iterdir())
+    assert [len(SweepFolder(folder).jobs()) for folder in folders] == [2, 2]
+    assert all(re.fullmatch(r"2026-11-28_10-15-00-[0-9a-f]{4}", folder.name) for folder in folders)
 
 
 @pytest.mark.parametrize("named", ["auto", "folder"])

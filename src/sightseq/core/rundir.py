@@ -46,9 +46,7 @@ def create(config: Config, command: str) -> Path:
             f"experiment={config['experiment']} fine-tunes the weights of another run: init_from=RUN "
             "(init_from=null starts from random weights)"
         )
-    now = datetime.now()
-    suffix = config.get("name") or secrets.token_hex(2)
-    folder = Path(config["paths"]["runs"], config["experiment"]) / f"{now:%Y-%m-%d_%H-%M-%S}-{suffix}"
+    folder = Path(config["paths"]["runs"], config["experiment"], dated_name(config.get("name")))
     try:
         folder = _make_new(folder)
     except OSError as error:
@@ -59,6 +57,11 @@ def create(config: Config, command: str) -> Path:
     write_config(folder, config)
     (folder / NEW).touch()
     return folder
+
+
+def dated_name(suffix: str | None = None) -> str:
+    """Return a name for a new folder: the date and time, and a suffix; without one, random letters."""
+    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{suffix or secrets.token_hex(2)}"
 
 
 def _make_new(folder: Path) -> Path:

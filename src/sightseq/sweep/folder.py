@@ -1,6 +1,6 @@
 """The folder of a sweep: what was typed, and a line for each job. Imports nothing heavy.
 
-runs/sweeps/<date>/
+runs/sweeps/<date>-<random suffix>/
     sweep.json    the typed command, its arguments, the start, and the end once all jobs have ended
     jobs.jsonl    the jobs: one JSON object per line; the last line of a job's number counts
 """
