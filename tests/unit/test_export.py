@@ -24,7 +24,7 @@ from sightseq.core.errors import ConfigError, DataError, ExportError
 from sightseq.core.graph import Arrays, Call, Graph, graph_of
 from sightseq.core.loading import Batch
 from sightseq.export import export, web
-from sightseq.export.files import load_onnx
+from sightseq.export.files import load_onnx, quantize_weights
 from sightseq.text.tokenizer import Tokenizer
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "run_onnx.py"
@@ -274,14 +274,59 @@ def test_a_web_page(folder: Path, runs: dict[str, Path], runtime: Path) -> None:
     assert (page / "service-worker.js").read_text().splitlines()[0] != worker[0]
 
 
-@pytest.mark.parametrize(("score", "nodes"), [(0.896, {"QuantizeLinear"}), (0.894, set())])
-def test_a_web_page_has_the_int8_model_if_that_costs_little(
-    score: float, nodes: set[str], folder: Path, runs: dict[str, Path], runtime: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("score", "change", "small"), [(0.896, 0.01, True), (0.894, 0.0, False), (0.9, 0.011, False)])
+def test_a_web_page_has_int8_weights_if_they_cost_little(
+    score: float,
+    change: float,
+    small: bool,
+    folder: Path,
+    runs: dict[str, Path],
+    runtime: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(package, "compare_runtimes", lambda *_: (0.9, score))
+    compare = package.largest_difference
+    # Without a number of batches all are compared: the int8 file.
+    monkeypatch.setattr(package, "largest_difference", lambda *a, **b: change if b else compare(*a))
     run(folder, runs["digits"], "format=web", f"output={folder / 'page'}")
-    assert {node.op_type for node in onnx.load(folder / "page" / "model.onnx").graph.node} & {"QuantizeLinear"} == nodes
+    operations = {node.op_type for node in onnx.load(folder / "page" / "model.onnx").graph.node}
+    assert ("DequantizeLinear" in operations) == small
+    assert "QuantizeLinear" not in operations
     assert not (folder / "page" / "int8.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("operation", "shape", "axis", "attributes"),
+    [
+        ("Conv", (4, 3, 2, 2), 0, {}),
+        ("ConvTranspose", (3, 4, 2, 2), 1, {}),
+        ("Gemm", (3, 4), 1, {}),
+        ("Gemm", (4, 3), 0, {"transB": 1}),
+        ("MatMul", (3, 4), 1, {}),
+    ],
+)
+def test_int8_weights_have_a_scale_for_each_output_channel(
+    operation: str, shape: tuple[int, ...], axis: int, attributes: dict[str, int], tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    weight = generator.normal(size=shape).astype(np.float32)
+    sizes = np.array([0.01, 1, 100, 0], np.float32)  # of the channels; one is zero
+    weight *= sizes.reshape([-1 if place == axis else 1 for place in range(weight.ndim)])
+    inputs = generator.normal(size=(2, 3, *shape[2:])).astype(np.float32)
+    node = onnx.helper.make_node(operation, ["x", "w"], ["y"], **attributes)
+    given = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, inputs.shape)
+    found = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    graph = onnx.helper.make_graph([node], "one", [given], [found], [onnx.numpy_helper.from_array(weight, "w")])
+    whole, small = tmp_path / "whole.onnx", tmp_path / "small.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9), whole)
+    quantize_weights(whole, small)
+    stored = {one.name: onnx.numpy_helper.to_array(one) for one in onnx.load(small).graph.initializer}
+    assert stored["w_int8"].dtype == np.int8
+    assert np.abs(stored["w_int8"]).max(tuple({*range(weight.ndim)} - {axis})).tolist() == [127, 127, 127, 0]
+    exact, rounded = (np.moveaxis(load_onnx(path)([inputs])[0], 1, 0).reshape(4, -1) for path in (whole, small))
+    errors = np.abs(exact - rounded).max(1)
+    assert (errors <= np.abs(inputs).sum() * stored["w_scale"] / 2).all()
+    assert (errors > 0).tolist() == [True, True, True, False]
 
 
 def test_web_pages_that_are_refused(

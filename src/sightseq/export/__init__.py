@@ -21,7 +21,7 @@ from sightseq.core.errors import ConfigError, ExportError
 from sightseq.core.files import output_file, replacing_folder
 from sightseq.core.graph import Arrays, Call, Graph, graph_of
 from sightseq.core.rundir import Config, find_checkpoint
-from sightseq.export.files import load_onnx, load_torch, quantize, save_onnx, save_torch
+from sightseq.export.files import load_onnx, load_torch, quantize, quantize_weights, save_onnx, save_torch
 from sightseq.export.web import MODEL, SETTINGS, fetch_runtime, write_page
 
 Save = Callable[[Graph, Arrays, Path, dict[str, str]], None]
@@ -36,7 +36,8 @@ ROWS = 8  # batch size of the example inputs
 COMPARED = 3  # validation batches whose outputs are compared with PyTorch
 CALIBRATED = 8  # training batches for the calibration of int8
 TIMED = 50  # calls whose median is the latency
-CHEAP = 0.005  # a web page has the int8 model if it loses less than this of the validation score
+CHEAP = 0.005  # a web page has the int8 model if it loses less than this of the validation score ...
+CLOSE = 0.01  # ... and no validation output differs by more than this from PyTorch
 
 
 class Settings(BaseModel):
@@ -108,7 +109,8 @@ def export_files(
 def export_page(parts: dict[str, Graph], folder: Path, data: DataModule, about: dict[str, str], config: Config) -> None:
     """Write a folder with a web page that runs the model; an older export is replaced. Arguments: see `export_files`.
 
-    The page has the int8 model if that costs less than `CHEAP` of the validation score.
+    The page has the model with int8 weights if they cost less than `CHEAP` of the validation score and change no output
+    by more than `CLOSE`.
     """
     folder = Path(config["output"]) if config["output"] else folder / "web"
     with replacing_folder(folder, SETTINGS, "output=FOLDER") as building:
@@ -122,10 +124,12 @@ def export_page(parts: dict[str, Graph], folder: Path, data: DataModule, about: 
         agrees(graph, write_graph(graph, path, data, about, save_onnx, load_onnx))
         bits = "float"
         if config["quantize"] != "float":
-            write_int8(graph, path, int8_path, data)
+            quantize_weights(path, int8_path)
             score, int8_score = compare_runtimes(graph, path, int8_path, data)
             loss = score - int8_score if graph.info.higher_is_better else int8_score - score
-            if config["quantize"] == "int8" or loss < CHEAP:
+            change = largest_difference(graph, load_onnx(int8_path), data, batches=None)
+            console.say("int8", f"{size(int8_path)}; {output_name(graph)} change by at most {change:.4f}")
+            if config["quantize"] == "int8" or (loss < CHEAP and change <= CLOSE):
                 bits = "int8"
                 os.replace(int8_path, path)
             int8_path.unlink(missing_ok=True)
@@ -216,13 +220,13 @@ def origin(content: dict[str, Any]) -> dict[str, str]:
     return {"experiment": config["experiment"], "title": config["title"], "versions": json.dumps(versions())}
 
 
-def largest_difference(graph: Graph, call: Call, data: DataModule) -> float:
-    """Return the largest difference between the first output of `call` and of PyTorch on validation data; nan if any
-    value is nan.
+def largest_difference(graph: Graph, call: Call, data: DataModule, batches: int | None = COMPARED) -> float:
+    """Return the largest difference between the first output of `call` and of PyTorch on some validation batches, or on
+    all (None); nan if any value is nan.
 
     A difference is a fraction of the batch's largest value: with 10,000 words, all probabilities may be small.
     """
-    ways = [graph.read(way, islice(data.val_dataloader(), COMPARED)) for way in (call, graph.call)]
+    ways = [graph.read(way, islice(data.val_dataloader(), batches)) for way in (call, graph.call)]
     differences = []
     for (exported, _), (reference, _) in zip(*ways, strict=True):
         largest = np.maximum(np.abs(reference).max(), np.finfo(np.float32).tiny)
