@@ -116,8 +116,10 @@ def test_only_the_first_items_of_a_file_are_shown(tmp_path: Path) -> None:
 def test_a_drawing_is_placed_as_the_examples_are(bright: bool) -> None:
     examples = np.zeros((20, 28, 28), np.uint8)
     examples[:, 4:24, 9:19] = 250
-    draw = canvas(list(examples if bright else 255 - examples))
-    assert draw is not None
+    found = canvas(list(examples if bright else 255 - examples))
+    assert found is not None
+    assert found.stroke == pytest.approx(2 * 20 * 10 / (20 + 10 + 20 + 10) / 20, rel=0.05)  # as of a filled box
+    draw = found.image
     image = draw(stroke((40, 20), (40, 300))).astype(int)
     ink = image if bright else 255 - image
     rows, columns = np.flatnonzero(ink.max(1) > 60), np.flatnonzero(ink.max(0) > 60)
@@ -141,8 +143,9 @@ def test_drawn_digits_look_like_those_of_the_data() -> None:
     """Most of the nearest digits of the data are of the drawn kind."""
     digits = load_digits()
     images = (digits.images * 16).clip(0, 255).astype(np.uint8)
-    draw = canvas(list(images[:64]))
-    assert draw is not None
+    found = canvas(list(images[:64]))
+    assert found is not None
+    draw = found.image
     drawn = {
         7: stroke((90, 60), (230, 60), (140, 260)),
         4: stroke((180, 270), (180, 50), (80, 190), (250, 190)),

@@ -26,6 +26,19 @@ class Widget:
     suffixes: Collection[str] = ()
 
 
+@dataclass(frozen=True)
+class Canvas:
+    """Where a person draws an input.
+
+    Attributes:
+        image: returns an image like the examples, from the ink of a drawing, 0..255 [H, W].
+        stroke: width of a stroke, as a fraction of the longer side of a drawing.
+    """
+
+    image: Callable[[NDArray[np.uint8]], Any]
+    stroke: float
+
+
 class OnPage:
     """The part of a predictor that `sightseq demo` asks; all of it is optional."""
 
@@ -50,9 +63,6 @@ class OnPage:
         """Return the buttons below a text that is being typed: each with its label, and the text after its click."""
         return []
 
-    def canvas(self, examples: Sequence[Any]) -> Callable[[NDArray[np.uint8]], Any] | None:
-        """Return a function from the ink of a drawing, 0..255 [H, W], to an image like the examples.
-
-        None: they are not drawings.
-        """
+    def canvas(self, examples: Sequence[Any]) -> Canvas | None:
+        """Return how one draws an image like the examples; None if they are not drawings."""
         return None

@@ -1,6 +1,7 @@
 """The page of `sightseq demo`: a tab for each model, made of what its predictor says of itself."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ BRUSH = """() => { const wait = setInterval(() => {
     if (tools.length) clearInterval(wait);
 }, 300); setTimeout(() => clearInterval(wait), 60000); }"""
 """Takes the brush as soon as it is there, so that one can draw at once."""
-CANVAS = 320  # pixels per side of a drawing
+CANVAS = 320  # pixels per side of the paper for drawings
+DRAWN = 240  # pixels: most people leave a margin
 BUTTONS = 3  # suggestions below a text
 EXAMPLES = 8  # of a model
 Given = Mapping[str, Any]
@@ -71,23 +73,23 @@ class Tab:
         predictor = self.session.predictor
         widget = predictor.widget
         assert widget is not None
-        draw = predictor.canvas(self.examples)
+        canvas = predictor.canvas(self.examples)
         with gr.Row():
             with gr.Column():
                 if widget.kind == "text":
                     source: Any = gr.Textbox(label=widget.label, lines=4, max_length=LONGEST_TEXT)
                     if predictor.suggest(""):
                         self._suggestions(source)
-                elif draw:
+                elif canvas:
                     with gr.Tab("draw"):
-                        pad = self._canvas()
+                        pad = self._pad(round(DRAWN * canvas.stroke))
                     with gr.Tab("photo"):
                         source = self._upload(widget)
                         button = self._button()
                 else:
                     source = self._upload(widget)
                 options = self._options()
-                if not draw:  # a drawing is read at each stroke
+                if not canvas:  # a drawing is read at each stroke
                     button = self._button()
                 if self.examples:
                     rows = [[one] for one in self.examples[:EXAMPLES]]
@@ -96,8 +98,9 @@ class Tab:
                 answer = gr.HTML(label="answer")
         if widget.kind == "text":
             self._on([button.click, source.submit], self._text, [source, *options], answer)
-        elif draw:
-            self._on([pad.change], lambda drawing, *values: self._drawn(draw, drawing, values), [pad, *options], answer)
+        elif canvas:
+            drawn = partial(self._drawn, canvas.image)
+            self._on([pad.change], drawn, [pad, *options], answer)
             self._on([button.click, source.change], self._file, [source, *options], answer, preprocess=False)
         else:
             self._on([button.click, source.change], self._file, [source, *options], answer, preprocess=False)
@@ -128,7 +131,7 @@ class Tab:
             return gr.Audio(label=widget.label, type="filepath", format="wav", sources=["upload", "microphone"])
         return gr.File(label=widget.label, file_types=list(widget.suffixes))
 
-    def _canvas(self) -> Any:
+    def _pad(self, brush: int) -> Any:
         return gr.Sketchpad(
             label="draw here",
             image_mode="RGBA",
@@ -136,7 +139,7 @@ class Tab:
             fixed_canvas=True,
             layers=False,
             transforms=(),
-            brush=gr.Brush(CANVAS // 24, colors=["#000000"], color_mode="fixed"),
+            brush=gr.Brush(brush, colors=["#000000"], color_mode="fixed"),
         )
 
     def _suggestions(self, source: Any) -> None:
@@ -194,7 +197,7 @@ class Tab:
             return problem("this is not an uploaded file")
         return self.session.file(path, upload.get("orig_name") or path.name, self._given(values))
 
-    def _drawn(self, draw: Callable[[NDArray[np.uint8]], Any], drawing: Any, values: Sequence[Any]) -> str:
+    def _drawn(self, image: Callable[[NDArray[np.uint8]], Any], drawing: Any, *values: Any) -> str:
         layers = drawing["layers"] if drawing else []
         ink = np.max([layer[..., 3] for layer in layers], axis=0) if layers else np.zeros((1, 1), np.uint8)  # opacity
-        return self.session.array(draw(ink), self._given(values)) if ink.any() else ""
+        return self.session.array(image(ink), self._given(values)) if ink.any() else ""

@@ -1,18 +1,21 @@
 """Drawings of a person, centred and scaled as the images that a model was trained on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sightseq.core.page import Canvas
+from sightseq.vision.drawings import drawing_style
+
 LARGEST = 64  # pixels per side; larger images are photographs
-PLAIN = 0.9  # fraction of images whose four corners must have one colour
+PLAIN = 0.75  # fraction of images whose four corners must have one colour
 INK = 0.25  # of the range of an image: what differs more from its corners is ink
 
 
-def canvas(examples: Sequence[NDArray[np.uint8]]) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None:
-    """Return a function from the ink of a drawing, 0..255 [H, W], to an image like the examples.
+def canvas(examples: Sequence[NDArray[np.uint8]]) -> Canvas | None:
+    """Return a canvas whose drawings become images like the examples, uint8 [H, W].
 
     The drawing's ink is scaled to the examples' median height, or to the median width if it would be wider, and the
     centre of its box is placed at theirs.
@@ -21,7 +24,7 @@ def canvas(examples: Sequence[NDArray[np.uint8]]) -> Callable[[NDArray[np.uint8]
         examples: images of one size.
 
     Returns:
-        The function, which returns uint8 [H, W]; None if the examples are no drawings: small, grey and on plain paper.
+        None if the examples are no drawings: small, grey and on plain paper.
     """
     if not len(examples) or examples[0].ndim != 2 or max(examples[0].shape) > LARGEST:
         return None
@@ -53,7 +56,8 @@ def canvas(examples: Sequence[NDArray[np.uint8]]) -> Callable[[NDArray[np.uint8]
         placed[first[0] : first[0] + size[1], first[1] : first[1] + size[0]] = small
         return (paper + sign * strongest * placed / 255).clip(0, 255).round().astype(np.uint8)
 
-    return draw
+    style = drawing_style(np.stack(examples))
+    return Canvas(draw, style["stroke"] / style["extent"])
 
 
 def _box(ink: NDArray[np.bool_]) -> tuple[tuple[int, int], tuple[int, int]] | None:

@@ -1,6 +1,6 @@
 """Prediction with a trained image classifier: files, PIL images or arrays to labels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from sightseq.core.loading import Batch
-from sightseq.core.page import Widget
+from sightseq.core.page import Canvas, Widget
 from sightseq.core.predictor import Row
 from sightseq.tasks.classification.images import ImageClassificationTask
 from sightseq.tasks.classification.predict import ClassPredictor
@@ -52,7 +52,7 @@ class ImagePredictor(ClassPredictor):
         """Return the images."""
         return [self.task.spec.to_example(image) for image in batch["input"].numpy()]
 
-    def canvas(self, examples: Sequence[NDArray[np.uint8]]) -> Callable[[NDArray[np.uint8]], Any] | None:
+    def canvas(self, examples: Sequence[NDArray[np.uint8]]) -> Canvas | None:
         """See `vision.drawing.canvas`."""
         return canvas(examples)
 
