@@ -117,7 +117,7 @@ def test_the_order_of_the_samples_is_that_of_the_samplers() -> None:
 
 def test_comments_survive() -> None:
     lines = ["def f(x):", "    # above", "    y = x + 1  # beside", "    if y:", "        # inner", "        y = 2"]
-    text = "\n".join([*lines, "    return y, x"])
+    text = "\n".join([*lines, "    return y"])
     assert comments.unparse(comments.parse(text)) == text
 
 

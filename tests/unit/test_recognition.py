@@ -182,6 +182,11 @@ def test_the_attention_decoder_writes_its_targets() -> None:
     assert torch.equal(task.decode(batch, "test")["tokens"], values["tokens"])
 
 
+def test_an_attention_decoder_is_not_ejected() -> None:
+    with pytest.raises(ConfigError, match="attention decoder is not supported; use model/net=recognition/crnn"):
+        make(net=ATTENTION)[0].plain()
+
+
 def test_the_loss_of_the_attention_decoder_by_hand() -> None:
     task, batch = make(net=ATTENTION, attention_weight=1.0)
     task.eval()

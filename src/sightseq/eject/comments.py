@@ -48,7 +48,7 @@ def note(statement: ast.stmt) -> str | None:
 def unparse(tree: ast.AST) -> str:
     """Return the source code of a tree of `parse`, with its comments."""
     lines: list[str] = []
-    for line in _bare(ast.unparse(ast.fix_missing_locations(tree))).splitlines():
+    for line in ast.unparse(ast.fix_missing_locations(tree)).splitlines():
         found = re.fullmatch(rf"(\s*)({ABOVE}|{BESIDE})\((.*)\)", line)
         if not found:
             lines.append(line)
@@ -61,15 +61,4 @@ def unparse(tree: ast.AST) -> str:
             lines.insert(len(lines) - 1, indent + comment)
         else:
             lines.append(indent + comment)
-    return "\n".join(lines)
-
-
-def _bare(text: str) -> str:
-    """Remove the parentheses of the tuples that are returned or assigned."""
-    lines = text.splitlines()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Return | ast.Assign) and isinstance(value := node.value, ast.Tuple) and value.elts:
-            row, start, end = value.lineno - 1, value.col_offset, value.end_col_offset or 0
-            if value.lineno == value.end_lineno and lines[row][start] == "(" and lines[row].isascii():
-                lines[row] = lines[row][:start] + lines[row][start + 1 : end - 1] + lines[row][end:]
     return "\n".join(lines)

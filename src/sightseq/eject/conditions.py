@@ -123,17 +123,3 @@ class Conditions(ast.NodeTransformer):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "pairwise":
             return isinstance(node.args[0], ast.Tuple | ast.List) and len(node.args[0].elts) < 2
         return self.truth(iterable) is False
-
-    def constant(self, node: ast.expr) -> Any:
-        """Return the value of a literal, or of a stable attribute that is equal in all objects; else None."""
-        node = self.visit(copy.deepcopy(node))
-        if isinstance(node, ast.List | ast.Tuple | ast.Constant):
-            try:
-                return ast.literal_eval(node)
-            except ValueError:
-                return None
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self" and node.attr in self.stable:
-            values = [getattr(call["self"], node.attr, None) for call in self.calls if "self" in call]
-            if values and is_plain(values[0]) and all(value == values[0] for value in values):
-                return values[0]
-        return None

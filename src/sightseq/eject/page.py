@@ -31,7 +31,7 @@ HEADER = '''"""{title}: plain PyTorch, written by `sightseq eject experiment={ex
 
 The network, the arrays, the order of the samples, the random numbers and the optimizer are those of the experiment.
 {left_out}
-It reads arrays below the cache (--data), in {folders}.
+It reads arrays below DATA, the cache, in {folders}.
 """
 '''
 LOAD = '''
@@ -82,19 +82,14 @@ def train():
 MAIN = """
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DATA, help="the cache of sightseq")
-    DATA = parser.parse_args().data
     for epoch, step, loss in train():
         if step % 50 == 0:
             print(f"epoch {epoch + 1}, step {step + 1}: loss {loss:.4f}", flush=True)
 """
 DECAY = """weights = [p for p in model.parameters() if p.requires_grad]
     # Biases and the weights of normalisation layers do not decay.
-    groups = [
-        {"params": [p for p in weights if p.ndim >= 2]},
-        {"params": [p for p in weights if p.ndim < 2], "weight_decay": 0.0},
-    ]"""
+    groups = [{"params": [p for p in weights if p.ndim >= 2]}]
+    groups += [{"params": [p for p in weights if p.ndim < 2], "weight_decay": 0.0}]"""
 NO_DECAY = "groups = [p for p in model.parameters() if p.requires_grad]"
 MODULES: dict[str, set[str]] = {"pathlib": {"Path"}, "torch": {"nn"}}
 
@@ -186,7 +181,7 @@ def header(parts: Parts, files: Files) -> str:
 
 def import_text(imports: Imports) -> str:
     """Return the import statements."""
-    imports.whole |= {("argparse", None), ("hashlib", None), ("torch", None), ("numpy", "np")}
+    imports.whole |= {("hashlib", None), ("torch", None), ("numpy", "np")}
     for module, names in MODULES.items():
         imports.parts.setdefault(module, set()).update((name, None) for name in names)
     return imports.text()

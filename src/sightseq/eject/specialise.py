@@ -9,7 +9,7 @@ from torch import nn
 
 from sightseq.eject.comments import note
 from sightseq.eject.conditions import Conditions
-from sightseq.eject.values import FOLDED, PLAIN, constant_truth, equal, is_plain, literal
+from sightseq.eject.values import PLAIN, constant_truth, equal, is_plain, literal
 
 
 def literal_name(name: str) -> ast.expr:
@@ -25,31 +25,6 @@ class Specialiser(Conditions):
     """
 
     # Expressions.
-
-    def visit(self, node: ast.AST) -> Any:
-        """Visit a node; an expression of constants becomes its value."""
-        found = super().visit(node)
-        if isinstance(found, ast.BinOp | ast.UnaryOp | ast.Subscript | ast.Call | ast.Compare) or (
-            isinstance(found, ast.Tuple | ast.List) and any(isinstance(one, ast.Starred) for one in found.elts)
-        ):
-            return self._folded(found)
-        return found
-
-    def _folded(self, node: Any) -> Any:
-        inner = [one for one in ast.walk(node) if isinstance(one, ast.expr)]
-        allowed = (ast.Constant, ast.Tuple, ast.List, ast.Starred, ast.BinOp, ast.UnaryOp, ast.Subscript, ast.Compare)
-        for one in inner:
-            call = isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id in FOLDED
-            name = isinstance(one, ast.Name) and one.id in FOLDED and one.id not in self.local
-            if not (call or name or isinstance(one, (*allowed, ast.Slice))):
-                return node
-        if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant) and isinstance(node.op, ast.USub):
-            return node
-        try:
-            value = eval(compile(ast.fix_missing_locations(ast.Expression(node)), "constant", "eval"))
-        except Exception:  # of any kind: what cannot be computed here stays as it is written
-            return node
-        return literal(value) if is_plain(value) else node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if isinstance(node.ctx, ast.Load) and node.id in self.inlined:
@@ -187,17 +162,6 @@ class Specialiser(Conditions):
                 break
         return result
 
-    def only(self, loop: ast.For) -> list[ast.stmt] | None:
-        """Return the body of a loop over a single plain value, else None."""
-        jumps = any(isinstance(one, ast.Break | ast.Continue) for one in ast.walk(loop))
-        if not isinstance(loop.target, ast.Name) or jumps or loop.orelse:
-            return None
-        values = self.constant(loop.iter)
-        if not isinstance(values, list | tuple) or len(values) != 1 or not isinstance(values[0], PLAIN):
-            return None
-        self.inlined = {**self.inlined, loop.target.id: values[0]}
-        return self.block(loop.body)
-
     def statement(self, node: ast.stmt) -> list[ast.stmt]:
         """Specialise a statement; the result may be empty, or several."""
         if isinstance(node, ast.If):
@@ -216,8 +180,6 @@ class Specialiser(Conditions):
         if isinstance(node, ast.For):
             if self.empty(node.iter):
                 return []
-            if (only := self.only(node)) is not None:
-                return only
             node.iter = self.visit(node.iter)
             node.body = self.block(node.body)
             return [node] if node.body else []
@@ -230,6 +192,4 @@ class Specialiser(Conditions):
             if node.value is None:
                 return []
             return [ast.Assign([node.target], self.visit(node.value), lineno=0)]
-        if isinstance(node, ast.FunctionDef):
-            return [self.visit(node)]
         return [self.visit(node)]

@@ -4,41 +4,13 @@ import ast
 from typing import Any
 
 from sightseq.eject.comments import note
-from sightseq.eject.values import is_pure, names, single_assigned
+from sightseq.eject.values import is_pure, names
 
 
 def remove_unused(function: ast.FunctionDef) -> None:
     """Remove assignments to variables that are not read, if they have no other effect; join `x = y; return x`."""
-    while True:
-        propagate_constants(function)
-        if not _remove(function, names(function)):
-            return
-
-
-def propagate_constants(function: ast.FunctionDef) -> None:
-    """Replace variables that are assigned once, to a number, a text or None, by this value."""
-    single = single_assigned(function)
-    values: dict[str, ast.Constant] = {}
-    for node in [one for one in ast.walk(function) if isinstance(one, ast.Assign)]:
-        target = node.targets[0]
-        if isinstance(target, ast.Name) and target.id in single and isinstance(node.value, ast.Constant):
-            values[target.id] = node.value
-
-    class Replace(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:
-            return values.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
-
-    Replace().visit(function)
-
-
-def _idle(loop: ast.For, function: ast.AST) -> bool:
-    """Return whether a loop only assigns variables that nothing else reads."""
-    assigned = names(loop, ast.Store)
-    inside = [one for one in ast.walk(loop) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)]
-    outside = [one for one in ast.walk(function) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)]
-    others = sum(one.id in assigned for one in outside) - sum(one.id in assigned for one in inside)
-    plain = all(isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name) for one in loop.body)
-    return plain and not others and all(map(is_pure, (one.value for one in loop.body if isinstance(one, ast.Assign))))
+    while _remove(function, names(function)):
+        pass
 
 
 def _remove(node: Any, read: set[str]) -> bool:
@@ -69,9 +41,6 @@ def _remove(node: Any, read: set[str]) -> bool:
                 elif isinstance(target, ast.Name) and target.id not in read and is_pure(value):
                     removed = dropped = True
                     continue
-            if isinstance(statement, ast.For) and _idle(statement, node):
-                removed = True
-                continue
             last = kept[-1] if kept else None
             if (
                 isinstance(statement, ast.Return)

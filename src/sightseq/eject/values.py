@@ -6,7 +6,6 @@ from typing import Any
 
 SAFE = {"all", "any", "bool", "int", "isinstance", "len", "list", "max", "min", "range", "round", "str", "sum", "tuple"}
 SHORT = 60  # characters of a value that replaces a variable
-FOLDED = {"all", "any", "len", "max", "min", "sum", "list", "tuple", "bool", "int", "round"}
 PURE = SAFE | {"pairwise", "zip", "enumerate", "dict", "set"}
 PLAIN = (bool, int, float, str, type(None))
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sightseq.core.augmentation import make_augmentations
 from sightseq.core.blocks import Block, FigureBlock
+from sightseq.core.errors import ConfigError
 from sightseq.core.loading import Batch
 from sightseq.decoding.ctc import Span
 from sightseq.nets.pixels import Pixels, to_unit
@@ -67,9 +68,17 @@ class LineRecognitionTask(RecognitionTask):
         return LinePredictor
 
     def plain(self) -> nn.Module:
-        """Return `Recogniser` of images."""
+        """Return `Recogniser` of images.
+
+        Raises:
+            ConfigError: the network has an attention decoder.
+        """
         from sightseq.tasks.recognition.plain import Recogniser
 
+        if self.attends:
+            raise ConfigError(
+                "eject: the loss of an attention decoder is not supported; use model/net=recognition/crnn"
+            )
         shortcut = self.shortcut_weight if getattr(self.net, "shortcut", None) is not None else 0.0
         return Recogniser(self.net, Pixels(self.spec.mean, self.spec.std), True, shortcut)
 
