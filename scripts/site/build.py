@@ -31,7 +31,8 @@ def write_sources() -> None:
     shutil.rmtree(SITE, ignore_errors=True)
     pages = SITE / "pages"
     shutil.copytree(HERE / "pages", pages)
-    shutil.copy(REPOSITORY / "notebooks" / "report.png", pages / "pictures")
+    for name in ("report.png", "demo.png"):
+        shutil.copy(REPOSITORY / "notebooks" / name, pages / "pictures")
     shutil.copy(REPOSITORY / "RESULTS.md", pages / "results.md")
     made = {
         "fool_yourself.md": run_notebook(REPOSITORY / "notebooks" / "fool_yourself.ipynb"),
