@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch.onnx import symbolic_helper
@@ -18,6 +19,8 @@ from sightseq.core.errors import ExportError
 from sightseq.core.graph import Arrays, Call, Graph
 
 OPSET = 18
+OUTPUT_AXIS = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
+"""Operations with weights, and the axis of their output channels; `transB` makes it 0."""
 About = dict[str, str]
 """Metadata of a file."""
 
@@ -163,21 +166,17 @@ def quantize_weights(path: Path, smaller: Path) -> None:
             axis = 0 if transposed else OUTPUT_AXIS[node.op_type]
             largest = np.abs(values).max(tuple({*range(values.ndim)} - {axis}), keepdims=True)
             scale = np.where(largest == 0, 1, largest / 127).astype(np.float32)
-            names = [f"{stored.name}_{part}" for part in ("int8", "scale", "zero")]
-            arrays = [np.rint(values / scale).astype(np.int8), scale.ravel(), np.zeros(scale.size, np.int8)]
+            names = [f"{stored.name}_{part}" for part in ("int8", "scale")]
+            arrays: list[NDArray[Any]] = [np.rint(values / scale).astype(np.int8), scale.ravel()]
             for name, array in zip(names, arrays, strict=True):
                 weights[name] = onnx.numpy_helper.from_array(array, name)
             nodes.append(onnx.helper.make_node("DequantizeLinear", names, [stored.name], axis=axis))
         nodes.append(node)
-    for field, content in ((model.graph.node, nodes), (model.graph.initializer, list(weights.values()))):
-        kept = [*content]
-        del field[:]
-        field.extend(kept)
+    model.graph.ClearField("node")
+    model.graph.node.extend(nodes)
+    model.graph.ClearField("initializer")
+    model.graph.initializer.extend(weights.values())
     onnx.save(model, smaller)
-
-
-OUTPUT_AXIS = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
-"""Operations with weights, and the axis of their output channels; `transB` makes it 0."""
 
 
 def _first(error: Exception) -> str:
