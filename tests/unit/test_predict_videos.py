@@ -85,7 +85,7 @@ def test_windows_and_their_vote(video: Path) -> None:
     assert means[0] == pytest.approx(np.exp(2) / (np.exp(2) + 2 * np.exp(-2)), abs=0.01)
     assert row["label"] == "red"
     assert 0.5 < row["probability"] < means[0]
-    assert VideoPredictor.cells(make(), {"file": "x", **row})["timeline"] == "0 .. 2.2 red, 1.6 .. 3 blue"
+    assert VideoPredictor.cells(make(), {"file": "x", **row})["timeline"] == "0 .. 2.2 red; 1.6 .. 3 blue"
 
 
 def test_all_kinds_of_inputs_give_the_same(video: Path, tmp_path: Path) -> None:

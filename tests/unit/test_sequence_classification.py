@@ -15,7 +15,8 @@ from sightseq.core.errors import ConfigError, InputError
 from sightseq.core.loading import Batch
 from sightseq.nets.sequence import DeepConvLSTM, SequenceResNet
 from sightseq.series.features import Standardise
-from sightseq.tasks.classification.baseline_sequences import SequenceWarping, StatisticsForest, statistics
+from sightseq.series.statistics import statistics
+from sightseq.tasks.classification.baseline_sequences import SequenceWarping, StatisticsForest
 from sightseq.tasks.classification.predict_sequences import SequencePredictor
 from sightseq.tasks.classification.predict_windows import timeline
 from sightseq.tasks.classification.sequence_saliency import step_weights
@@ -175,7 +176,7 @@ def test_windows_of_a_long_recording_vote() -> None:
     assert row["label"] == task.spec.classes[int(mean.argmax())]
     assert len(row["top"]) == 2
     entries = [{"start": 0, "end": 2, "label": "a"}, {"start": 1, "end": 3.5, "label": "a"}]
-    assert timeline([*entries, {"start": 2.5, "end": 4, "label": "b"}]) == "0 .. 3.5 a, 2.5 .. 4 b"
+    assert timeline([*entries, {"start": 2.5, "end": 4, "label": "b"}]) == "0 .. 3.5 a; 2.5 .. 4 b"
 
 
 def test_tables_and_arrays_give_the_same_prediction() -> None:

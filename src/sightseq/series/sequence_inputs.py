@@ -1,14 +1,17 @@
 """Sequences of vectors as inputs of a trained model: tables, .npy files, or arrays."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from sightseq.core.errors import ConfigError, DataError, InputError
-from sightseq.core.predictor import Settings
+from sightseq.core.page import Widget
+from sightseq.core.predictor import Predictor, Row, Settings
+from sightseq.core.windows import Window, windows
 from sightseq.series.grid import Values
 from sightseq.series.sensor_tables import TimeUnit, read_vectors
 from sightseq.series.sequence_spec import SequenceSpec
@@ -43,6 +46,46 @@ class Vectors(NamedTuple):
 
 SequenceSource = Source | str | Path | NDArray[Any]
 """A file (.csv, .tsv, .parquet, .npy), one of the sequences in it, or an array [T, D]."""
+
+
+class SequenceReader(Predictor):
+    """Base of the predictors of models with a `SequenceSpec`: reads sequences and cuts them into windows.
+
+    Inputs are tables (.csv, .tsv, .parquet) with a column for each channel of the model, arrays (.npy) [T, D] or
+    [N, T, D], or from Python arrays [T, D]. A missing value is empty or NaN. `Settings` is a `TableSettings`.
+    """
+
+    widget: ClassVar[Widget | None] = Widget("file", "a table or an array", (*SUFFIXES, ".npy"))
+
+    @property
+    def spec(self) -> SequenceSpec:
+        """The spec of the model."""
+        return cast(SequenceSpec, self.task.spec)
+
+    def expand(self, given: str, options: TableSettings) -> list[tuple[str, Source]]:
+        """See `find_sequences`."""
+        return find_sequences(given, options)
+
+    def read(self, raw: SequenceSource) -> list[Vectors]:
+        """See `read_sequence`."""
+        return read_sequence(raw, self.spec)
+
+    def windows(self, items: Sequence[list[Vectors]]) -> Iterator[Window]:
+        """Yield the windows of sequences, each in its parts, with times in seconds; in steps if there is no rate."""
+        spec, unit = self.spec, 1 / (self.spec.rate or 1)
+        for number, parts in enumerate(items):
+            for part in parts:
+                for first, last in windows(len(part.values), spec.steps, spec.stride or spec.steps):
+                    times = part.start + first * unit, part.start + last * unit
+                    yield Window(number, *times, part.values[first:last])
+
+    def length(self, item: list[Vectors]) -> int:
+        """Return the length in steps."""
+        return sum(len(part.values) for part in item)
+
+    def origin(self, place: str, item: Any) -> Row:
+        """Return the file name."""
+        return {"file": place}
 
 
 def find_sequences(given: str, options: TableSettings) -> list[tuple[str, Source]]:

@@ -1,6 +1,5 @@
 """Non-neural baselines of the classification of sequences of vectors."""
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,20 +9,15 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor
 
-from sightseq.core.arrays import Ragged
 from sightseq.core.baseline import Arrays
 from sightseq.series.sequence_spec import SequenceSpec
+from sightseq.series.statistics import rows_of, statistics
 from sightseq.tasks.classification.baseline import Classifier
 from sightseq.tasks.classification.warping import WarpingNeighbour
 
-BANDS = 4  # of the spectrum
-
 
 class StatisticsForest(Classifier):
-    """A random forest (Breiman, 2001) on statistics of each channel, the usual features of wearable sensors.
-
-    Mean, standard deviation, minimum, maximum, quartiles, crossings of the mean per step, fraction of missing values,
-    and the logarithm of the energy in bands of the spectrum; also the correlation of each channel with the next one.
+    """A random forest (Breiman, 2001) on statistics of each channel: see `series.statistics`.
 
     Args:
         trees: number of trees.
@@ -36,7 +30,7 @@ class StatisticsForest(Classifier):
         self.trees, self.largest = trees, largest
 
     def features(self, inputs: Any) -> NDArray[Any]:
-        """Compute the statistics of sequences; [N, (9 + BANDS) * D + D - 1]."""
+        """Compute the statistics of sequences."""
         return np.stack([statistics(row) for row in rows_of(inputs)])
 
     def fit(self, train: Arrays) -> None:
@@ -61,26 +55,3 @@ class SequenceWarping(WarpingNeighbour):
         """Yield the normalised values of each sequence."""
         mean, std = np.array(self.spec.mean, np.float32), np.array(self.spec.std, np.float32)
         return (torch.from_numpy(np.nan_to_num((row - mean) / std)) for row in rows_of(inputs))
-
-
-def rows_of(inputs: Ragged) -> Iterable[NDArray[np.float32]]:
-    """Yield each sequence [T, D]."""
-    return (inputs.row(number) for number in range(len(inputs)))
-
-
-def statistics(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return the statistics of a sequence [T, D]: see `StatisticsForest`. Those of a missing channel are 0."""
-    values = values.astype(np.float64)
-    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)  # of channels that are always missing
-        mean, std = np.nanmean(values, 0), np.nanstd(values, 0)
-        quantiles = np.nanquantile(values, (0, 0.25, 0.5, 0.75, 1), axis=0)
-    centred = np.nan_to_num(values - mean)
-    crossings = np.diff(np.signbit(centred), axis=0).mean(0) if len(values) > 1 else np.zeros(len(mean))
-    power = np.abs(np.fft.rfft(centred, axis=0)[1:]) ** 2 / len(values)
-    energy = [np.log(band.sum(0) + 1e-6) for band in np.array_split(power, BANDS)]
-    scale = np.maximum(np.sqrt((centred**2).mean(0)), 1e-12)
-    correlation = (centred[:, :-1] * centred[:, 1:]).mean(0) / (scale[:-1] * scale[1:])
-    parts = [mean, std, *quantiles, crossings, np.isnan(values).mean(0), *energy, correlation]
-    found: NDArray[np.float64] = np.nan_to_num(np.concatenate(parts))
-    return found

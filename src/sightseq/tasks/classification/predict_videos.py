@@ -19,8 +19,9 @@ from sightseq.core.loading import Batch
 from sightseq.core.page import Widget
 from sightseq.core.plots import write_figure
 from sightseq.core.predictor import Row
+from sightseq.core.windows import Window, padded
 from sightseq.tasks.classification.predict import Settings
-from sightseq.tasks.classification.predict_windows import Vote, Window, WindowPredictor, padded
+from sightseq.tasks.classification.predict_windows import Vote, WindowPredictor
 from sightseq.tasks.classification.videos import VideoClassificationTask
 from sightseq.vision.figures import batch_figure
 from sightseq.vision.footage import VideoSource, find_videos, frame_files, opened_footage

@@ -2,24 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from sightseq.core.loading import Batch
 from sightseq.core.predictor import Row
+from sightseq.core.windows import Window, padded
 from sightseq.tasks.classification.predict import ClassPredictor, Settings
-
-
-class Window(NamedTuple):
-    """A part of an input: the number of the input, start and end as in the timeline, and the values [T, ...]."""
-
-    item: int
-    start: float
-    end: float
-    values: NDArray[Any]
 
 
 class Vote(NamedTuple):
@@ -68,13 +58,7 @@ class WindowPredictor(ClassPredictor):
         return {"file": row["file"], **super().cells(row), "timeline": timeline(row["timeline"])}
 
 
-def padded(values: Sequence[NDArray[Any]]) -> Batch:
-    """Return a batch of windows [T, ...] of any lengths, padded with 0."""
-    rows = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in values], batch_first=True)
-    return {"input": rows, "length": torch.tensor([len(one) for one in values])}
-
-
 def timeline(entries: Iterable[Row]) -> str:
-    """Return windows as "0 .. 12.5 walk, 10 .. 20 sit"; neighbours with the same label are joined."""
+    """Return windows as "0 .. 12.5 walk; 10 .. 20 sit"; neighbours with the same label are joined."""
     runs = [list(run) for _, run in groupby(entries, key=lambda entry: entry["label"])]
-    return ", ".join(f"{run[0]['start']:g} .. {run[-1]['end']:g} {run[0]['label']}" for run in runs)
+    return "; ".join(f"{run[0]['start']:g} .. {run[-1]['end']:g} {run[0]['label']}" for run in runs)
