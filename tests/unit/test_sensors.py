@@ -252,3 +252,20 @@ def test_sign_keypoints_reads_zeros_as_missing() -> None:
     np.savez("data/signs/test.npz", x=clips, y=labels, name=labels.astype(str), classes=np.array(["a", "b"]))
     data = prepared(SignKeyPoints, folders=["signs"], window=3)
     assert [dataset.source for dataset in map(data.dataset, STAGES)] == ["train", "val", "test"]
+
+
+# Anomalies
+
+
+def test_anomalies_are_not_in_the_training() -> None:
+    options = {"path": table([HEADER, *PEOPLE]), "group": "person", "val_groups": "seen", "val_fraction": 0.3}
+    data = prepared(SequenceCSV, anomalies=["sit"], **options)
+    assert data.spec.classes == ("run", "sit")
+    assert data.spec.counts[1] == 0 < data.spec.counts[0]
+    assert data.spec.mean[1] == 1.0  # the channel y of "run" alone
+    assert [set(data.dataset(split).numpy()["target"].tolist()) for split in STAGES] == [{0}, {0, 1}, {0, 1}]
+    plain = prepared(SequenceCSV, **options)
+    for split in ("val", "test"):
+        np.testing.assert_array_equal(data.dataset(split).rows, plain.dataset(split).rows)
+    with pytest.raises(ConfigError, match=r"data\.anomalies: there is no class 'sitt'; did you mean sit"):
+        prepared(SequenceCSV, anomalies=["sitt"], **options)

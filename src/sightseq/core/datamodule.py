@@ -204,21 +204,21 @@ class DataModule(LightningDataModule, ABC):
 
     def _load(self, folder: Path) -> None:
         self.folder = folder  # of the processed data
+        about = folder / "about.json"  # of `save_about`; `split_rows` may read it
+        self.about: dict[str, Any] = json.loads(about.read_text()) if about.exists() else {}
         splits = {path.name: self.read_split(path) for path in sorted(folder.iterdir()) if path.is_dir()}
         rows = self.split_rows(splits)
         self._datasets = {name: ArrayDataset(splits[source], chosen, source) for name, (source, chosen) in rows.items()}
         for name, dataset in self._datasets.items():
             if not len(dataset):
                 raise DataError(f"{self.name}: the {name} split is empty; it needs more samples")
-        about = json.loads((folder / "about.json").read_text()) if (folder / "about.json").exists() else {}
-        self.skipped = about.get("skipped", [])
-        self.remarks = about.get("remarks", [])
-        self._spec = self._cached_spec(folder, about)
+        self.skipped, self.remarks = (self.about.get(name, []) for name in ("skipped", "remarks"))
+        self._spec = self._cached_spec(folder)
         if self.given_spec is not None and (difference := self.given_spec.difference(self._spec)):
             raise DataError(f"{self.name}: does not fit the checkpoint: {difference}")
         self._datasets = self.encode(self._datasets, folder)
 
-    def _cached_spec(self, folder: Path, about: dict[str, Any]) -> Spec:
+    def _cached_spec(self, folder: Path) -> Spec:
         """Return the spec of these training rows, computed once and cached."""
         train = self._datasets["train"]
         # The fields are part of the file name, so that the spec of an older version is not used.
@@ -230,7 +230,7 @@ class DataModule(LightningDataModule, ABC):
                 self.sharded.check_recomputation()
             part = file.with_suffix(f".{os.getpid()}.part")  # other processes may write it too
             try:
-                spec = json.dumps(self.make_spec(train, about).to_dict())
+                spec = json.dumps(self.make_spec(train, self.about).to_dict())
                 with creating(file, CACHE):
                     part.write_text(spec)
                     os.replace(part, file)

@@ -80,6 +80,7 @@ class SensorData(GroupedData):
         test_persons: persons whose recordings are the test split, if the publisher provides none.
         min_persons: leave out classes of fewer persons: what one person alone has done cannot be learned and tested
             with different persons.
+        anomalies: classes to be detected as unlike the others: the training split has none of their windows.
         common: see `GroupedData` and `DataModule`.
     """
 
@@ -95,6 +96,7 @@ class SensorData(GroupedData):
         overlap: float = 0.5,
         test_persons: Sequence[str] = (),
         min_persons: int = 1,
+        anomalies: Sequence[str] = (),
         **common: Any,
     ) -> None:
         super().__init__(**common)
@@ -104,6 +106,7 @@ class SensorData(GroupedData):
             )
         self.window, self.overlap = window, overlap
         self.test_persons, self.min_persons = tuple(map(str, test_persons)), min_persons
+        self.anomalies = tuple(map(str, anomalies))
 
     @abstractmethod
     def recordings(self, sources: Sequence[Path]) -> Recordings:
@@ -190,17 +193,28 @@ class SensorData(GroupedData):
         return found.channels, steps, max(1, round(steps * (1 - self.overlap)))
 
     def split_rows(self, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, Rows]]:
-        """Return the windows of each split; all windows of a recording are in the same one: see `GroupedData`."""
+        """Return the windows of each split; all windows of a recording are in the same one: see `GroupedData`.
+
+        Raises:
+            ConfigError: there is no class with the name of one of the `anomalies`.
+        """
         firsts = {name: np.flatnonzero(np.diff(arrays["recording"], prepend=-1)) for name, arrays in splits.items()}
         columns = ("target", self.group)
         once = {
             name: {column: arrays[column][firsts[name]] for column in columns if column in arrays}
             for name, arrays in splits.items()
         }
-        return {
+        rows = {
             name: (source, np.flatnonzero(np.isin(splits[source]["recording"], recordings)))
             for name, (source, recordings) in super().split_rows(once).items()
         }
+        if self.anomalies:
+            classes, (source, train) = self.about["classes"], rows["train"]
+            if unknown := [name for name in self.anomalies if name not in classes]:
+                raise ConfigError(f"data.anomalies: there is no class {unknown[0]!r}; {nearest(unknown[0], classes)}")
+            unusual = [classes.index(name) for name in self.anomalies]
+            rows["train"] = source, train[~np.isin(splits[source]["target"][train], unusual)]
+        return rows
 
     def make_spec(self, train: ArrayDataset, about: dict[str, Any]) -> SequenceSpec:
         """Compute class counts, and mean and standard deviation of each channel over the training windows.
