@@ -31,6 +31,7 @@ CANVAS = 320  # pixels per side of the paper for drawings
 DRAWN = 240  # pixels: most people leave a margin
 BUTTONS = 3  # suggestions below a text
 EXAMPLES = 8  # of a model
+OF_TABLES = ("column", "delimiter")  # options of files of texts, which have no place beside a text box
 Given = Mapping[str, Any]
 Models = Mapping[str, tuple[str, Session, Sequence[Any]]]
 """For each name the title, the session and examples."""
@@ -86,14 +87,13 @@ class Tab:
                     with gr.Tab("photo"):
                         source = self._upload(widget)
                         button = self._button()
+                        self._examples(source)
                 else:
                     source = self._upload(widget)
-                options = self._options()
+                options = self._options(widget)
                 if not canvas:  # a drawing is read at each stroke
                     button = self._button()
-                if self.examples:
-                    rows = [[one] for one in self.examples[:EXAMPLES]]
-                    gr.Examples(rows, source, label="examples", api_visibility="private")
+                    self._examples(source)
             with gr.Column():
                 answer = gr.HTML(label="answer")
         if widget.kind == "text":
@@ -123,6 +123,13 @@ class Tab:
 
     def _button(self) -> Any:
         return gr.Button("Predict", variant="primary")
+
+    def _examples(self, source: Any) -> None:
+        if self.examples:
+            rows = [[one] for one in self.examples[:EXAMPLES]]
+            # All recordings would be shown as "(audio)".
+            names = [f"{number}" for number in range(1, len(rows) + 1)] if isinstance(source, gr.Audio) else None
+            gr.Examples(rows, source, label="examples", example_labels=names, api_visibility="private")
 
     def _upload(self, widget: Widget) -> Any:
         if widget.kind == "image":
@@ -157,20 +164,24 @@ class Tab:
         for number, button in enumerate(buttons):
             button.click(lambda found, n=number: found[n], [texts], [source], queue=False, api_visibility="private")
 
-    def _options(self) -> list[Any]:
+    def _options(self, widget: Widget) -> list[Any]:
         """Add a component for each option, in a part that is closed at first."""
         components = []
         with gr.Accordion("options", open=False):
             schema = self.session.options.model_json_schema()
             for name, field in schema.get("properties", {}).items():
+                if widget.kind == "text" and name in OF_TABLES:
+                    continue
                 kinds = {one.get("type") for one in field.get("anyOf", [field])} - {"null"}
-                more = {"value": field.get("default"), "label": name, "info": field.get("description")}
+                about = field.get("description", "").replace("null:", "empty:")
+                more = {"value": field.get("default"), "label": name, "info": about}
                 if "enum" in field:
                     component: Any = gr.Dropdown(field["enum"], **more)
                 elif kinds == {"boolean"}:
                     component = gr.Checkbox(**more)
                 elif kinds <= {"integer", "number"}:
-                    component = gr.Number(**more, precision=0 if kinds == {"integer"} else None)
+                    # Without a placeholder, a number without a value is shown as 0.
+                    component = gr.Number(**more, placeholder=" ", precision=0 if kinds == {"integer"} else None)
                 elif kinds == {"string"}:
                     component = gr.Textbox(**more)
                 else:

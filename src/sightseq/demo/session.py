@@ -44,7 +44,7 @@ class Session:
     def file(self, path: Path | None, name: str, given: Mapping[str, Any]) -> str:
         """Return the answer to a file, which the client calls `name`; None stands for the default input."""
         if path is None and self.predictor.default_input is None:
-            return ""
+            return problem("there is no input yet")
         with TemporaryDirectory(prefix="sightseq-") as folder:
             files = Files(Path(folder))
             if path is not None:
