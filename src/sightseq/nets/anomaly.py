@@ -4,7 +4,7 @@ Padding is 0 in the input and in the output.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,6 @@ class LSTMAutoencoder(nn.Module):
         hidden: width of each layer; the decoder has the same in reverse order.
         code: size of the vector; smaller than a sequence, or everything can be reconstructed.
         cell: "lstm" or "gru".
-        layers: dropout: see `RecurrentLayers`.
     """
 
     def __init__(
@@ -33,12 +32,11 @@ class LSTMAutoencoder(nn.Module):
         hidden: Sequence[int] = (64,),
         code: int = 16,
         cell: Literal["lstm", "gru"] = "lstm",
-        **layers: Any,
     ) -> None:
         super().__init__()
-        self.encoder = RecurrentLayers(in_channels, hidden, cell, **layers)
+        self.encoder = RecurrentLayers(in_channels, hidden, cell)
         self.code = nn.Linear(self.encoder.width, code)
-        self.decoder = RecurrentLayers(code, tuple(reversed(hidden)), cell, **layers)
+        self.decoder = RecurrentLayers(code, tuple(reversed(hidden)), cell)
         self.head = nn.Linear(self.decoder.width, in_channels)
 
     def forward(self, vectors: Tensor, lengths: Tensor) -> Tensor:
