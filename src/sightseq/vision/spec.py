@@ -11,8 +11,8 @@ from sightseq.core.spec import LabelledSpec, Spec
 
 
 @dataclass(frozen=True)
-class ImageSpec(LabelledSpec):
-    """Images with one label each.
+class PixelSpec(LabelledSpec):
+    """Base of the specs of labelled images and videos.
 
     Attributes:
         channels: 1 for grey, 3 for RGB.
@@ -22,7 +22,6 @@ class ImageSpec(LabelledSpec):
         counts: number of training samples of each class; empty if unknown.
         margin: extra pixels of height and width of prepared images, for random crops and shifts in training; otherwise
             the network's input is their centre.
-        subject: what a photograph is cropped to: "centre", or "face" (the largest face).
     """
 
     channels: int
@@ -33,16 +32,6 @@ class ImageSpec(LabelledSpec):
     std: tuple[float, ...]
     counts: tuple[int, ...] = ()
     margin: int = 0
-    subject: Literal["centre", "face"] = "centre"
-
-    def difference(self, other: Spec) -> str:
-        """Compare shapes and classes; means and standard deviations of the pixels may differ."""
-        if not isinstance(other, ImageSpec):
-            return super().difference(other)
-        if self.classes != other.classes:
-            return f"it knows the classes {', '.join(self.classes)}, and the data has {', '.join(other.classes)}"
-        shapes = [" x ".join(map(str, spec.prepared)) for spec in (self, other)]
-        return "" if shapes[0] == shapes[1] else f"it was trained on images of {shapes[0]}, and these are {shapes[1]}"
 
     @property
     def prepared(self) -> tuple[int, int, int]:
@@ -60,6 +49,26 @@ class ImageSpec(LabelledSpec):
     def summary(self) -> dict[str, Any]:
         """Return the number of classes."""
         return {"classes": len(self.classes)}
+
+
+@dataclass(frozen=True)
+class ImageSpec(PixelSpec):
+    """Images with one label each.
+
+    Attributes:
+        subject: what a photograph is cropped to: "centre", or "face" (the largest face).
+    """
+
+    subject: Literal["centre", "face"] = "centre"
+
+    def difference(self, other: Spec) -> str:
+        """Compare shapes and classes; means and standard deviations of the pixels may differ."""
+        if not isinstance(other, ImageSpec):
+            return super().difference(other)
+        if self.classes != other.classes:
+            return f"it knows the classes {', '.join(self.classes)}, and the data has {', '.join(other.classes)}"
+        shapes = [" x ".join(map(str, spec.prepared)) for spec in (self, other)]
+        return "" if shapes[0] == shapes[1] else f"it was trained on images of {shapes[0]}, and these are {shapes[1]}"
 
     def metadata(self) -> dict[str, str]:
         """Return `labels`, and `preprocessing` with the shape, colours and crop of the images."""

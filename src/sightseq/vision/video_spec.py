@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sightseq.core.spec import LabelledSpec, Spec
-from sightseq.vision.spec import ImageSpec
+from sightseq.core.spec import Spec
+from sightseq.vision.spec import ImageSpec, PixelSpec
 
 Sampling = Literal["uniform", "dense"]
 """How the frames of a clip are chosen from a video.
@@ -17,29 +17,15 @@ Sampling = Literal["uniform", "dense"]
 
 
 @dataclass(frozen=True)
-class VideoSpec(LabelledSpec):
+class VideoSpec(PixelSpec):
     """Videos with one label each.
 
     Attributes:
-        channels: 1 for grey, 3 for RGB.
-        height, width: size of the network's input in pixels.
-        classes: the name of each label, in the order of the logits.
-        mean, std: per channel over the training frames, on pixel values scaled to 0..1.
-        counts: number of training videos of each class; empty if unknown.
-        margin: extra pixels of height and width of prepared frames: see `ImageSpec`.
         frames: frames of a clip, T.
         sampling: see `Sampling`.
         rate: frames per second of a clip, for dense sampling; None for uniform sampling.
     """
 
-    channels: int
-    height: int
-    width: int
-    classes: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    counts: tuple[int, ...] = ()
-    margin: int = 0
     frames: int = 16
     sampling: Sampling = "uniform"
     rate: float | None = None
@@ -62,11 +48,7 @@ class VideoSpec(LabelledSpec):
 
     def net_arguments(self) -> dict[str, Any]:
         """Return `in_channels`, `num_classes`, `image_size` (height, width) and `frames`."""
-        return {**self.frame.net_arguments(), "frames": self.frames}
-
-    def summary(self) -> dict[str, Any]:
-        """Return the number of classes."""
-        return {"classes": len(self.classes)}
+        return {**super().net_arguments(), "frames": self.frames}
 
     def metadata(self) -> dict[str, str]:
         """Return `labels`, `preprocessing` of a frame (see `ImageSpec`), and `sampling` of the frames."""
