@@ -14,6 +14,7 @@ from sightseq.core.errors import ConfigError
 from sightseq.core.graph import graph_of
 from sightseq.core.loading import Batch
 from sightseq.export.files import load_onnx, save_onnx
+from sightseq.nets.video_conv import R2Plus1D
 from sightseq.tasks.classification.baseline_videos import FrameStatistics, MiddleFrame
 from sightseq.tasks.classification.video_saliency import clip_heat
 from sightseq.tasks.classification.videos import VideoClassificationTask
@@ -187,6 +188,9 @@ def test_heat_shows_the_frame_and_the_place_that_matter() -> None:
     mapped = clip_heat(make(), clip, 1)  # Grad-CAM
     assert mapped.shape == (5, 32, 32)
     assert mapped.max() == 1
+    torch.manual_seed(0)
+    strided = R2Plus1D(3, 2, channels=[4, 8]).eval()  # its last maps are fewer than the frames
+    assert clip_heat(strided, torch.rand(5, 3, 64, 64), 1).shape == (5, 64, 64)
 
 
 # Export

@@ -37,6 +37,6 @@ def clip_heat(model: nn.Module, clip: Tensor, label: int) -> Tensor:
     # cuDNN cannot compute gradients of a recurrent network in evaluation mode.
     with torch.backends.cudnn.flags(enabled=False):
         heat = evidence(frames_as_images, clip, classes)
-        if heat is None:
+        if heat is None or len(heat) != len(clip):  # strides in time give fewer maps than frames
             heat = input_gradients(frames_as_images, clip, classes)
     return scaled(heat, (0, 1, 2))
