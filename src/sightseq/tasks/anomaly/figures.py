@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from sightseq.core.plots import BLUE, GREY, VERMILION, styled
@@ -35,6 +36,8 @@ def errors_figure(
         axes.axhline(threshold, color=GREY, linewidth=1, label="threshold")
     if len(errors) and errors.min() > 0:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")  # not as mathematics: see `STYLE`
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel=unit, ylabel="error")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
