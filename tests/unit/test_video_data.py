@@ -254,3 +254,10 @@ def test_jester(tmp_path: Path) -> None:
     (base / "jester-v1-train.csv").write_text("a;Stop Sign\n")
     with pytest.raises(DataError, match=r"jester-v1-train.csv, line 1, is not a number and a gesture"):
         Jester(name="jester", root="data").prepare_data()
+
+
+def test_generated_videos_come_in_small_batches() -> None:
+    sizes = {"batch_size": 64, "eval_batch_size": 2}
+    data = Jester(name="jester", synthetic=True, **sizes)
+    assert (data.batch_size, data.eval_batch_size) == (4, 2)
+    assert Jester(name="jester", **sizes).batch_size == 64

@@ -78,6 +78,8 @@ class VideoFiles(VideoData):
             if value is not None and not 0 < value <= 1000:
                 raise ConfigError(f"data.{name}={value}: frames per second must be above 0 and at most 1000")
         self.folder_rate, self.corrupt = folder_rate, corrupt
+        if self.synthetic:  # a laptop's memory then suffices for the networks of recipes for a GPU
+            self.batch_size, self.eval_batch_size = (min(size, 4) for size in (self.batch_size, self.eval_batch_size))
         self.example_spec = replace(
             self.example_spec, height=image_size, width=image_size, margin=margin, sampling=sampling, rate=rate
         )
