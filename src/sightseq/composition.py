@@ -33,12 +33,12 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
         value, always = OmegaConf.select(composed, key), key.startswith("paths.")
         if value == "" or (value is None and always):
             raise ConfigError(f"{key}= is empty: name a file or folder (. is the current folder)")
-        if always:
-            OmegaConf.update(composed, key, str(Path(_from_home(value)).absolute()))
-        elif isinstance(value, ListConfig):  # several inputs
-            OmegaConf.update(composed, key, [_from_home(item) for item in value])
-        elif _from_home(value) != value:
-            OmegaConf.update(composed, key, _from_home(value))
+        home = Path(value).expanduser() if isinstance(value, str) and _in_home(value) else None
+        if home or always:
+            OmegaConf.update(composed, key, str(home or Path(value).absolute()))
+        for index, item in enumerate(value) if isinstance(value, ListConfig) else ():  # several inputs
+            if isinstance(item, str) and _in_home(item):
+                value[index] = str(Path(item).expanduser())
     config = cast(Config, OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
     check_values(config)
     if isinstance(config.get("trust"), str):  # trust=mynet
@@ -46,10 +46,8 @@ def plain(composed: DictConfig, experiment: str | None) -> Config:
     return config if experiment is None else {"experiment": config.pop("experiment"), **config}
 
 
-def _from_home(value: Any) -> Any:
-    """Return a path with its leading ~ replaced by the home folder; any other value is returned unchanged."""
-    in_home = isinstance(value, str) and (value == "~" or value.startswith("~/"))
-    return str(Path(value).expanduser()) if in_home else value
+def _in_home(path: str) -> bool:
+    return path == "~" or path.startswith("~/")
 
 
 def compose(*overrides: str, command: str = "train") -> Config:
