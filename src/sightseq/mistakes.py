@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from sightseq.bricks import composing
-from sightseq.core.errors import ConfigError, nearest
+from sightseq.core.errors import ConfigError, SightseqError, nearest
 from sightseq.core.places import conf_folder, experiments, group_options, groups, groups_of
 
 OPTIONAL = ("experiment", "debug", "local", "augment")
@@ -20,6 +20,8 @@ OPTIONAL = ("experiment", "debug", "local", "augment")
 
 def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
     """Return one line that says what is wrong with a command, with the nearest valid names."""
+    if isinstance(error.__cause__, SightseqError):  # of a sweeper or launcher that Hydra has instantiated
+        return str(error.__cause__)
     text = " ".join(str(error).split())
     if isinstance(error, OverrideParseException):
         typed = (error.override or "").lstrip("+")
@@ -40,6 +42,8 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
     if match := re.search(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\.", text):
         key, value = match.groups()
         return f"{key}={value}: to run each value add -m; for one list write {key}=[{value}]"
+    if "does not support sweep type" in text:
+        return "interval(...) has infinitely many values: add sweep=optuna to search among them"
     if match := re.search(r"Sweep parameters '(.*)' requires", text):
         return f"{match[1]}: to run each value add -m"
     if match := re.search(r"Could not \w+ (?:from config\. |to config: )?'?([^'\s=]+)", text):

@@ -123,6 +123,8 @@ def test_jobs_of_a_pruned_search_report_to_its_study(sightseq, launched: list[Co
             "sweep=optuna sweep.direction=maximize model/net=image/convnet,image/resnet model.net.kernel_size=3,5",
             "model/net=image/resnet does not go with the other overrides: Could not override 'model.net.kernel_size'",
         ),
+        ("sweep=optuna model.optimizer.lr=0.1,0.2 sweep.n_trials=0", "ConfigError: sweep.n_trials=0: must be"),
+        ("model.optimizer.lr=interval(0,1)", "add sweep=optuna to search among them"),
         ("sweep=optuna seed=1,2", "seed: a search would prefer a lucky one"),
         ("sweep=optuna optimizer=adamw,sgd sweep.objectives=[val/acc]", "did you mean val/accuracy"),
         ("sweep=optuna optimizer=adamw,sgd model.net.hidden=-1", "model.net.hidden=-1 does not fit"),

@@ -348,7 +348,8 @@ def test_several_objectives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (SPACE, {"objectives": ["val/loss", "seconds"]}, "maximize or minimize for each of sweep.objectives"),
         (["epochs=3"], {}, "nothing to search: write KEY="),
         ([*SPACE, "seed=1,2,3"], {}, "seed: a search would prefer a lucky one"),
-        ([*SPACE, "lr=interval(1,0)"], {}, "lr=interval(1,0): the first bound"),
+        (["lr=interval(1,0)"], {}, "lr=interval(1,0): the first bound"),
+        (["lr=interval(1,2)", "a=1", "lr=3"], {}, "lr=interval(1,2) and lr=3: give each key once"),
     ],
 )
 def test_mistakes(typed: list[str], settings: dict[str, Any], words: str, tmp_path: Path) -> None:

@@ -89,13 +89,15 @@ class SearchSweeper(Sweeper):
         """
         require("optuna", "sweep")
         from sightseq.sweep.samplers import check_sampler, make_pruner
-        from sightseq.sweep.space import parse_space
+        from sightseq.sweep.space import check_repeats, parse_space
         from sightseq.sweep.study import Search, study_file
 
         check_sampler(self.sampler)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         typed = [f"{key}={value}" for key, value in self.params.items()]
-        space = parse_space(parser.parse_overrides([*typed, *arguments]))
+        overrides = parser.parse_overrides(arguments)
+        check_repeats(overrides)
+        space = parse_space([*parser.parse_overrides(typed), *overrides])
         first = self.check(space)
         objectives = self.find_objectives(first)
         if self.pruner != "none" and len(objectives.directions) > 1:

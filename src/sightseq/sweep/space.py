@@ -78,6 +78,19 @@ def parse_space(overrides: Sequence[Override]) -> Space:
     return space
 
 
+def check_repeats(overrides: Sequence[Override]) -> None:
+    """Check that no searched key is given twice on one command line.
+
+    Raises:
+        ConfigError: one is.
+    """
+    first: dict[str, Override] = {}
+    for override in overrides:
+        other = first.setdefault(override.get_key_element().lstrip("+"), override)
+        if other is not override and (other.is_sweep_override() or override.is_sweep_override()):
+            raise ConfigError(f"{other.input_line} and {override.input_line}: give each key once")
+
+
 def to_distribution(override: Override) -> BaseDistribution:
     """Return the distribution of a swept value.
 
