@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sightseq.sweep.folder import Job, SweepFolder
+from sightseq.sweep.study import load_study
 
 pytestmark = pytest.mark.slow
 
@@ -102,13 +103,21 @@ class Witness(Callback):
 
 
 def test_the_ranks_of_a_trial_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two processes train each trial of a search, with gloo: equal hyper-parameters and weights, others per trial."""
+    """Two processes train each trial of a search, with gloo: equal hyper-parameters and weights, others per trial.
+
+    The study has one trial per job, and not one per rank.
+    """
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "witness.py").write_text(WITNESS)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
     typed = ("sweep=optuna", "sweep.n_trials=2", "model.optimizer.lr=tag(log,interval(1e-3,1e-1))", "baseline=none")
     witness = ("trust=[witness]", "+callbacks.witness._target_=witness.Witness")
     assert start("-m", *typed, *witness, "trainer=ddp_cpu", "trainer.max_epochs=1").wait() == 0
-    trials = [[json.loads((job.folder / f"rank{rank}.json").read_text()) for rank in (0, 1)] for job in jobs()]
+    found = jobs()
+    trials = [[json.loads((job.folder / f"rank{rank}.json").read_text()) for rank in (0, 1)] for job in found]
+    assert [job.state for job in found] == ["finished", "finished"]
+    assert len(list(Path("runs/digits").iterdir())) == 2
+    (file,) = Path("runs/sweeps").glob("*/study.journal")
+    assert [trial.value for trial in load_study(file).trials] == [job.score for job in found]
     assert all(first == second and first[0] == 2 for first, second in trials)
     assert len({lr for (_, lr, _), _ in trials}) == len({weights for (_, _, weights), _ in trials}) == 2
