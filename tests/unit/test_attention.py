@@ -105,7 +105,7 @@ def test_without_attention_the_source_is_in_the_initial_state() -> None:
 
 
 def test_refused_options() -> None:
-    with pytest.raises(ValueError, match="cannot be bidirectional"):
+    with pytest.raises(TypeError, match="bidirectional"):
         Decoder(9, 8, bidirectional=True)
     with pytest.raises(ValueError, match="weight_dropout=0"):
         Decoder(9, 8, input_feeding=True, weight_dropout=0.2)

@@ -29,9 +29,9 @@ EXPERIMENTS = {
     "sunspots": 200,  # forecasting
     "mnist_denoising": 200,  # denoising
     "bach_course": 200,  # piano rolls
-    "digit_lines": 260,  # recognition
-    "multi30k_course": 260,  # translation
-    "shapes": 360,  # captioning
+    "digit_lines": 250,  # recognition
+    "multi30k_course": 250,  # translation
+    "shapes": 340,  # captioning
 }
 
 

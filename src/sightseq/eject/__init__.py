@@ -55,6 +55,7 @@ def eject(config: Config) -> None:
     console.say("agrees", f"with the framework: the first {len(losses)} losses differ by at most {difference:.1e}")
     if parts.left_out:
         console.say("without", ", ".join(parts.left_out))
+    console.say("next", f"python {console.short(path)}")
 
 
 def collect(config: Config) -> tuple[Parts, Files]:

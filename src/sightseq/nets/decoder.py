@@ -35,7 +35,7 @@ class Decoder(Recurrent):
         input_feeding: each token's vector also depends on the output at the token before (Luong et al., 2015).
         tied: the last layer shares its weights with the embedding (Press and Wolf, 2017, arXiv 1608.05859); if their
             widths differ, a linear layer is inserted before it.
-        embedding, hidden, recurrent: see `Recurrent`; must be unidirectional, and without `weight_dropout` if
+        embedding, hidden, recurrent: see `Recurrent`, but without `bidirectional`, and without `weight_dropout` if
             `input_feeding`.
     """
 
@@ -53,9 +53,8 @@ class Decoder(Recurrent):
         tied: bool = True,
         **recurrent: Any,
     ) -> None:
-        super().__init__(vocab_size, embedding, hidden=hidden, **recurrent)
-        if self.bidirectional:
-            raise ValueError("a decoder cannot be bidirectional: it would see the tokens that it predicts")
+        # In both directions it would see the tokens that it predicts.
+        super().__init__(vocab_size, embedding, hidden=hidden, bidirectional=False, **recurrent)
         if input_feeding and self.weight_dropout:
             raise ValueError("input_feeding reads one token at a time: use it with weight_dropout=0")
         self.widths = [embedding, *hidden]
