@@ -83,7 +83,7 @@ class Tab:
                         self._suggestions(source)
                 elif canvas:
                     with gr.Tab("draw"):
-                        pad = self._pad(round(DRAWN * canvas.stroke))
+                        pad = self._pad(round(DRAWN * canvas.stroke / 2))  # the brush has a radius
                     with gr.Tab("photo"):
                         source = self._upload(widget)
                         button = self._button()
