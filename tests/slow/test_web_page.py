@@ -18,7 +18,6 @@ import sightseq
 from sightseq.composition import compose
 from sightseq.core.errors import DataError
 from sightseq.export import export
-from sightseq.export.files import load_onnx
 from sightseq.export.web import fetch_runtime
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -158,9 +157,12 @@ def images() -> dict[str, tuple[Image.Image, str, dict[str, Any]]]:
     }
 
 
+@pytest.mark.parametrize("bits", ["float", "int8"])
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_files_get_the_answers_of_predict(name: str, open_site: Any, runs: dict[str, Path], tmp_path: Path) -> None:
-    site, model = open_site(name), sightseq.load(runs[name])
+def test_files_get_the_answers_of_predict(
+    name: str, bits: str, open_site: Any, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    site, model = open_site(name, bits), sightseq.load(runs[name])
     for kind, (image, format, options) in images().items():
         path = tmp_path / f"{kind}.{format.lower()}"
         image.save(path, format, **options)
@@ -168,21 +170,10 @@ def test_files_get_the_answers_of_predict(name: str, open_site: Any, runs: dict[
         found = site.choose(image, format, **options)
         pixels = np.abs(site.seen().transpose(2, 0, 1) - model.read(path).astype(int)).max()
         difference = max(abs(found[label] - probability) for label, probability in row["top"])
-        print(f"{name:8} {kind:12} pixels differ by at most {pixels}, probabilities by {difference:.1e}")
+        print(f"{name:8} {bits:5} {kind:12} pixels differ by at most {pixels}, probabilities by {difference:.1e}")
         assert next(iter(found)) == row["label"], kind
         assert difference < 0.01, kind
         assert pixels <= 2, kind
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_the_int8_file_gives_the_answers_of_python(name: str, open_site: Any, runs: dict[str, Path]) -> None:
-    site, call = open_site(name, "int8"), load_onnx(runs[name] / "int8" / "model.onnx")
-    labels = sightseq.load(runs[name]).task.spec.classes
-    for kind, (image, format, options) in images().items():
-        found = site.choose(image, format, **options)
-        seen = site.seen().transpose(2, 0, 1)[None]
-        (probabilities,) = call([seen[:, :1] if name == "digits" else seen])[0]
-        assert [found[label] for label in labels] == pytest.approx(probabilities.tolist(), abs=0.01), kind
 
 
 def test_a_drawing(open_site: Any, runs: dict[str, Path]) -> None:
