@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from sightseq.demo.session import LONGEST_TEXT, Session
 from sightseq.serve.worker import showing
 from sightseq.tasks.classification.predict_sounds import SoundPredictor
-from sightseq.vision.drawing import canvas
+from sightseq.vision.drawings import canvas
 from tests.unit.test_predict import make as image_predictor
 from tests.unit.test_predict import random_pixels
 from tests.unit.test_predict_denoising import make as denoising_predictor

@@ -13,7 +13,7 @@ from sightseq.core.page import Canvas, Widget
 from sightseq.core.predictor import Row
 from sightseq.tasks.classification.images import ImageClassificationTask
 from sightseq.tasks.classification.predict import ClassPredictor
-from sightseq.vision.drawing import canvas
+from sightseq.vision.drawings import canvas
 from sightseq.vision.files import ImageSource, JSONImage, as_source, find_files
 from sightseq.vision.image import read_image
 
@@ -53,7 +53,7 @@ class ImagePredictor(ClassPredictor):
         return [self.task.spec.to_example(image) for image in batch["input"].numpy()]
 
     def canvas(self, examples: Sequence[NDArray[np.uint8]]) -> Canvas | None:
-        """See `vision.drawing.canvas`."""
+        """See `vision.drawings.canvas`."""
         return canvas(examples)
 
     def origin(self, place: str, item: Any) -> Row:
