@@ -271,6 +271,7 @@ def test_optional_parts_can_be_deleted() -> None:
 
 def test_empty_paths() -> None:
     assert "data.path= is empty: name a file or folder" in refusal("experiment=text_csv", "data.path=")
+    assert "paths.runs= is empty: name a file or folder" in refusal("paths.runs=null")
     assert "input= is empty" in refusal("ckpt=x", "input=", command="predict")
     assert "ckpt= is empty" in refusal("ckpt=", command="test")
 
