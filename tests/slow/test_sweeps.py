@@ -48,6 +48,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, d
 def test_a_killed_sweep_continues(moment: int, jobs_at_once: int, uninterrupted) -> None:
     process = start(*TYPED, f"jobs={jobs_at_once}")
     while not list(Path("runs").glob("digits/*/checkpoints/last.ckpt")):
+        assert process.poll() is None
         time.sleep(0.1)
     time.sleep(random.Random(moment).uniform(0, 8))
     if moment % 2:
