@@ -35,7 +35,7 @@ class Files(FileConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Return the content of a file; Hydra changes what it gets, so it is a copy."""
-        file = Path(self.path, self._normalize_file_name(config_path))
+        file = Path(self.path, self._normalize_file_name(config_path)).absolute()  # a key of `read`
         try:
             status = file.stat()
         except OSError as error:
