@@ -69,15 +69,16 @@ def print_comparison(arguments: list[str]) -> None:
     if HELP & {*arguments}:
         print(USAGE)
         return
-    folders = [run.resolve() for folder in map(Path, dict.fromkeys(arguments)) for run in runs_of(folder)]
+    named = [Path(argument).resolve() for argument in dict.fromkeys(arguments)]
+    folders = [run.resolve() for folder in named for run in runs_of(folder)]
     configs: dict[Path, Config] = {}
     for folder in folders:
         try:
             configs[folder] = read_config(folder)
         except ConfigError:
-            if not folder.exists():
+            if folder in named and not folder.exists():
                 raise
-            # A pattern such as runs/digits/* matches other files too.
+            # A pattern such as runs/digits/* matches other files too, and a job of a sweep may have been deleted.
             say("left out", f"{short(folder)}: not a run directory")
     finished = [folder for folder in configs if (folder / "results.json").exists()]
     for folder in configs.keys() - finished:

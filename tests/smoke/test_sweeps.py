@@ -149,6 +149,15 @@ def test_an_interrupted_sweep_continues_where_it_stopped(named: str, sightseq, j
     assert "there is no unfinished sweep of this command" in output
 
 
+def test_a_sweep_killed_while_it_wrote_its_first_file_is_passed_over(sightseq, jobs: Jobs) -> None:
+    Path("runs/sweeps/2026-11-28_10-15-00-beef").mkdir(parents=True)
+    Path("runs/sweeps/2026-11-28_10-15-00-beef/sweep.json").touch()
+    status, output, errors = sightseq("train", "-m", "seed=1,2", "resume=auto")
+    assert status == 0, errors
+    assert "there is no unfinished sweep of this command" in output
+    assert len(jobs.configs) == 2
+
+
 def test_failed_jobs_are_repeated_on_request(sightseq, jobs: Jobs) -> None:
     jobs.failing = {0}
     typed = ("train", "-m", "seed=1,2")

@@ -12,6 +12,7 @@ import yaml
 from sightseq.compare import print_comparison
 from sightseq.core.errors import ConfigError
 from sightseq.core.naming import ScoreInfo
+from sightseq.sweep.folder import Job, SweepFolder
 
 
 def run(name: str, accuracy: float, seed: int = 1, fold: int | None = None, lr: float = 0.1, **changes: Any) -> str:
@@ -75,6 +76,17 @@ def test_paths_that_are_not_runs_are_left_out(capsys: pytest.CaptureFixture[str]
     assert found[0] == "left out runs/batch.png: not a run directory"
     assert found[1] == "left out runs/sweeps: not a run directory"
     assert found[3] == "A 2 runs a b"
+
+
+def test_deleted_jobs_of_a_sweep_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = SweepFolder(Path("runs/sweeps/1"))
+    sweep.begin("sightseq train -m seed=1,2,3", [])
+    runs = [Path(run("a", 0.8)), Path(run("b", 0.9, seed=2)), Path("runs/gone")]
+    for number, folder in enumerate(runs):
+        sweep.record(Job(number, [], "", folder, "finished"))
+    found = lines(capsys, str(sweep.path))
+    assert found[0] == "left out runs/gone: not a run directory"
+    assert found[2] == "A 2 runs a b"
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])

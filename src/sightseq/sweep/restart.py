@@ -62,7 +62,10 @@ def find_sweep(arguments: Sequence[str]) -> Path | None:
     asked = sorted(filter(changes_jobs, arguments))
     for file in sorted(runs.glob("sweeps/*/sweep.json"), reverse=True):
         sweep = SweepFolder(file.parent)
-        about = sweep.about()
+        try:
+            about = sweep.about()
+        except ConfigError:  # its process was killed before it had written the file, and so before its first job
+            continue
         if sorted(filter(changes_jobs, about["arguments"])) != asked:
             continue
         failed = any(job.state == "failed" for job in sweep.jobs().values())
