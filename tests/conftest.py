@@ -71,6 +71,9 @@ def _composed(*overrides: str) -> dict[str, Any]:
     return compose(*overrides)
 
 
+LARGEST = {"channels": 16, "hidden": 128, "encoder": 64, "decoder": 64, "embedding": 128, "depth": 5}
+
+
 def small(config: dict[str, Any]) -> dict[str, Any]:
     """Shrink the images and the networks of a composed config so that a test takes one or two seconds."""
     if "image_size" in config["data"]:
@@ -78,9 +81,9 @@ def small(config: dict[str, Any]) -> dict[str, Any]:
     if "margin" in config["data"]:
         config["data"]["margin"] = min(config["data"]["margin"], 8)
     net = config["model"]["net"]
-    for name, most in (("channels", 16), ("hidden", 256), ("encoder", 64), ("decoder", 64)):
+    for name, most in LARGEST.items():
         if isinstance(net.get(name), list):
-            net[name] = [min(width, most) for width in net[name]]
-    if "embedding" in net:
-        net["embedding"] = min(net["embedding"], 256)
+            net[name] = [min(size, most) for size in net[name]]
+        elif isinstance(net.get(name), int):
+            net[name] = min(net[name], most)
     return config

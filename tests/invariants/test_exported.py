@@ -16,6 +16,7 @@ from sightseq.core.spec import Spec
 from sightseq.core.task import Task
 from sightseq.export.files import load_onnx, load_torch, save_onnx, save_torch
 from sightseq.vision.spec import ImageSpec
+from tests.conftest import small
 
 from .conftest import preset, task_classes
 
@@ -26,7 +27,7 @@ NETS = [option for option in group_options("model/net") if option.partition("/")
 
 def graph(option: str, *overrides: str, spec: Spec | None = None) -> Graph:
     model, cls = MODELS[option.partition("/")[0]]
-    config = compose(f"model={model}", f"model/net={option}", "augment=none", *overrides)["model"]
+    config = small(compose(f"model={model}", f"model/net={option}", "augment=none", *overrides))["model"]
     torch.manual_seed(0)
     task = build(config, Task, "model", spec=(spec or cls.example()[0]).to_dict())
     for parameter in task.parameters():  # weights that start at zero would make the output zero
