@@ -42,6 +42,9 @@ def record(folders: list[Path], note: str | None) -> tuple[str, dict[str, Any]]:
     runs = [json.loads((folder / "results.json").read_text()) for folder in folders]
     configs, repeats = zip(*(without_repeats(read_config(folder)) for folder in folders), strict=True)
     folds = {repeat["data.fold"] for repeat in repeats}
+    if len(folds) > 1:
+        for config in configs:
+            config.pop("init_from", None)  # each fold goes on with the run of its own fold
     if any(config != configs[0] for config in configs) or not all(run["test"] for run in runs):
         raise SystemExit("these runs are not of one config, or have no test scores: nothing was recorded")
     if any(run["data"]["synthetic"] for run in runs):
