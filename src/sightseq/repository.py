@@ -17,9 +17,9 @@ from sightseq.core.errors import ConfigError
 
 YAML_LOADER: Any = get_yaml_loader()
 if yaml.__with_libyaml__:
-    PARSER: Any = yaml.cyaml.CParser  # type: ignore[attr-defined]
+    PARSER: Any = yaml.cyaml.CParser  # type: ignore[attr-defined]  # only with libyaml
 
-    class CLoader(PARSER, YAML_LOADER):  # type: ignore[misc]
+    class CLoader(PARSER, YAML_LOADER):  # type: ignore[misc]  # the bases are values
         """OmegaConf's YAML loader on the parser of libyaml, which is eight times as fast as the one in Python."""
 
         def __init__(self, stream: str) -> None:

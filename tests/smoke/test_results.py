@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+import yaml
 
 import sightseq
 
@@ -76,3 +77,7 @@ def test_folds_are_averaged() -> None:
     page = SCRIPT["page"]({name: found})
     assert "| 2 folds |" in page
     assert "; folds 0, 1." in page
+    for folder in folders:  # a second stage: each fold goes on with the run of its own fold
+        file = folder / "config.yaml"
+        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"init_from": f"runs/first/{folder.name}"}))
+    assert SCRIPT["record"](folders, None)[1]["folds"] == [0, 1]

@@ -132,10 +132,10 @@ def test_report() -> None:
     task.collect_examples(batch, output)
     errors, worst = task.blocks("test")
     assert errors.title == "Error of each window"
-    (axes,) = errors.figure.axes  # type: ignore[attr-defined]
+    (axes,) = errors.figure.axes  # type: ignore[attr-defined]  # a FigureBlock
     drawn = {line.get_label(): len(line.get_xdata()) for line in axes.lines}
     assert drawn == {"normal": 4, "anomaly": 2, "threshold": 2}
-    titles = [axes.get_title(loc="left") for axes in worst.figure.axes]  # type: ignore[attr-defined]
+    titles = [axes.get_title(loc="left") for axes in worst.figure.axes]  # type: ignore[attr-defined]  # a FigureBlock
     assert len(titles) == 6
     assert titles[0].endswith(f"error {float(output.values['error'].max()):.3g}")
 

@@ -21,7 +21,7 @@ def encoder() -> ConvFeatures:
 
 def make(cls: type[FrameNetwork], **arguments: Any) -> Any:
     torch.manual_seed(0)
-    return cls(CLASSES, encoder=encoder(), **arguments).eval()  # type: ignore[call-arg]
+    return cls(CLASSES, encoder=encoder(), **arguments).eval()  # type: ignore[call-arg]  # of the networks, not of nn.Module
 
 
 def clips() -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,9 @@
 """Windows of a long video, its summary, and writing it with captions."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,11 +74,19 @@ def test_a_short_video_is_read_as_in_training(spec: VideoSpec, count: int) -> No
     assert (start, found) == (0.0, numbers(read_clip(ramp(count), spec, 10.0)))
 
 
-def test_only_the_frames_of_a_window_are_read() -> None:
+def test_only_the_frames_of_a_window_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     with opened_footage(ramp(60), 10.0) as footage:
         read: list[float] = []
         frames = footage.frames
-        footage.frames = lambda times, tolerance=0.0: frames((read.append(time) or time for time in times), tolerance)  # type: ignore[method-assign,func-returns-value]
+
+        def counted(times: Iterable[float], tolerance: float = 0.0) -> Any:
+            return frames(map(noted, times), tolerance)
+
+        def noted(time: float) -> float:
+            read.append(time)
+            return time
+
+        monkeypatch.setattr(footage, "frames", counted)
         next(read_windows(footage, DENSE, window_grid(DENSE, footage.seconds), 0.5))
     assert read == pytest.approx([0.0, 0.2, 0.4, 0.6])
 

@@ -73,7 +73,7 @@ class Tab:
         """Add the components and their events to the page."""
         predictor = self.session.predictor
         widget = predictor.widget
-        assert widget is not None
+        assert widget is not None  # the command has refused a predictor without one
         canvas = predictor.canvas(self.examples)
         with gr.Row():
             with gr.Column():

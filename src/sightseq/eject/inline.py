@@ -122,7 +122,7 @@ class _Inline(ast.NodeTransformer):
         self.function, self.method = function, method
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
-        node = self.generic_visit(node)  # type: ignore[assignment]
+        node = self.generic_visit(node)  # type: ignore[assignment]  # of the same class
         if not _matches(node.func, self.function, self.method):
             return node
         bound = _bind(node, self.function, self.method) or {}

@@ -46,7 +46,7 @@ class Specialiser(Conditions):
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
         """An entry of a global dictionary of classes becomes the class."""
-        node = self.generic_visit(node)  # type: ignore[assignment]
+        node = self.generic_visit(node)  # type: ignore[assignment]  # of the same class
         if isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant):
             table = self.scope.get(node.value.id) if node.value.id not in self.local else None
             kind = table.get(node.slice.value) if isinstance(table, dict) else None
@@ -59,7 +59,7 @@ class Specialiser(Conditions):
         truth = self.truth(node.test)
         if truth is not None:
             return self.visit(node.body if truth else node.orelse)
-        node = self.generic_visit(node)  # type: ignore[assignment]
+        node = self.generic_visit(node)  # type: ignore[assignment]  # of the same class
         return node.body if ast.unparse(node.body) == ast.unparse(node.orelse) else node
 
     def visit_Compare(self, node: ast.Compare) -> Any:

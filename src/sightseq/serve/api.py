@@ -166,5 +166,5 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     """Answer what does not fit the schema, without repeating the input as FastAPI does."""
-    assert isinstance(error, RequestValidationError)
+    assert isinstance(error, RequestValidationError)  # Starlette calls this for no other
     return _json({"detail": [{key: one[key] for key in ("loc", "msg", "type")} for one in error.errors()]}, 422)

@@ -86,7 +86,7 @@ def canvas(examples: Sequence[NDArray[np.uint8]]) -> Canvas | None:
 
     def draw(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
         shape = images.shape[1:]
-        box = _box(ink > INK)
+        box = _box(ink >= INK)
         if box is None:
             return np.full(shape, paper, np.uint8)
         (top, left), (bottom, right) = box

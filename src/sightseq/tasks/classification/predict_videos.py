@@ -184,20 +184,19 @@ class VideoPredictor(WindowPredictor):
 
             with opened_footage(item.source.video, item.source.options.frame_rate) as footage:
                 write_captioned(footage, targets["output"], caption)
-        if "summary" in targets:
-            self._summarise(item, targets["summary"])
+        if count := item.source.options.summary:
+            self._summarise(item, targets["summary"], count)
         return {name: str(target) for name, target in targets.items()}
 
-    def _summarise(self, item: Video, path: Path) -> None:
-        """Write a contact sheet of the frames that represent a video."""
+    def _summarise(self, item: Video, path: Path, count: int) -> None:
+        """Write a contact sheet of the `count` frames that represent a video."""
         options = item.source.options
         spec = replace(self.task.spec, frames=CANDIDATES, sampling="uniform", rate=None)
         with opened_footage(item.source.video, options.frame_rate) as footage:
             times = window_grid(spec, footage.seconds).times
             frames = prepared_frames(footage, spec, times, footage.seconds / CANDIDATES)
             features = [self._features(batch) for batch in iter(lambda: list(islice(frames, 64)), [])]
-        assert options.summary is not None
-        chosen = times[representatives(np.concatenate(features), options.summary)]
+        chosen = times[representatives(np.concatenate(features), count)]
         with opened_footage(item.source.video, options.frame_rate) as footage:
             pictures = []
             for frame in footage.frames(chosen):
